@@ -1,0 +1,70 @@
+"""The interface of a format: how a model is stored. One module per format or family, a plug-in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from turnkey.model.source import SourceModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What a format made.
+
+    Attributes:
+        path: the file written.
+        exporter: who made it.
+        notes: what a reader must know.
+        attempts: one entry per way that was tried: ``{"exporter", "outcome", "reason", "seconds"}``.
+        facts: format-specific data for the state (opset …).
+    """
+
+    path: Path
+    exporter: str
+    notes: tuple[str, ...] = ()
+    attempts: tuple[Mapping[str, Any], ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertRequest:
+    """What to convert.
+
+    Attributes:
+        source: the live model (for exports); None for file-to-file conversions.
+        parent: the file to convert; None for exports.
+        path: where to write.
+        settings: the format's own frozen dataclass.
+        check: runs the written file on the captured inputs; None when it agrees with the source, else the reason.
+            An exporter whose file disagrees is treated as one that failed.
+    """
+
+    source: SourceModel | None = None
+    parent: Path | None = None
+    path: Path
+    settings: Any
+    check: Callable[[Path], str | None] | None = None
+
+
+class Format(Protocol):
+    """A format as a plug-in: an instance in its module's ``FORMAT``, or an entry point ``turnkey.formats``.
+
+    Attributes:
+        name: ``onnx``, ``onnx-fp16``.
+        stored_as: what runtimes see: ``onnx`` for every ONNX file.
+        converts_from: format names, ``torch`` for the live module.
+        suffix: of the file.
+        requires, install: import names and the exact install command.
+    """
+
+    name: str
+    stored_as: str
+    converts_from: tuple[str, ...]
+    suffix: str
+    requires: tuple[str, ...]
+    install: str
+
+    def convert(self, request: ConvertRequest) -> Conversion: ...

@@ -1,0 +1,115 @@
+"""What a tool is: one step of a sequence, or one management function.
+
+A tool's module must import nothing heavy (the command line reads the argument tables of all tools to split one
+command): torch, onnx, numpy and our own rooms that need them are imported inside `Tool.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from turnkey.pipeline.state import State
+
+
+class ToolKind(Enum):
+    FIRST = "first"
+    SEQUENCE = "sequence"
+    MANAGEMENT = "management"
+
+
+class Arity(Enum):
+    """How many values an option takes."""
+
+    FLAG = 0
+    ONE = 1
+    MANY = "one or more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """One option or positional of a tool, or a global argument; a row of a light table.
+
+    Attributes:
+        flags: ``("--opset",)``, ``("-b", "--build-names")``; a single word without dashes is a required positional.
+        parse: text to value; raises ValueError with a readable reason. ``str`` by default.
+        default: value when absent, or a function that computes it when used (environment variables).
+        default_text: what help shows when ``default`` is a function or None needs words.
+        choices: closed set of texts.
+        help: one sentence.
+        dest: keyword of `Tool.run`; by default the first long flag with underscores.
+        hidden: read, but not shown (spellings of the original).
+    """
+
+    flags: tuple[str, ...]
+    help: str
+    arity: Arity = Arity.ONE
+    parse: Any = str
+    default: Any = None
+    default_text: str = ""
+    choices: tuple[str, ...] = ()
+    metavar: str = ""
+    dest: str = ""
+    hidden: bool = False
+
+    @property
+    def key(self) -> str:
+        """Keyword under which the value reaches ``run``."""
+        if self.dest:
+            return self.dest
+        long_flags = [flag for flag in self.flags if flag.startswith("--")]
+        return (long_flags or list(self.flags))[0].lstrip("-").replace("-", "_")
+
+    @property
+    def is_positional(self) -> bool:
+        return not self.flags[0].startswith("-")
+
+
+class Tool:
+    """Base of all tools. The docstring of the subclass is the tool's help text.
+
+    A sequence tool takes a state and returns a new one; a management tool overrides `manage` instead.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[ToolKind]
+    arguments: ClassVar[tuple[Argument, ...]] = ()
+    progress: ClassVar[str] = ""
+    """What the monitor and the first line of the log say while it works: ``Exporting PyTorch to ONNX``."""
+    reads: ClassVar[str] = ""
+    writes: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+    closing: ClassVar[bool] = False
+    """A management tool that may also end a sequence (report, compare, gate)."""
+    measures: ClassVar[bool] = False
+    """Whether it times calls: then nothing else of ours may run beside it, the monitor does not redraw."""
+
+    def run(self, state: State, **arguments: Any) -> State:
+        """Do the step. Raises a TurnkeyError when it failed; may raise `ToolSkipped`."""
+        raise TypeError(f"{self.name} is not a sequence tool")
+
+    def manage(self, context: ManagementContext, **arguments: Any) -> int:
+        """Do the management function; returns the exit code."""
+        raise TypeError(f"{self.name} is not a management tool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagementContext:
+    """What a management tool may use: the cache, how to print, and the builds of this call for closing tools."""
+
+    cache_dir: str
+    as_json: bool = False
+    build_names: tuple[str, ...] | None = None
+    globals: Mapping[str, Any]
+    quiet: bool = False
+
+
+class ToolSkipped(Exception):
+    """Raised by a tool that has nothing to do for this state; the reason is shown, the sequence goes on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,71 @@
+"""The interface of a runtime: what executes a variant on a device. One module per runtime, a plug-in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from turnkey.model.samples import Sample
+from turnkey.model.source import SourceModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """What to load and how.
+
+    Attributes:
+        source: the live model, for runtimes that execute it directly; else None.
+        path: the variant's file; else None.
+        threads: count for every pool of the runtime.
+        options: the user's ``--rt-args``.
+    """
+
+    source: SourceModel | None = None
+    path: Path | None = None
+    device: str = "cpu"
+    threads: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runner(Protocol):
+    """One loaded (variant, runtime, device, threads)."""
+
+    def prepare(self, sample: Sample) -> Any:
+        """The runtime's own form of the inputs; outside of what is timed."""
+
+    def run(self, prepared: Any) -> Any:
+        """The call, ended when the outputs can be read in host memory."""
+
+    def outputs(self, result: Any) -> Sample:
+        """Named arrays; names and order as the source model's where the format keeps them."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Facts: ``runtime_version``, ``device``, ``placement``, ``fallback`` (text or None), ``notes``."""
+
+    def close(self) -> None: ...
+
+
+class Runtime(Protocol):
+    """A runtime as a plug-in: an instance in its module's ``RUNTIME``, or an entry point ``turnkey.runtimes``.
+
+    Attributes:
+        name: ``onnxruntime``.
+        aliases: names of the originals that are read: ``ort``, ``torch-eager``.
+        executes: formats, in order of preference.
+        devices: ``("cpu", "cuda")``.
+        requires: import names that must be found: ``("onnxruntime",)``.
+        install: the exact command that installs them.
+        compiles: whether loading has a compile step that is reported apart.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    executes: tuple[str, ...]
+    devices: tuple[str, ...]
+    requires: tuple[str, ...]
+    install: str
+    compiles: bool
+
+    def load(self, request: LoadRequest) -> Runner: ...

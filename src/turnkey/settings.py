@@ -1,0 +1,65 @@
+"""Defaults that a user can change by environment variables; read when used, never at import."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from turnkey.errors import UsageError
+
+ONNX_OPSET = 20
+TIMEOUT_SECONDS = 3600
+
+_FALSE = {"false", "0", "no", "off"}
+
+
+def cache_dir() -> Path:
+    """``$TURNKEY_CACHE_DIR``, else ``~/.cache/turnkey``; ``~`` expanded, absolute."""
+    text = os.environ.get("TURNKEY_CACHE_DIR") or "~/.cache/turnkey"
+    return absolute_path(text)
+
+
+def absolute_path(text: str | os.PathLike[str]) -> Path:
+    """``~`` expanded, made absolute once against the working directory; links stay."""
+    return Path(os.path.abspath(os.path.expanduser(os.fspath(text))))
+
+
+def onnx_opset() -> int:
+    """``$TURNKEY_ONNX_OPSET``, else 20."""
+    return int(_positive("TURNKEY_ONNX_OPSET", ONNX_OPSET, whole=True))
+
+
+def timeout_seconds() -> float:
+    """``$TURNKEY_TIMEOUT_SECONDS``, else 3600; seconds, positive, no upper bound."""
+    return _positive("TURNKEY_TIMEOUT_SECONDS", TIMEOUT_SECONDS, whole=False)
+
+
+def traceback_mode() -> str:
+    """``$TURNKEY_TRACEBACK`` as ``user`` (unset), ``none`` (False) or ``full`` (True)."""
+    text = os.environ.get("TURNKEY_TRACEBACK")
+    if text is None or text == "":
+        return "user"
+    return "none" if text.strip().lower() in _FALSE else "full"
+
+
+def monitor_enabled() -> bool:
+    """``$TURNKEY_BUILD_MONITOR``: any of false, 0, no, off (any case) switches the monitor off."""
+    return os.environ.get("TURNKEY_BUILD_MONITOR", "").strip().lower() not in _FALSE
+
+
+def _positive(variable: str, default: float, *, whole: bool) -> float:
+    text = os.environ.get(variable)
+    if text is None or not text.strip():
+        return default
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = -1
+    if not 0 < value < float("inf"):
+        kind = "a positive integer" if whole else "a positive number of seconds"
+        raise UsageError(
+            f"{variable} must be {kind}",
+            evidence=f"{variable}={text!r}",
+            remedy=f"export {variable}={default:g}   # or: unset {variable}",
+        )
+    return value
