@@ -71,14 +71,14 @@ class CallStructure:
                 return type(node)(fill(value) for value in node)
             return node
 
-        return tuple(fill(arg) for arg in self.args), {
-            key: fill(value) for key, value in self.kwargs.items()
-        }
+        return tuple(fill(arg) for arg in self.args), {key: fill(value) for key, value in self.kwargs.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON. Raises ValueError if not portable."""
-        return {"args": [_encode(arg) for arg in self.args],
-                "kwargs": {key: _encode(value) for key, value in self.kwargs.items()}}
+        return {
+            "args": [_encode(arg) for arg in self.args],
+            "kwargs": {key: _encode(value) for key, value in self.kwargs.items()},
+        }
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> CallStructure:
@@ -130,9 +130,7 @@ def flatten_call(
     return tensors, structure
 
 
-def flatten_result(
-    result: Any, *, is_tensor: Callable[[Any], bool], name: str = "output"
-) -> dict[str, Any]:
+def flatten_result(result: Any, *, is_tensor: Callable[[Any], bool], name: str = "output") -> dict[str, Any]:
     """Tensors of a model's result by name, in order.
 
     A single tensor is ``output``; a sequence ``output.0``, ``output.1`` …; a mapping or an object with fields

@@ -7,6 +7,7 @@ pickle. Dtypes that numpy lacks (bfloat16, float8) are stored as their bits, wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -31,3 +32,21 @@ class SampleSet:
     inputs: tuple[Sample, ...]
     outputs: tuple[Sample | None, ...]
     seed: int | None = None
+
+
+def write_samples(samples: SampleSet, directory: Path) -> None:
+    """Write a sample set; an older one in that directory is replaced as a whole.
+
+    Raises:
+        ValueError: the call has an opaque argument and cannot be written.
+    """
+    raise NotImplementedError
+
+
+def read_samples(directory: Path) -> SampleSet:
+    """Read a sample set.
+
+    Raises:
+        ArtifactError: missing, truncated, inconsistent or hostile files.
+    """
+    raise NotImplementedError

@@ -33,10 +33,7 @@ class Signature:
 
     def to_dict(self) -> dict[str, list[dict[str, object]]]:
         return {
-            side: [
-                {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
-                for spec in specs
-            ]
+            side: [{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)} for spec in specs]
             for side, specs in (("inputs", self.inputs), ("outputs", self.outputs))
         }
 

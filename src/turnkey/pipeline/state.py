@@ -85,9 +85,7 @@ class State:
     def with_statistics(self, **values: Any) -> State:
         """The state with these statistics added or replaced; None leaves a key out."""
         merged = {**self.statistics, **values}
-        return replace(
-            self, statistics={key: value for key, value in merged.items() if value is not None}
-        )
+        return replace(self, statistics={key: value for key, value in merged.items() if value is not None})
 
     def variant(self, key: str | None = None) -> Variant:
         """The variant of that key, by default the newest.

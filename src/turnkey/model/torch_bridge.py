@@ -1,0 +1,86 @@
+"""Between torch and named arrays: the one place where tensors become numpy arrays and back.
+
+Dtypes that numpy lacks (bfloat16, float8) are carried by ml_dtypes' numpy dtypes, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+
+from turnkey.model.call import CallStructure, flatten_result
+from turnkey.model.samples import Sample
+
+_EXTRA = {
+    torch.bfloat16: np.dtype(ml_dtypes.bfloat16),
+    torch.float8_e4m3fn: np.dtype(ml_dtypes.float8_e4m3fn),
+    torch.float8_e5m2: np.dtype(ml_dtypes.float8_e5m2),
+}
+_EXTRA_BACK = {dtype: name for name, dtype in _EXTRA.items()}
+_BITS = {1: (torch.uint8, np.uint8), 2: (torch.int16, np.int16)}
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value counts as a tensor of a call."""
+    return isinstance(value, (torch.Tensor, np.ndarray))
+
+
+def array_of(tensor: Any) -> np.ndarray:
+    """A copy in host memory, detached, contiguous, same bits."""
+    if isinstance(tensor, np.ndarray):
+        return tensor.copy()
+    tensor = tensor.detach().to("cpu")
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    tensor = tensor.resolve_conj().resolve_neg().contiguous()
+    if tensor.dtype in _EXTRA:
+        as_bits = _BITS[tensor.element_size()][0]
+        return np.array(tensor.view(as_bits).numpy(), copy=True).view(_EXTRA[tensor.dtype])
+    return np.array(tensor.numpy(), copy=True)
+
+
+def tensor_of(array: np.ndarray, device: str = "cpu") -> torch.Tensor:
+    """A tensor with its own memory and the same bits."""
+    array = np.ascontiguousarray(array).reshape(array.shape)  # ascontiguousarray makes 0-d arrays 1-d
+    if array.dtype in _EXTRA_BACK:
+        bits = torch.from_numpy(array.view(_BITS[array.dtype.itemsize][1]).copy())
+        return bits.view(_EXTRA_BACK[array.dtype]).to(device)
+    return torch.from_numpy(array.copy()).to(device)
+
+
+def tensors_of(sample: Mapping[str, np.ndarray], device: str = "cpu") -> dict[str, torch.Tensor]:
+    return {name: tensor_of(array, device) for name, array in sample.items()}
+
+
+def arrays_of_result(result: Any) -> Sample:
+    """A model's result as named arrays, in order."""
+    return {name: array_of(tensor) for name, tensor in flatten_result(result, is_tensor=is_tensor).items()}
+
+
+@contextmanager
+def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
+    """The module in evaluation mode and without gradients; every submodule gets its own flag back."""
+    flags = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for child, training in flags:
+            child.training = training
+
+
+def run_module(module: torch.nn.Module, structure: CallStructure, sample: Sample) -> Sample:
+    """One call in evaluation mode, without gradients, on the device of the module's first parameter."""
+    weight = next(module.parameters(), None)
+    device = str(weight.device) if weight is not None else "cpu"
+    args, kwargs = structure.bind(tensors_of(sample, device))
+    with evaluation_mode(module):
+        return arrays_of_result(module(*args, **kwargs))

@@ -1,0 +1,48 @@
+"""What happens while inputs are worked on, told to whoever shows it; crosses a worker's pipe as a JSON line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        kind: ``input-started``, ``tool-started``, ``tool-finished``, ``input-finished``, ``note``.
+        input: what the user named.
+        build_name: its build, where known.
+        tool: name in the sequence (``benchmark-2`` for a second one), for tool events.
+        text: the tool's progress message, a reason, or a note.
+        status: of the finished tool or input: ``successful``, ``error``, ``skipped`` …
+        seconds: duration of what finished.
+        measures: the tool that started times calls: nothing may be drawn until it has finished.
+        planned: names of all tools of the sequence, with ``input-started``.
+    """
+
+    kind: str
+    input: str
+    build_name: str = ""
+    tool: str = ""
+    text: str = ""
+    status: str = ""
+    seconds: float = 0.0
+    measures: bool = False
+    planned: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Event:
+        return cls(**{**fields, "planned": tuple(fields.get("planned", ()))})
+
+
+Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The listener that shows nothing."""

@@ -1,0 +1,34 @@
+"""All tools by name: the built-in ones and those of other distributions (entry points ``turnkey.tools``)."""
+
+from __future__ import annotations
+
+from turnkey.pipeline.tool import Tool
+from turnkey.plugins import PluginTable
+
+# Text, not imports: tools stand on a higher floor, and one command must not import the modules of all tools.
+TOOLS = PluginTable(
+    group="turnkey.tools",
+    noun="tool",
+    builtin={
+        "discover": "turnkey.tools.discover:Discover",
+        "load-onnx": "turnkey.tools.load_onnx:LoadOnnx",
+        "load-build": "turnkey.tools.load_build:LoadBuild",
+        "export-pytorch": "turnkey.tools.export_pytorch:ExportPytorchModel",
+        "optimize-ort": "turnkey.tools.optimize_ort:OptimizeOnnxModel",
+        "convert-fp16": "turnkey.tools.convert_fp16:ConvertOnnxToFp16",
+        "verify-exporter": "turnkey.tools.verify_exporter:VerifyOnnxExporter",
+        "verify": "turnkey.tools.verify:Verify",
+        "benchmark": "turnkey.tools.benchmark:Benchmark",
+        "version": "turnkey.tools.version:Version",
+        "cache": "turnkey.tools.cache:Cache",
+        "models-location": "turnkey.tools.models_location:ModelsLocation",
+        "system-info": "turnkey.tools.system_info:SystemInfo",
+        "report": "turnkey.tools.report:Report",
+    },
+)
+
+
+def find_tool(name: str) -> type[Tool]:
+    """The class of a tool. Raises UsageError for an unknown name."""
+    tool: type[Tool] = TOOLS.load(name)
+    return tool
