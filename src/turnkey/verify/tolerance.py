@@ -1,0 +1,89 @@
+"""How far outputs may lie apart, by dtype.
+
+The limit of one element is ``atol * scale + rtol * |reference|``, where ``scale`` is ``max(1, rms(reference))``:
+rounding of a sum goes with the size of what was summed, so that an element near zero among large ones carries the
+error of the large ones. Beside it the norm of the error over the norm of the reference has a limit of its own,
+which finds a small systematic error that no single element shows.
+
+Values that the user gives are taken literally (scale 1, no limit on the norm), as in ``torch.testing.assert_close``.
+
+Source of the defaults: errors of whole networks (convolutional, transformer) against torch eager on the same
+weights are 1e-7 to 1e-5 in float32, about 1e-3 in float16 and 1e-2 in bfloat16; the limits leave room of about
+four. Integers and booleans are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from turnkey.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """Limits for one output.
+
+    Attributes:
+        rtol: share of the reference's magnitude, per element.
+        atol: absolute part, per element; in units of the reference's scale where ``scaled``.
+        scaled: whether ``atol`` grows with the scale of the output.
+        relative_l2: limit of norm(error) / norm(reference); None does not test it.
+    """
+
+    rtol: float
+    atol: float
+    scaled: bool = True
+    relative_l2: float | None = None
+
+
+EXACT = Tolerance(rtol=0.0, atol=0.0, scaled=False)
+
+_BY_PRECISION = {
+    "float64": Tolerance(rtol=1e-7, atol=1e-8, relative_l2=1e-8),
+    "float32": Tolerance(rtol=1e-4, atol=2e-5, relative_l2=5e-5),
+    "float16": Tolerance(rtol=1e-2, atol=1e-2, relative_l2=1e-2),
+    "bfloat16": Tolerance(rtol=5e-2, atol=5e-2, relative_l2=4e-2),
+    "float8_e4m3fn": Tolerance(rtol=0.25, atol=0.2, relative_l2=0.2),
+    "float8_e5m2": Tolerance(rtol=0.5, atol=0.4, relative_l2=0.4),
+}
+_PRECISION_ORDER = tuple(_BY_PRECISION)
+_AS_FLOAT = {"complex128": "float64", "complex64": "float32"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerances:
+    """How to judge the outputs of one variant.
+
+    Attributes:
+        rtol, atol: the user's own values for every floating output; None leaves the default of the dtype.
+        scaled: whether given values still grow with the scale of the output; they are literal without it.
+        precision: dtype in which the variant computes (``float16`` for a converted file that keeps float32
+            inputs and outputs): outputs of finer dtypes are judged by it. None: by the outputs' own dtypes.
+    """
+
+    rtol: float | None = None
+    atol: float | None = None
+    scaled: bool = False
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+            # A NaN limit would let everything pass, since every comparison with it is false.
+            if value is not None and not 0 <= value < float("inf"):
+                raise UsageError(f"{name} must be a finite number that is not negative", evidence=f"{name}={value!r}")
+
+    def limit_for(self, *dtypes: str) -> Tolerance:
+        """The tolerance for an output that has these dtypes in the reference and in the variant."""
+        names = [_AS_FLOAT.get(dtype, dtype) for dtype in dtypes]
+        if not any(name in _BY_PRECISION for name in names):
+            return EXACT
+        if self.precision is not None:
+            names.append(self.precision)
+        default = _BY_PRECISION[max((n for n in names if n in _BY_PRECISION), key=_PRECISION_ORDER.index)]
+        if self.rtol is None and self.atol is None:
+            return default
+        return Tolerance(
+            rtol=default.rtol if self.rtol is None else self.rtol,
+            atol=default.atol if self.atol is None else self.atol,
+            scaled=self.scaled,
+        )
