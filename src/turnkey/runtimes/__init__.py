@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from turnkey.plugins import PluginTable
+from turnkey.runtimes.lookup import RUNTIMES, default_runtime, find_runtime
+from turnkey.runtimes.options import parse_runtime_arguments
+from turnkey.runtimes.runtime import CompilingRunner, LoadRequest, Runner, Runtime
 
-__all__ = ["RUNTIMES"]
-
-# Text, not imports: a worker imports only the runtime that it measures.
-RUNTIMES = PluginTable(
-    group="turnkey.runtimes",
-    noun="runtime",
-    builtin={
-        "torch": "turnkey.runtimes.torch_eager:RUNTIME",
-        "torch-compile": "turnkey.runtimes.torch_compile:RUNTIME",
-        "onnxruntime": "turnkey.runtimes.onnxruntime:RUNTIME",
-    },
-)
+__all__ = [
+    "RUNTIMES",
+    "CompilingRunner",
+    "LoadRequest",
+    "Runner",
+    "Runtime",
+    "default_runtime",
+    "find_runtime",
+    "parse_runtime_arguments",
+]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample
-from turnkey.model.source import SourceModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +16,15 @@ class LoadRequest:
     """What to load and how.
 
     Attributes:
-        source: the live model, for runtimes that execute it directly; else None.
+        module, structure: the live ``torch.nn.Module`` and how a sample becomes its call, for runtimes that execute
+            it directly; else None.
         path: the variant's file; else None.
         threads: count for every pool of the runtime.
-        options: the user's ``--rt-args``.
+        options: the user's ``--rt-args``; a runtime refuses those that it does not know.
     """
 
-    source: SourceModel | None = None
+    module: Any | None = None
+    structure: CallStructure | None = None
     path: Path | None = None
     device: str = "cpu"
     threads: int
@@ -45,6 +47,13 @@ class Runner(Protocol):
         """Facts: ``runtime_version``, ``device``, ``placement``, ``fallback`` (text or None), ``notes``."""
 
     def close(self) -> None: ...
+
+
+class CompilingRunner(Runner, Protocol):
+    """A runner of a runtime whose ``compiles`` is true."""
+
+    def compile(self, prepared: Any) -> None:
+        """Compile for inputs like these; what `run` would otherwise do at its first call."""
 
 
 class Runtime(Protocol):

@@ -1,0 +1,176 @@
+"""How a model in memory reaches a fresh process: a private file that the owner makes and deletes.
+
+1. A directory that only this user can enter holds the chosen samples and, for runtimes that execute the live
+   module, the module with its call structure, written with mode 0600.
+2. Classes and functions that another process could not import (of ``__main__``, of the script's directory, of
+   modules that are no longer on the path) are pickled by value; scripted modules are saved by TorchScript.
+3. The reader is told the SHA-256 by its parent and refuses any other bytes: unpickling runs code.
+4. The directory is removed when the measurement is over, also after an error.
+
+Trade-offs (accepted): parameters are written once and read by every worker; a parent killed by SIGKILL leaves the
+directory behind in the system's temporary directory.
+Scope: not a file format. Nothing that is kept, shipped or sent to another machine is ever pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from turnkey.errors import ArtifactError
+from turnkey.model.samples import SampleSet, write_samples
+from turnkey.model.source import SourceModel
+
+if TYPE_CHECKING:
+    import torch
+
+    from turnkey.model.call import CallStructure
+
+_CHUNK_BYTES = 1 << 20
+
+
+class HandoverImpossible(Exception):
+    """The live module cannot leave this process; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """What a fresh process is told.
+
+    Attributes:
+        samples: directory of the samples.
+        module: ``{"path", "sha256", "kind", "search_path"}`` of the live module, plain JSON; None where no runtime
+            needs it.
+    """
+
+    samples: Path
+    module: Mapping[str, Any] | None
+
+
+@contextmanager
+def handed_over(source: SourceModel, samples: SampleSet, *, with_module: bool) -> Iterator[Handover]:
+    """Files for fresh processes, there as long as the context lasts.
+
+    Args:
+        samples: what is fed and compared; any subset of the source's.
+        with_module: whether a runtime executes the live module.
+
+    Raises:
+        HandoverImpossible: the module cannot be written.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="turnkey-handover-"))  # mode 0700
+    try:
+        # The call structure goes with the module: it may hold objects that no sample file can.
+        write_samples(replace(samples, structure=None), directory / "samples")
+        module = _write_module(source, directory) if with_module else None
+        yield Handover(samples=directory / "samples", module=module)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructure]:
+    """The module and its call structure, in the fresh process.
+
+    Raises:
+        ArtifactError: the file is missing, is not this user's alone, or is not the one that the parent wrote.
+    """
+    import pickle
+
+    path = Path(handed["path"])
+    try:
+        status = path.stat()
+        digest = _sha256(path)
+    except OSError as error:
+        raise ArtifactError("the model handed to this process cannot be read", evidence=str(error)) from error
+    if status.st_uid != os.getuid() or status.st_mode & 0o077 or digest != handed["sha256"]:
+        raise ArtifactError(
+            "the model handed to this process is not the one that was written for it",
+            evidence=f"{path}: owner {status.st_uid}, mode {status.st_mode & 0o777:o}, SHA-256 {digest[:16]}",
+            remedy="run the benchmark again; look for another program that writes to the temporary directory",
+        )
+    # At the end: what this interpreter finds by itself stays what it was.
+    sys.path.extend(entry for entry in handed["search_path"] if entry not in sys.path)
+    with path.open("rb") as file:
+        module, structure = pickle.load(file)
+    if handed["kind"] == "torchscript":
+        import torch
+
+        module = torch.jit.load(str(path.with_suffix(".pt")))
+    return module, structure
+
+
+def _write_module(source: SourceModel, directory: Path) -> Mapping[str, Any]:
+    import cloudpickle
+    import torch
+
+    module, path = source.module, directory / "module.pickle"
+    module = getattr(module, "_orig_mod", module)
+    kind = "pickle"
+    try:
+        if isinstance(module, torch.jit.ScriptModule):
+            torch.jit.save(module, str(path.with_suffix(".pt")))
+            kind, module = "torchscript", None
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file, _by_value(_private_modules()):
+            cloudpickle.dump((module, source.samples.structure), file)
+    except OSError:
+        raise  # a full disk says nothing about the model
+    except Exception as error:  # whatever an object's own __reduce__ raises
+        raise HandoverImpossible(f"{type(error).__name__}: {error}") from error
+    search_path = [os.path.abspath(entry) for entry in sys.path if entry]
+    return {"path": str(path), "sha256": _sha256(path), "kind": kind, "search_path": search_path}
+
+
+def _private_modules() -> list[ModuleType]:
+    """Imported modules of the user that a fresh interpreter could not import by their names."""
+    main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    script_directory = os.path.dirname(os.path.abspath(main_file)) if main_file else None
+    importable = [os.path.abspath(entry) for entry in sys.path if entry]
+    found = []
+    for name, module in list(sys.modules.items()):
+        top = name.partition(".")[0]
+        file = getattr(module, "__file__", None)
+        if not isinstance(module, ModuleType) or not file or top in ("__main__", "turnkey"):
+            continue
+        if top in sys.stdlib_module_names or "site-packages" in file or "dist-packages" in file:
+            continue
+        file = os.path.abspath(file)
+        of_script = script_directory is not None and file.startswith(script_directory + os.sep)
+        if of_script or not any(file.startswith(entry + os.sep) for entry in importable):
+            found.append(module)
+    return found
+
+
+@contextmanager
+def _by_value(modules: list[ModuleType]) -> Iterator[None]:
+    import cloudpickle
+
+    already = cloudpickle.list_registry_pickle_by_value()
+    added = [module for module in modules if module.__name__ not in already]
+    registered: list[Any] = []
+    try:
+        for module in added:
+            if sys.modules.get(module.__name__) is module:
+                cloudpickle.register_pickle_by_value(module)
+                registered.append(module)
+        yield
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

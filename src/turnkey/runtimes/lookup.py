@@ -1,0 +1,65 @@
+"""Runtimes by name, by alias, and by the format that they execute."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from turnkey.errors import MissingDependencyError, UsageError
+from turnkey.plugins import PluginTable
+from turnkey.runtimes.runtime import Runtime
+
+# Text, not imports: a worker imports only the runtime that it measures.
+RUNTIMES = PluginTable(
+    group="turnkey.runtimes",
+    noun="runtime",
+    builtin={
+        "torch": "turnkey.runtimes.torch_eager:RUNTIME",
+        "torch-compile": "turnkey.runtimes.torch_compile:RUNTIME",
+        "onnxruntime": "turnkey.runtimes.onnxruntime:RUNTIME",
+    },
+)
+
+
+def find_runtime(name: str) -> Runtime:
+    """The runtime of that name or alias, with what it needs installed.
+
+    Raises:
+        UsageError: there is none of that name.
+        MissingDependencyError: it needs something that is not installed.
+    """
+    runtime = _named(name)
+    missing = [module for module in runtime.requires if importlib.util.find_spec(module) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"the runtime {runtime.name} needs {', '.join(missing)}",
+            evidence=f"no module named {missing[0]!r}",
+            remedy=runtime.install,
+        )
+    return runtime
+
+
+def default_runtime(stored_as: str) -> str:
+    """Name of the first runtime that executes a format.
+
+    Raises:
+        UsageError: none does.
+    """
+    for name in RUNTIMES.names():
+        runtime: Runtime = RUNTIMES.load(name)
+        if stored_as in runtime.executes:
+            return runtime.name
+    raise UsageError(
+        f"no runtime executes the format {stored_as}", evidence=f"runtimes: {', '.join(RUNTIMES.names())}"
+    )
+
+
+def _named(name: str) -> Runtime:
+    if name in RUNTIMES.names():
+        runtime: Runtime = RUNTIMES.load(name)
+        return runtime
+    for known in RUNTIMES.builtin:  # aliases are the originals' names, which plug-ins do not have
+        candidate: Runtime = RUNTIMES.load(known)
+        if name in candidate.aliases:
+            return candidate
+    unknown: Runtime = RUNTIMES.load(name)  # raises with the list of names
+    return unknown

@@ -1,0 +1,259 @@
+"""ONNX Runtime: executes ONNX files.
+
+Options (``--rt-args``): ``provider`` (one name or a list, in order; ``CUDA`` means ``CUDAExecutionProvider``),
+``graph_optimization_level`` (none, basic, extended, all; default all), ``inter_op_num_threads`` (default 1),
+``execution_mode`` (sequential, parallel), and every key of ONNX Runtime's session configuration, which all start
+with ``session.``, ``optimization.`` or ``ep.``.
+
+ONNX Runtime goes on with the CPU, in silence or with a line on stdout, when a provider is missing, cannot start, or
+leaves nodes to it. Here none of that stays unseen: the runner reports which provider got how many nodes, and calls
+anything but the provider that was asked for a fall-back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from turnkey.errors import ConversionError, InputError, UsageError
+from turnkey.model.samples import Sample
+from turnkey.runtimes.options import refuse_unknown
+from turnkey.runtimes.runtime import LoadRequest
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+_PROVIDERS_OF_DEVICE = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
+_LEVELS = {
+    "none": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+_MODES = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
+_OPTIONS = ("provider", "graph_optimization_level", "inter_op_num_threads", "execution_mode")
+_CONFIGURATION_PREFIXES = ("session.", "optimization.", "ep.")
+_RECORD_PLACEMENT = "session.record_ep_graph_assignment_info"
+
+_NUMPY_OF_ONNX = {
+    "float": "float32",
+    "double": "float64",
+    "float16": "float16",
+    "bool": "bool",
+    "string": "object",
+    **{f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+_WITHOUT_NUMPY = {
+    "bfloat16": ("bfloat16", 16),
+    "float8e4m3fn": ("float8_e4m3fn", 17),
+    "float8e5m2": ("float8_e5m2", 19),
+}
+"""Element types that pass through OrtValue: name in ml_dtypes, and number in ``onnx.TensorProto``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    name: str
+    dtype: np.dtype[Any]
+    onnx_type: int | None
+    """Number in ``onnx.TensorProto`` where numpy lacks the type; else None."""
+
+
+class OnnxRuntimeRunner:
+    """One session. ``run`` is the session's own, bound to its output names: nothing of ours is inside the call."""
+
+    def __init__(self, session: ort.InferenceSession, *, asked_for: tuple[str, ...], placement: Mapping[str, int]):
+        self._session: ort.InferenceSession | None = session
+        self._asked_for = asked_for
+        self._placement = placement
+        self._inputs = tuple(_port(node) for node in session.get_inputs())
+        self._outputs = tuple(_port(node) for node in session.get_outputs())
+        names = [port.name for port in self._outputs]
+        self._through_values = any(port.onnx_type is not None for port in (*self._inputs, *self._outputs))
+        call = session.run_with_ort_values if self._through_values else session.run
+        self.run = partial(call, names)
+        self._casts: set[str] = set()
+
+    def prepare(self, sample: Sample) -> dict[str, Any]:
+        """The feed: arrays by input name, contiguous, in the dtypes that the session declares.
+
+        Raises:
+            InputError: an input of the session is not in the sample.
+        """
+        missing = [port.name for port in self._inputs if port.name not in sample]
+        if missing:
+            raise InputError(
+                f"the ONNX file takes inputs that the sample does not have: {', '.join(missing)}",
+                evidence=f"the file takes {[port.name for port in self._inputs]}, the sample has {list(sample)}",
+            )
+        return {port.name: self._fed(port, np.asarray(sample[port.name])) for port in self._inputs}
+
+    def _fed(self, port: _Port, array: np.ndarray) -> Any:
+        import onnxruntime as ort
+
+        if array.dtype != port.dtype and port.dtype != np.dtype(object):
+            self._casts.add(f"{port.name}: {array.dtype} given as {port.dtype}")
+            array = array.astype(port.dtype)
+        array = np.ascontiguousarray(array).reshape(array.shape)
+        if not self._through_values:
+            return array
+        if port.onnx_type is None:
+            return ort.OrtValue.ortvalue_from_numpy(array)
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, port.onnx_type)
+
+    def outputs(self, result: Any) -> Sample:
+        """Arrays by output name, in the file's order."""
+        return {port.name: _array_of(value, port) for port, value in zip(self._outputs, result, strict=True)}
+
+    def describe(self) -> Mapping[str, Any]:
+        """Versions, device, nodes by provider, and the fall-back in words if there was one."""
+        import onnxruntime as ort
+
+        return {
+            "runtime_version": ort.__version__,
+            "device": "cpu" if self._asked_for[0] == "CPUExecutionProvider" else self._asked_for[0],
+            "placement": dict(self._placement),
+            "fallback": self._fallback(),
+            "notes": sorted(self._casts),
+        }
+
+    def _fallback(self) -> str | None:
+        assert self._session is not None
+        wanted, active = self._asked_for[0], self._session.get_providers()
+        if wanted not in active:
+            return f"{wanted} is not available here; {active[0]} runs the model"
+        elsewhere = {name: count for name, count in self._placement.items() if name != wanted}
+        if elsewhere:
+            total = sum(self._placement.values())
+            text = ", ".join(f"{count} on {name}" for name, count in elsewhere.items())
+            return f"of {total} nodes {text} instead of {wanted}"
+        return None
+
+    def close(self) -> None:
+        """Free the session with its threads and memory."""
+        self._session = None
+        del self.run
+
+
+class OnnxRuntime:
+    """The runtime ``onnxruntime``, called ``ort`` by the original."""
+
+    name = "onnxruntime"
+    aliases = ("ort",)
+    executes = ("onnx",)
+    devices = ("cpu", "cuda")
+    requires = ("onnxruntime",)
+    install = "pip install onnxruntime"
+    compiles = False
+
+    def load(self, request: LoadRequest) -> OnnxRuntimeRunner:
+        """A session over the file of the request.
+
+        Raises:
+            UsageError: an option that does not exist, or a value that it cannot have.
+            ConversionError: ONNX Runtime refuses the file.
+        """
+        import onnxruntime as ort
+
+        if request.path is None:
+            raise UsageError("the runtime onnxruntime executes ONNX files; there is none", remedy=_EXPORT_FIRST)
+        configuration = {k: v for k, v in request.options.items() if k.startswith(_CONFIGURATION_PREFIXES)}
+        options = {key: value for key, value in request.options.items() if key not in configuration}
+        refuse_unknown(self.name, options, _OPTIONS)
+
+        settings = ort.SessionOptions()
+        settings.log_severity_level = 3  # warnings of the optimiser about the file are not for the user
+        settings.intra_op_num_threads = request.threads
+        settings.inter_op_num_threads = int(options.get("inter_op_num_threads", 1))
+        level = _chosen(_LEVELS, "graph_optimization_level", options.get("graph_optimization_level", "all"))
+        settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+        mode = _chosen(_MODES, "execution_mode", options.get("execution_mode", "sequential"))
+        settings.execution_mode = getattr(ort.ExecutionMode, mode)
+        asked_for = _providers(options.get("provider"), request.device)
+        records_placement = asked_for != ("CPUExecutionProvider",)
+        if records_placement:
+            settings.add_session_config_entry(_RECORD_PLACEMENT, "1")
+        for key, value in configuration.items():
+            settings.add_session_config_entry(key, "1" if value is True else str(value))
+
+        available = [name for name in asked_for if name in ort.get_available_providers()]
+        try:
+            session = ort.InferenceSession(str(request.path), settings, providers=available or None)
+        except Exception as error:  # its exceptions have no common base below Exception
+            raise ConversionError(
+                f"ONNX Runtime cannot load {Path(request.path).name}",
+                evidence=str(error).strip(),
+                remedy=f"python -c \"import onnx; onnx.checker.check_model('{request.path}', full_check=True)\"",
+            ) from error
+        session.disable_fallback()  # a provider that fails inside a call is an error, not a silent change of device
+        placement = _placement(session) if records_placement else {}
+        return OnnxRuntimeRunner(session, asked_for=asked_for, placement=placement)
+
+
+_EXPORT_FIRST = "turnkey -i INPUT discover export-pytorch benchmark --runtime onnxruntime"
+
+
+def _providers(given: Any, device: str) -> tuple[str, ...]:
+    if given is None:
+        if device not in _PROVIDERS_OF_DEVICE:
+            raise UsageError(
+                f"the runtime onnxruntime does not know the device {device!r}",
+                evidence=f"known: {', '.join(_PROVIDERS_OF_DEVICE)}",
+                remedy="--rt-args provider::NAME names any of its execution providers",
+            )
+        return _PROVIDERS_OF_DEVICE[device]
+    names = [given] if isinstance(given, str) else list(given)
+    return tuple(name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider" for name in names)
+
+
+def _chosen(table: Mapping[str, str], option: str, value: Any) -> str:
+    if value not in table:
+        raise UsageError(f"{option} cannot be {value!r}", evidence=f"one of: {', '.join(table)}")
+    return table[value]
+
+
+def _placement(session: ort.InferenceSession) -> dict[str, int]:
+    """Number of nodes by provider, as ONNX Runtime assigned them."""
+    counts: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] += len(part.get_nodes())
+    return dict(counts)
+
+
+def _port(node: Any) -> _Port:
+    """Name and dtype of an input or output, from ONNX Runtime's text (``tensor(float16)``)."""
+    kind = str(node.type)
+    element = kind.removeprefix("tensor(").removesuffix(")")
+    if kind.startswith("tensor(") and element in _NUMPY_OF_ONNX:
+        return _Port(node.name, np.dtype(_NUMPY_OF_ONNX[element]), None)
+    if kind.startswith("tensor(") and element in _WITHOUT_NUMPY:
+        import ml_dtypes
+
+        name, number = _WITHOUT_NUMPY[element]
+        return _Port(node.name, np.dtype(getattr(ml_dtypes, name)), number)
+    raise ConversionError(
+        f"the ONNX file's {node.name!r} is of type {kind}, which is not measured or verified here",
+        evidence=f"tensors of: {', '.join((*_NUMPY_OF_ONNX, *_WITHOUT_NUMPY))}",
+    )
+
+
+def _array_of(value: Any, port: _Port) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    if port.onnx_type is None:
+        return np.asarray(value.numpy())
+    shape = tuple(value.shape())
+    array = np.empty(shape, port.dtype)
+    # OrtValue.numpy() refuses types that numpy lacks; the bytes are the same.
+    ctypes.memmove(array.ctypes.data, value.data_ptr(), array.nbytes)
+    return array
+
+
+RUNTIME = OnnxRuntime()

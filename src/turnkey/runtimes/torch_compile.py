@@ -1,0 +1,103 @@
+"""``torch.compile``: executes the live module through TorchDynamo and a backend.
+
+Options (``--rt-args``): ``backend`` (default inductor), ``mode`` (default, reduce-overhead, max-autotune, …),
+``fullgraph``, ``dynamic``. The first call compiles; it is a step of its own and never part of a latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from turnkey.errors import ConversionError
+from turnkey.runtimes.options import refuse_unknown
+from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.torch_eager import TorchRunner, live_module
+
+if TYPE_CHECKING:
+    import torch
+
+    from turnkey.model.call import CallStructure
+
+_OPTIONS = ("backend", "mode", "fullgraph", "dynamic")
+
+
+class TorchCompileRunner(TorchRunner):
+    """A compiled module. What it compiles to is told by `describe`: graphs, and reasons where it had to break."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        structure: CallStructure,
+        *,
+        device: str,
+        threads: int,
+        options: Mapping[str, Any],
+    ) -> None:
+        import torch
+
+        super().__init__(module, structure, device=device, threads=threads)
+        self._backend = str(options.get("backend", "inductor"))
+        # A function around the module: compiling the module itself would attach an attribute to the user's object.
+        self._call = torch.compile(
+            lambda *args, **kwargs: module(*args, **kwargs),
+            backend=self._backend,
+            mode=options.get("mode"),
+            fullgraph=_is_true(options.get("fullgraph", False)),
+            dynamic=_is_true(options["dynamic"]) if "dynamic" in options else None,
+        )
+
+    def compile(self, prepared: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        """Compile for inputs of these shapes by one call.
+
+        Raises:
+            ConversionError: the backend cannot compile the model.
+        """
+        try:
+            self.run(prepared)
+        except Exception as error:  # backends raise whatever they like
+            raise ConversionError(
+                f"torch.compile with backend {self._backend} cannot compile the model",
+                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                remedy="turnkey ... benchmark --runtime torch   # or: --rt-args backend::aot_eager",
+            ) from error
+
+    def describe(self) -> Mapping[str, Any]:
+        """As `TorchRunner.describe`, with the graphs and graph breaks of TorchDynamo."""
+        from torch._dynamo.utils import counters
+
+        breaks = {str(reason).strip().splitlines()[0]: int(n) for reason, n in counters["graph_break"].items()}
+        graphs = int(counters["stats"].get("unique_graphs", 0))
+        notes = [f"{graphs} graphs, {sum(breaks.values())} graph breaks: {', '.join(breaks)}"] if breaks else []
+        return {**super().describe(), "backend": self._backend, "graphs": graphs, "notes": notes}
+
+
+class TorchCompile:
+    """The runtime ``torch-compile``, called ``torch-compiled`` by the original."""
+
+    name = "torch-compile"
+    aliases = ("torch-compiled",)
+    executes = ("torch",)
+    devices = ("cpu", "cuda")
+    requires = ("torch",)
+    install = "pip install 'torch>=2.6,<2.14'"
+    compiles = True
+
+    def load(self, request: LoadRequest) -> TorchCompileRunner:
+        """The module of the request, to be compiled.
+
+        Raises:
+            UsageError: there is no live module, an unknown option, or a device that is not there.
+        """
+        refuse_unknown(self.name, request.options, _OPTIONS)
+        module, structure = live_module(self.name, request)
+        return TorchCompileRunner(
+            module, structure, device=request.device, threads=request.threads, options=request.options
+        )
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or str(value).lower() in ("true", "1", "yes", "on")
+
+
+RUNTIME = TorchCompile()

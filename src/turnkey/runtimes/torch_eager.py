@@ -1,0 +1,140 @@
+"""torch, uncompiled: executes the live module as its script would, in inference mode. No options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from turnkey.errors import ModelError, UsageError
+from turnkey.model.samples import Sample
+from turnkey.runtimes.options import refuse_unknown
+from turnkey.runtimes.runtime import LoadRequest
+
+if TYPE_CHECKING:
+    import torch
+
+    from turnkey.model.call import CallStructure
+
+
+class TorchRunner:
+    """A module on a device, in evaluation mode until it is closed.
+
+    On the CPU the call is the module's own, with its arguments made beforehand. On another device a call is what a
+    client sees: arguments copied from host memory, outputs copied back.
+    """
+
+    def __init__(self, module: torch.nn.Module, structure: CallStructure, *, device: str, threads: int) -> None:
+        import torch
+
+        from turnkey.model.torch_bridge import evaluation_mode
+
+        self._structure = structure
+        self._device = device
+        self._undo = ExitStack()
+        # Each of these is the process's or the model's state: the user's own process may be this one.
+        self._undo.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(threads)
+        self._module = module
+        if device != "cpu":
+            home = next((str(weight.device) for weight in module.parameters()), "cpu")
+            self._undo.callback(module.to, home)
+            module.to(device)
+        self._undo.enter_context(evaluation_mode(module))
+        self._inference_mode = torch.inference_mode
+        self._call: Callable[..., Any] = module
+
+    def prepare(self, sample: Sample) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """``(args, kwargs)`` of the call, as tensors in host memory."""
+        from turnkey.model.torch_bridge import tensors_of
+
+        return self._structure.bind(tensors_of(sample))
+
+    def run(self, prepared: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
+        """One call in inference mode."""
+        args, kwargs = prepared
+        with self._inference_mode():
+            if self._device == "cpu":
+                return self._call(*args, **kwargs)
+            args, kwargs = _moved((args, kwargs), self._device)
+            return _moved(self._call(*args, **kwargs), "cpu")
+
+    def outputs(self, result: Any) -> Sample:
+        """Named arrays, in the order of the result."""
+        from turnkey.model.torch_bridge import arrays_of_result
+
+        return arrays_of_result(result)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Version, device and threads."""
+        import torch
+
+        return {
+            "runtime_version": torch.__version__,
+            "device": self._device if self._device == "cpu" else torch.cuda.get_device_name(self._device),
+            "threads": torch.get_num_threads(),
+            "placement": {},
+            "fallback": None,
+            "notes": [],
+        }
+
+    def close(self) -> None:
+        """Give the module its flags and device back."""
+        self._undo.close()
+
+
+class TorchEager:
+    """The runtime ``torch``, called ``torch-eager`` by the original."""
+
+    name = "torch"
+    aliases = ("torch-eager",)
+    executes = ("torch",)
+    devices = ("cpu", "cuda")
+    requires = ("torch",)
+    install = "pip install 'torch>=2.6,<2.14'"
+    compiles = False
+
+    def load(self, request: LoadRequest) -> TorchRunner:
+        """The module of the request, on its device.
+
+        Raises:
+            UsageError: there is no live module, an unknown option, or a device that is not there.
+        """
+        refuse_unknown(self.name, request.options, ())
+        module, structure = live_module(self.name, request)
+        return TorchRunner(module, structure, device=request.device, threads=request.threads)
+
+
+def live_module(runtime: str, request: LoadRequest) -> tuple[torch.nn.Module, CallStructure]:
+    """The module of a request and how it is called.
+
+    Raises:
+        UsageError: there is no module, or the device is not there.
+        ModelError: its samples do not tell how it is called.
+    """
+    import torch
+
+    if request.module is None:
+        raise UsageError(
+            f"the runtime {runtime} executes a live PyTorch model; this input has none",
+            remedy="turnkey ... benchmark --runtime onnxruntime",
+        )
+    if request.structure is None:
+        raise ModelError("nothing tells how the model is called: its samples have no call structure")
+    if request.device != "cpu" and not (request.device.startswith("cuda") and torch.cuda.is_available()):
+        raise UsageError(
+            f"torch has no device {request.device!r} here",
+            evidence=f"torch {torch.__version__}, CUDA available: {torch.cuda.is_available()}",
+            remedy="turnkey ... benchmark --device cpu",
+        )
+    # A module that the script compiled itself is measured as what it was before: compiling is another runtime.
+    return getattr(request.module, "_orig_mod", request.module), request.structure
+
+
+def _moved(value: Any, device: str) -> Any:
+    from torch.utils import _pytree as pytree  # the walk that torch.compile and torch.export use themselves
+
+    return pytree.tree_map(lambda leaf: leaf.to(device) if hasattr(leaf, "to") else leaf, value)
+
+
+RUNTIME = TorchEager()

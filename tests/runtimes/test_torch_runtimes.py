@@ -1,0 +1,88 @@
+"""torch, eager and compiled, behind the runtime interface."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from turnkey.errors import ConversionError, UsageError
+from turnkey.model.call import CallStructure, Leaf
+from turnkey.runtimes import LoadRequest, find_runtime
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 2)
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, x, scale=1.0):
+        return {"y": self.dropout(self.linear(x)) * scale, "grad": torch.tensor(torch.is_grad_enabled())}
+
+
+def request(module, **given):
+    structure = CallStructure(args=(Leaf("x"),), kwargs={"scale": 2.0})
+    return LoadRequest(module=module, structure=structure, **{"threads": 1, **given})
+
+
+def test_the_module_runs_in_evaluation_mode_without_gradients_and_gets_its_flags_and_threads_back():
+    module = Net().train()
+    module.linear.eval()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runner = find_runtime("torch").load(request(module))
+        x = np.ones((4, 3), np.float32)
+        outputs = runner.outputs(runner.run(runner.prepare({"x": x})))
+        assert torch.get_num_threads() == 1
+        runner.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    expected = 2 * torch.nn.functional.linear(torch.ones(4, 3), module.linear.weight, module.linear.bias)
+    np.testing.assert_allclose(outputs["y"], expected.detach().numpy(), rtol=1e-6)
+    assert not outputs["grad"]
+    assert module.training
+    assert not module.linear.training
+
+
+def test_an_unknown_option_a_missing_module_and_a_missing_device_are_usage_errors():
+    runtime = find_runtime("torch")
+    with pytest.raises(UsageError, match="mode"):
+        runtime.load(request(Net(), options={"mode": "fast"}))
+    with pytest.raises(UsageError, match="live PyTorch model"):
+        runtime.load(request(None))
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="cuda"):
+            runtime.load(request(Net(), device="cuda"))
+
+
+def test_the_compiled_module_computes_the_same_and_leaves_no_trace_on_the_users_object():
+    module = Net().eval()
+    before = set(vars(module))
+    runner = find_runtime("torch-compile").load(request(module, options={"backend": "eager"}))
+    prepared = runner.prepare({"x": np.ones((2, 3), np.float32)})
+    runner.compile(prepared)
+    eager = find_runtime("torch").load(request(module))
+    compiled, plain = runner.outputs(runner.run(prepared)), eager.outputs(eager.run(prepared))
+    np.testing.assert_allclose(compiled["y"], plain["y"], rtol=1e-6)
+    assert runner.describe()["graphs"] >= 1
+    assert set(vars(module)) == before
+
+
+def test_a_module_that_was_compiled_by_its_script_is_measured_uncompiled():
+    module = torch.compile(Net(), backend="eager")
+    runner = find_runtime("torch").load(request(module))
+    assert isinstance(runner._call, Net)
+
+
+def test_a_backend_that_fails_is_a_conversion_error_with_its_reason():
+    def broken(graph, inputs):
+        raise RuntimeError("no code for this graph")
+
+    torch._dynamo.register_backend(broken, name="broken_for_test")
+    runner = find_runtime("torch-compile").load(request(Net(), options={"backend": "broken_for_test"}))
+    with pytest.raises(ConversionError, match="broken_for_test") as caught:
+        runner.compile(runner.prepare({"x": np.ones((2, 3), np.float32)}))
+    assert "no code for this graph" in caught.value.evidence
