@@ -7,11 +7,14 @@ never leaves the process: a state that is loaded again has ``model`` None until 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from turnkey.model.source import SourceModel
+from turnkey.settings import absolute_path
+
+if TYPE_CHECKING:  # numpy comes with it, and building a state needs none
+    from turnkey.model.source import SourceModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +42,17 @@ class Variant:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class State:
     """What a build knows. Plain data except ``model``; see spec/turnkey.md §7 for the meaning of each key.
 
-    ``statistics`` is flat and goes to ``turnkey_stats.yaml``; everything else to ``<build>_state.yaml``.
+    ``statistics`` is flat and goes to ``turnkey_stats.yaml``; everything else to ``<build>_state.yaml``. ``listing``
+    is text for the user that a tool hands over; it is shown once and never written.
     """
 
     cache_dir: Path
     build_name: str
+    _: KW_ONLY
     model: SourceModel | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -72,6 +77,10 @@ class State:
     environment: Mapping[str, Any] = field(default_factory=dict)
     uid: str = ""
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    listing: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cache_dir", absolute_path(self.cache_dir))
 
     @property
     def build_dir(self) -> Path:

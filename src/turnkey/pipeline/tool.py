@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
 
+Steps = tuple[tuple[str, Mapping[str, Any]], ...]
+"""(tool, arguments) in the order in which they run."""
+
+
 class ToolKind(Enum):
     FIRST = "first"
     SEQUENCE = "sequence"
@@ -86,6 +90,25 @@ class Tool:
     """A management tool that may also end a sequence (report, compare, gate)."""
     measures: ClassVar[bool] = False
     """Whether it times calls: then nothing else of ours may run beside it, the monitor does not redraw."""
+
+    def begin(self, state: State, *, following: Steps, **arguments: Any) -> State:
+        """For the first tool of a sequence: the state to go on from, before anything of this run is written.
+
+        A tool that starts a new build returns the state as it is. One that continues a build returns what that build
+        knows, or raises `ToolSkipped`: then every file stays untouched.
+
+        Args:
+            following: the steps after this one, with effective arguments.
+        """
+        return state
+
+    @classmethod
+    def needs_live_model(cls, state: State, **arguments: Any) -> bool:
+        """Whether this step calls the source module itself, not only files of the build.
+
+        Asked when a build is continued whose model is not in memory; if so, its script is run again first.
+        """
+        return False
 
     def run(self, state: State, **arguments: Any) -> State:
         """Do the step. Raises a TurnkeyError when it failed; may raise `ToolSkipped`."""

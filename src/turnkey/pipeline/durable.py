@@ -1,0 +1,99 @@
+"""Writing a file so that a reader, a crash or a full disk never meets half of it.
+
+Four steps: the bytes go to a temporary file in the same directory; that file is flushed to the disk (fsync); it is
+renamed over the target, which the system does at once or not at all; the directory is flushed, so that the new name
+survives a loss of power.
+
+Trade-offs: a process that is killed between the first and the third step leaves a ``.<name>.<hex>.tmp`` behind, which
+no reader looks at and `remove_leftovers` deletes. The permissions are those of a new file, not of the replaced one.
+
+Scope: files that one process writes at a time (the build's lock sees to that). Large artifacts are written by the
+tools that make them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from turnkey.errors import InputError
+
+_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file by this text (UTF-8), whole or not at all.
+
+    Raises:
+        InputError: the disk is full, the directory is not writable, or the write failed otherwise; the file that was
+            there before is unchanged.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file by these bytes, whole or not at all. Raises like `write_text`."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to tell
+                temporary.unlink()
+            raise
+        _flush_directory(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and its parents where they are missing. Raises InputError like `write_text`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Delete temporary files of writers that were killed; only for who holds the lock of the directory."""
+    for leftover in directory.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            leftover.unlink()
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """The three-part error for a write that the system refused."""
+    if error.errno in _SPACE:
+        what = f"cannot write {path.name}: no space left"
+        remedy = "free some space, or choose a cache on another disk: turnkey -d DIR …"
+    elif error.errno in _ACCESS:
+        what = f"cannot write {path.name}: not permitted"
+        remedy = "choose a cache that you may write: turnkey -d DIR …   # or: export TURNKEY_CACHE_DIR=DIR"
+    else:
+        what = f"cannot write {path.name}: {error.strerror or error}"
+        remedy = "choose another cache: turnkey -d DIR …   # or: export TURNKEY_CACHE_DIR=DIR"
+    return InputError(what, evidence=f"{path}: {error.strerror or error}", remedy=remedy)
+
+
+def cannot_read(path: Path, error: OSError) -> InputError:
+    """The three-part error for a read that the system refused."""
+    return InputError(f"cannot read {path.name}", evidence=f"{path}: {error.strerror or error}")
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some network file systems cannot flush a directory
+            raise
+    finally:
+        os.close(descriptor)
