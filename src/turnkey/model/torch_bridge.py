@@ -84,3 +84,8 @@ def run_module(module: torch.nn.Module, structure: CallStructure, sample: Sample
     args, kwargs = structure.bind(tensors_of(sample, device))
     with evaluation_mode(module):
         return arrays_of_result(module(*args, **kwargs))
+
+
+def is_materialized(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has bytes to read: not a lazy parameter before its first call, not on the meta device."""
+    return not isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) and not tensor.is_meta
