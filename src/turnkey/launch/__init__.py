@@ -1,1 +1,7 @@
+"""How inputs are worked on: in this process, or each in a process of its own."""
 
+from turnkey.launch.evaluate import evaluate
+from turnkey.launch.options import Options
+from turnkey.launch.result import FAILED, Interrupted, Result, exit_code
+
+__all__ = ["FAILED", "Interrupted", "Options", "Result", "evaluate", "exit_code"]

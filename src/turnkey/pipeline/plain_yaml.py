@@ -95,7 +95,7 @@ def _checked_lines(path: Path, content: bytes) -> dict[tuple[str | int, ...], in
     levels: list[_Level] = []
 
     def refuse(what: str, event: Any) -> ArtifactError:
-        return ArtifactError(f"{path.name} has {what}", evidence=f"{path}, line {event.start_mark.line + 1}")
+        return ArtifactError(f"{path.name} has {what}", evidence=f"{path}, line {_line(event)}")
 
     events: Any = yaml.parse(content, Loader=_Loader)
     for event in events:
@@ -116,12 +116,16 @@ def _checked_lines(path: Path, content: bytes) -> dict[tuple[str | int, ...], in
             if repeated is not None:
                 raise refuse(f"the key {repeated!r} twice", event)
             place = level.place
-            lines.setdefault(place, event.start_mark.line + 1)
+            lines.setdefault(place, _line(event))
         if isinstance(event, yaml.CollectionStartEvent):
             if len(levels) >= MAXIMUM_DEPTH:
                 raise refuse(f"more than {MAXIMUM_DEPTH} levels", event)
             levels.append(_Level(place, is_mapping=isinstance(event, yaml.MappingStartEvent)))
     return lines
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 class _Level:

@@ -125,42 +125,55 @@ class Sequence:
             raise outcome.failure.error
         return outcome.state
 
-    def run(self, state: State, *, listen: Listener = silent, finished: int = 0, echo: bool = False) -> Outcome:
+    def run(
+        self,
+        state: State,
+        *,
+        listen: Listener = silent,
+        finished: int = 0,
+        echo: bool = False,
+        named: str = "",
+        shown: str = "",
+    ) -> Outcome:
         """Like `launch`, but a failed tool is part of the outcome.
 
         Args:
             finished: so many first steps are done already, ``state`` is what came out of them (a resumed build).
             echo: show the tools' output on the terminal too.
+            named: the input's path as the user wrote it, for the first tool; by default that of the state.
+            shown: the input in messages and events.
 
         Raises:
             KeyboardInterrupt: passed on after the build was marked as interrupted.
         """
         paths = BuildPaths(state.cache_dir, state.build_name)
-        name = str(state.input.get("path") or self.steps[0][1].get("input", ""))
-        told = _Teller(listen, name, state.build_name)
+        named = named or str(self.steps[0][1].get("input") or state.input.get("path", ""))
+        told = _Teller(listen, shown or named, state.build_name)
         try:
             state = self._with_input(state)
             if not paths.directory.is_dir() or not paths.marker.is_file():
                 claim_directory(paths, str(state.input.get("path", "")))
             with hold(paths, on_wait=lambda: told.note("another process works on this build; waiting for it")):
-                return self._run_locked(state, paths, told, finished=finished, echo=echo)
+                return self._run_locked(state, paths, told, finished=finished, echo=echo, named=named)
         except TurnkeyError as error:  # outside of any tool: the cache, the lock, a state file
             return Outcome(state=state, status="error", reason=error.what, failure=Failure.of(error))
 
-    def _run_locked(self, state: State, paths: BuildPaths, told: _Teller, *, finished: int, echo: bool) -> Outcome:
+    def _run_locked(
+        self, state: State, paths: BuildPaths, told: _Teller, *, finished: int, echo: bool, named: str
+    ) -> Outcome:
         try:
-            run = self._begin(state, paths, finished)
+            run = self._begin(state, paths, finished, named)
         except ToolSkipped as skipped:
             return Outcome(state=state, status="skipped", reason=skipped.reason)
         for index in range(finished, len(self.steps)):
-            failure = self._step(index, run, paths, told, echo=echo)
+            failure = self._step(index, run, paths, told, echo=echo, named=named)
             if failure is not None:
                 return Outcome(state=run.state, status="error", reason=failure.error.what, failure=failure)
             if run.statuses[0] == "skipped":  # nothing came in, so there is nothing for the others
                 return Outcome(state=run.state, status="skipped", reason=run.reasons[-1])
         return Outcome(state=run.state, status="successful")
 
-    def _begin(self, state: State, paths: BuildPaths, finished: int) -> _Run:
+    def _begin(self, state: State, paths: BuildPaths, finished: int, named: str) -> _Run:
         """The state as this run finds it, written as incomplete."""
         before: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
         history = state.history
@@ -170,8 +183,10 @@ class Sequence:
             statuses[:finished] = [status for _, _, status in state.sequence[len(before) :][:finished]]
             history = history[:-1]
         else:
-            _, arguments = self.steps[0]
-            found = self._tools[0]().begin(state, following=self.steps[1:], **self._first_arguments(state, arguments))
+            found = state
+            if self._tools[0].kind is ToolKind.FIRST:
+                arguments = _first_arguments(state, self.steps[0][1], named)
+                found = self._tools[0]().begin(state, following=self.steps[1:], **arguments)
             if found is state:
                 archive_statistics(paths)
                 for log in paths.directory.glob("log_*.txt"):  # of the run before; its tools may not run in this one
@@ -188,11 +203,13 @@ class Sequence:
         self._write(run, "incomplete")
         return run
 
-    def _step(self, index: int, run: _Run, paths: BuildPaths, told: _Teller, *, echo: bool) -> Failure | None:
+    def _step(
+        self, index: int, run: _Run, paths: BuildPaths, told: _Teller, *, echo: bool, named: str
+    ) -> Failure | None:
         """Run one tool and write what it left; the failure if there was one."""
         name, tool, arguments = self.names[index], self._tools[index], dict(self.steps[index][1])
         if tool.kind is ToolKind.FIRST:
-            arguments = self._first_arguments(run.state, arguments)
+            arguments = _first_arguments(run.state, arguments, named)
         progress = tool.progress or f"Running {name}"
         told.started(name, progress, measures=tool.measures)
         failure: Failure | None = None
@@ -290,17 +307,16 @@ class Sequence:
         path = Path(arguments["input"]).absolute()
         return replace(state, input=describe_input(path, target=arguments.get("target"), first=arguments))
 
-    def _first_arguments(self, state: State, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        if self._tools[0].kind is not ToolKind.FIRST:
-            return dict(arguments)
-        merged = dict(arguments)
-        merged.setdefault("input", state.input.get("path", ""))
-        if state.input.get("hash"):
-            merged.setdefault("target", state.input["hash"])
-        return merged
-
     def _all_names(self, run: _Run) -> list[str]:
         return [*(tool for tool, _, _ in run.before), *(tool for tool, _ in self.steps)]
+
+
+def _first_arguments(state: State, arguments: Mapping[str, Any], named: str) -> dict[str, Any]:
+    """What the first tool gets: its arguments, the input as named, the hash the user gave."""
+    merged = {"input": named, **arguments}
+    if state.input.get("hash"):
+        merged.setdefault("target", state.input["hash"])
+    return merged
 
 
 def describe_input(path: Path, *, target: str | None, first: Mapping[str, Any]) -> dict[str, Any]:

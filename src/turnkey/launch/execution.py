@@ -1,0 +1,101 @@
+"""Work on one item: the one function behind the plain call, the isolated worker and the job elsewhere."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from turnkey.launch.result import Result
+from turnkey.launch.resumption import resumption_of
+from turnkey.launch.work_item import WorkItem
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.build_lock import hold
+from turnkey.pipeline.events import Event, Listener
+from turnkey.pipeline.failure import Failure
+from turnkey.pipeline.lean_cache import remove_artifacts
+from turnkey.pipeline.sequence import Outcome, describe_input
+from turnkey.pipeline.state import State
+
+
+def run_item(item: WorkItem, *, listen: Listener) -> Result:
+    """Send one input through its sequence; every failure of it is in the result.
+
+    Raises:
+        KeyboardInterrupt: passed on; the build says so.
+    """
+    started = time.perf_counter()
+    listen(started_event(item))
+    paths = BuildPaths(Path(item.cache_dir), item.build_name)
+    try:
+        outcome = _outcome(item, paths, listen)
+    except Exception as error:  # noqa: BLE001 - even a defect of ours must not stop the other inputs
+        failure = Failure.of(error)
+        nothing = State(paths.cache_dir, paths.build_name)
+        outcome = Outcome(state=nothing, status="error", reason=failure.error.what, failure=failure)
+    result = Result(
+        input=item.input,
+        status=outcome.status,
+        build_name=item.build_name,
+        cache_dir=paths.cache_dir,
+        state=replace(outcome.state, model=None),
+        reason=outcome.reason,
+        failure=outcome.failure,
+        seconds=time.perf_counter() - started,
+    )
+    del outcome
+    gc.collect()  # models stand in cycles; the next input must not find this one's in memory
+    listen(finished_event(result))
+    return result
+
+
+def started_event(item: WorkItem) -> Event:
+    """What is told when an input begins."""
+    return Event(kind="input-started", input=item.input, build_name=item.build_name, planned=item.sequence.names)
+
+
+def finished_event(result: Result) -> Event:
+    """What is told when an input has ended."""
+    return Event(
+        kind="input-finished",
+        input=result.input,
+        build_name=result.build_name,
+        status=result.status,
+        text=result.reason,
+        seconds=result.seconds,
+    )
+
+
+def _outcome(item: WorkItem, paths: BuildPaths, listen: Listener) -> Outcome:
+    sequence = item.sequence
+    state = _state_before(item, paths)
+    finished = 0
+    if item.resume:
+        resumption = resumption_of(sequence, state, paths)
+        if resumption.state is not None and resumption.finished == len(sequence.steps):
+            return Outcome(state=resumption.state, status="skipped", reason=resumption.reason)
+        if resumption.reason:
+            listen(Event(kind="note", input=item.input, build_name=item.build_name, text=resumption.reason))
+        state, finished = resumption.state or state, resumption.finished
+    outcome = sequence.run(
+        state, listen=listen, finished=finished, echo=item.verbose, named=item.path, shown=item.input
+    )
+    if item.lean_cache and outcome.status != "skipped":
+        with hold(paths):
+            remove_artifacts(paths)
+    return outcome
+
+
+def _state_before(item: WorkItem, paths: BuildPaths) -> State:
+    """The state that enters the first tool; that of a continued build is read by its first tool."""
+    environment = {"seed": item.seed}
+    if item.path.endswith("_state.yaml"):
+        return State(paths.cache_dir, paths.build_name, environment=environment)
+    return State(
+        paths.cache_dir,
+        paths.build_name,
+        input=describe_input(item.absolute_path, target=item.target, first=item.steps[0][1]),
+        labels={key: tuple(values) for key, values in item.labels.items()},
+        environment=environment,
+    )

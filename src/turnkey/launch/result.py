@@ -1,0 +1,98 @@
+"""How one input ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import TurnkeyError
+from turnkey.pipeline.failure import Failure
+from turnkey.pipeline.state import State
+
+FAILED = frozenset({"error", "timeout", "killed"})
+"""Statuses that make the exit code 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One input's result.
+
+    Attributes:
+        input: as the user named it.
+        status: ``successful``, ``skipped``, ``error``, ``timeout``, ``killed``; ``not_started`` after an interruption.
+        build_name, cache_dir: of its build; the name is empty if none could be made.
+        state: as the build's files say, without the live model; None if there is none.
+        reason: why it is not successful, in one line.
+        failure: what failed, with tracebacks.
+        seconds: from its start to its end.
+    """
+
+    input: str
+    status: str
+    build_name: str = ""
+    cache_dir: Path
+    state: State | None = None
+    reason: str = ""
+    failure: Failure | None = None
+    seconds: float = 0.0
+
+    @property
+    def build_dir(self) -> Path | None:
+        """Directory with everything that is known; None if there is none."""
+        return self.cache_dir / self.build_name if self.build_name else None
+
+    @property
+    def error(self) -> TurnkeyError | None:
+        """The three-part error; None if nothing failed."""
+        return self.failure.error if self.failure else None
+
+    @property
+    def model_hash(self) -> str:
+        """The eight digits that users see; empty if no model is known."""
+        return self.state.model_hash[:8] if self.state else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for ``--json``, ``results/<n>.json`` and a worker's pipe; the state is in its own file."""
+        return {
+            "input": self.input,
+            "status": self.status,
+            "build_name": self.build_name,
+            "cache_dir": str(self.cache_dir),
+            "hash": self.model_hash,
+            "reason": self.reason,
+            "failure": self.failure.to_dict() if self.failure else None,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any], *, state: State | None = None) -> Result:
+        failure = fields["failure"]
+        return cls(
+            input=fields["input"],
+            status=fields["status"],
+            build_name=fields["build_name"],
+            cache_dir=Path(fields["cache_dir"]),
+            state=state,
+            reason=fields["reason"],
+            failure=Failure.from_dict(failure) if failure else None,
+            seconds=fields["seconds"],
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1) + "\n"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while inputs were worked on; ``results`` has all inputs, those after it as ``not_started``."""
+
+    def __init__(self, results: list[Result]) -> None:
+        super().__init__("interrupted")
+        self.results = results
+
+
+def exit_code(results: Iterable[Result]) -> int:
+    """0 if every input is successful or skipped, else 1."""
+    return 1 if any(result.status in FAILED or result.status == "not_started" for result in results) else 0
