@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from turnkey.verify.batch import batch_size
 from turnkey.verify.comparison import Comparison, OutputComparison, VerificationVerdict, compare
-from turnkey.verify.tolerance import Tolerance, Tolerances
+from turnkey.verify.tolerance import Tolerance, Tolerances, precision_of
 
-__all__ = ["Comparison", "OutputComparison", "Tolerance", "Tolerances", "VerificationVerdict", "compare"]
+__all__ = [
+    "Comparison",
+    "OutputComparison",
+    "Tolerance",
+    "Tolerances",
+    "VerificationVerdict",
+    "batch_size",
+    "compare",
+    "precision_of",
+]

@@ -87,3 +87,12 @@ class Tolerances:
             atol=default.atol if self.atol is None else self.atol,
             scaled=self.scaled,
         )
+
+
+_PRECISION_MARKS = {"fp16": "float16", "f16": "float16", "bf16": "bfloat16"}
+
+
+def precision_of(variant_key: str) -> str | None:
+    """The dtype in which a variant computes, told by its key (``onnx-opt-fp16``); None if it names none."""
+    marks = [_PRECISION_MARKS[part] for part in variant_key.split("-") if part in _PRECISION_MARKS]
+    return max(marks, key=_PRECISION_ORDER.index, default=None)

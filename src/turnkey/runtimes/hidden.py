@@ -1,0 +1,204 @@
+"""Hidden outputs: what each submodule computes, beside the values inside an exported ONNX file.
+
+Exporters leave the module of origin in the file: the torch.export-based one as metadata of each node, the TorchScript
+one in the node's name. Optimisers drop both and keep the names of values, so that the exported file tells, for
+every file made from it, which values belong to which submodule.
+
+This finds the first submodule whose output differs, and proves something where the model's own outputs are zero.
+
+Trade-offs: a submodule that is called twice, or that returns no single tensor, is passed over. A submodule counts as
+agreeing if any of its last few values of the right shape agrees, since an exporter may put a node of its own
+(a transposition, a cast) after the one that computes its result.
+"""
+
+from __future__ import annotations
+
+import ast
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from turnkey.errors import TurnkeyError
+from turnkey.model.samples import Sample
+from turnkey.runtimes.lookup import find_runtime
+from turnkey.runtimes.runtime import LoadRequest
+from turnkey.verify import Comparison, Tolerances, VerificationVerdict, compare
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+    from turnkey.model.call import CallStructure
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_WRAPPER = "module."
+"""The exported module is wrapped (`turnkey.formats.torch_call.PositionalCall`): its submodules carry this prefix."""
+_CANDIDATES = 3
+_CAPTURE_BYTES = 512 << 20
+_OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenComparison:
+    """What the submodules say.
+
+    Attributes:
+        agreeing: submodules whose output agrees and proves something, in the order in which they finish.
+        divergent: the first one that differs; empty if none does.
+        divergent_class: its class.
+        reason: how it differs.
+    """
+
+    agreeing: tuple[str, ...] = ()
+    divergent: str = ""
+    divergent_class: str = ""
+    reason: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """For an error's evidence; empty if nothing is known."""
+        if self.divergent:
+            last = f" (the last that agrees: {self.agreeing[-1]})" if self.agreeing else ""
+            return f"first divergent layer: {self.divergent} ({self.divergent_class}){last}: {self.reason}"
+        if self.agreeing:
+            return f"{len(self.agreeing)} layers agree, the last is {self.agreeing[-1]}: the difference comes after it"
+        return ""
+
+
+def compare_hidden(
+    module: torch.nn.Module,
+    structure: CallStructure | None,
+    sample: Sample,
+    *,
+    exported: Path,
+    variant: Path,
+    tolerances: Tolerances,
+) -> HiddenComparison:
+    """Compare submodules of a live module with the values of a file.
+
+    Args:
+        exported: the file that an exporter wrote, which knows the submodules.
+        variant: the file to judge: the same, or one made from it.
+
+    What cannot be looked at (a scripted module, a file without names of origin) gives an empty comparison.
+    """
+    from turnkey.formats.onnx_file import load_graph
+
+    present = {value for node in load_graph(variant).graph.node for value in node.output}
+    children = dict(module.named_modules())
+    values = {
+        name: kept
+        for name, made in values_by_submodule(load_graph(exported), children).items()
+        if (kept := [value for value in made if value in present][-_CANDIDATES:])
+    }
+    wanted = _submodule_outputs(module, structure, sample, values)
+    if not wanted:
+        return HiddenComparison()
+    names = sorted({value for name in wanted for value in values[name]})
+    try:
+        found = _values_of_file(variant, names, sample)
+    except TurnkeyError as error:
+        print(f"the values inside {variant.name} cannot be looked at: {error.what}; {error.evidence}")
+        return HiddenComparison()
+    agreeing = []
+    for name, reference in wanted.items():
+        verdicts = _comparisons(reference, [found[value] for value in values[name] if value in found], tolerances)
+        if any(comparison.verdict is VerificationVerdict.VALID for comparison in verdicts):
+            agreeing.append(name)
+        elif verdicts and all(comparison.verdict is VerificationVerdict.INVALID for comparison in verdicts):
+            return HiddenComparison(
+                agreeing=tuple(agreeing),
+                divergent=name,
+                divergent_class=type(children[name]).__name__,
+                reason=verdicts[-1].reason,
+            )
+    return HiddenComparison(agreeing=tuple(agreeing))
+
+
+def values_by_submodule(model: onnx.ModelProto, known: Iterable[str]) -> dict[str, list[str]]:
+    """Values of a graph by the submodule that made them, and by all submodules around it, in graph order."""
+    known = set(known) - {""}
+    values: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        for scope in _scopes(node):
+            name = scope if scope in known else scope.removeprefix(_WRAPPER)
+            if name in known:
+                values.setdefault(name, []).extend(value for value in node.output if value)
+    return values
+
+
+def _scopes(node: onnx.NodeProto) -> list[str]:
+    """Paths of the submodules around a node, outermost first."""
+    for entry in node.metadata_props:
+        if entry.key == _SCOPES:
+            try:
+                scopes = ast.literal_eval(entry.value)
+            except (ValueError, SyntaxError):
+                return []
+            return [str(scope) for scope in scopes[:-1]] if isinstance(scopes, list) else []
+    parts = node.name.split("/")[1:-1]  # "/module/blocks.0/fc/Add"
+    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def _submodule_outputs(
+    module: torch.nn.Module, structure: CallStructure | None, sample: Sample, wanted: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """Outputs of the submodules that are called once and return one tensor, in the order in which they finish."""
+    import torch
+
+    from turnkey.formats.torch_call import call_of, outputs_of
+    from turnkey.model.torch_bridge import array_of
+
+    outputs: dict[str, np.ndarray | None] = {}
+    room = _CAPTURE_BYTES
+    children = dict(module.named_modules())
+
+    def keep(name: str, result: Any) -> None:
+        nonlocal room
+        usable = isinstance(result, torch.Tensor) and name not in outputs
+        room -= result.nbytes if usable else 0
+        outputs[name] = array_of(result) if usable and room > 0 else None
+
+    handles = []
+    try:
+        for name in wanted:
+            hook = children[name].register_forward_hook(lambda _m, _a, result, name=name: keep(name, result))
+            handles.append(hook)
+        outputs_of(call_of(module, structure, sample), sample)
+    except RuntimeError as error:  # scripted modules take no hooks
+        print(f"submodules cannot be looked at: {error}")
+        return {}
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: array for name, array in outputs.items() if array is not None}
+
+
+def _values_of_file(path: Path, names: Sequence[str], sample: Sample) -> Mapping[str, np.ndarray]:
+    """Values inside a file for one sample: run from a copy that gives them out, without optimisations."""
+    import onnx
+
+    from turnkey.formats.onnx_file import load_graph
+
+    model = load_graph(path)
+    given = {output.name for output in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
+    # Beside the original, since external data is found relative to the file.
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".hidden-", suffix=".onnx") as copy:
+        copy.write(model.SerializeToString())
+        copy.flush()
+        request = LoadRequest(path=Path(copy.name), threads=1, options={"graph_optimization_level": "none"})
+        runner = find_runtime("onnxruntime").load(request)
+        try:
+            return runner.outputs(runner.run(runner.prepare(sample)))
+        finally:
+            runner.close()
+
+
+def _comparisons(reference: np.ndarray, candidates: Iterable[np.ndarray], tolerances: Tolerances) -> list[Comparison]:
+    fitting = [array for array in candidates if array.shape == reference.shape]
+    return [compare({_OUTPUT: reference}, {_OUTPUT: array}, tolerances=tolerances) for array in fitting]

@@ -1,0 +1,221 @@
+"""Verification of one file against the source model: every sample, other batch sizes, and what to do about zeros.
+
+One `SignatureVerification` says what one set of samples showed. Over all of them a file is *invalid* if anything
+differs, *valid* if the captured inputs proved something and nothing differs, else *unverified*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import ModelError, TurnkeyError
+from turnkey.model.samples import Sample, SampleSet
+from turnkey.model.signature import Signature
+from turnkey.runtimes.hidden import HiddenComparison, compare_hidden
+from turnkey.runtimes.perturbation import compare_perturbed
+from turnkey.runtimes.reference import Reference
+from turnkey.runtimes.runtime import Runner
+from turnkey.verify import Comparison, OutputComparison, Tolerances, VerificationVerdict, batch_size, compare
+from turnkey.verify.batch import batch_symbol, other_sizes, resized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureVerification:
+    """What the samples of one signature showed.
+
+    Attributes:
+        origin: where the samples are from: ``captured``, ``captured, other shapes``, ``batch size 3``.
+        shapes: of the inputs, by name.
+        samples: how many were compared.
+        verdict: over them.
+        reason: why it is not valid, or what made it valid in spite of zero outputs.
+        worst: per output the comparison with a failure, else with the largest error.
+        hidden: what the submodules showed, where they were looked at.
+    """
+
+    origin: str
+    shapes: dict[str, tuple[int, ...]]
+    samples: int
+    verdict: VerificationVerdict
+    reason: str = ""
+    worst: tuple[OutputComparison, ...] = ()
+    hidden: HiddenComparison | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the state."""
+        fields: dict[str, Any] = {
+            "origin": self.origin,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "samples": self.samples,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "outputs": [output.to_dict() for output in self.worst],
+        }
+        if self.hidden is not None and self.hidden.divergent:
+            fields["first_divergent_layer"] = self.hidden.divergent
+        return fields
+
+
+class FileVerifier:
+    """Compares one loaded file with the source model.
+
+    Args:
+        reference: the source of truth.
+        runner: the file, loaded as it will be used.
+        path: the file.
+        exported: the exported file that it was made from (itself, if it is that one); None for other sources.
+        signature: of the file: symbolic dimensions are free.
+        tolerances: limits.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        runner: Runner,
+        *,
+        path: Path,
+        exported: Path | None,
+        signature: Signature,
+        tolerances: Tolerances,
+    ) -> None:
+        self._reference = reference
+        self._runner = runner
+        self._path = path
+        self._exported = exported
+        self._signature = signature
+        self._tolerances = tolerances
+
+    def verify(self, samples: SampleSet, further: Sequence[SampleSet]) -> Iterator[SignatureVerification]:
+        """The captured samples first, then further signatures that fit the file, then other batch sizes."""
+        captured = self._captured(samples)
+        yield captured
+        for other in further:
+            if self._fits(other.inputs[0]):
+                yield self._compared(self._reference.with_outputs(other), origin="captured, other shapes")
+        if captured.verdict is not VerificationVerdict.INVALID:
+            yield from self._other_batch_sizes(samples)
+
+    def _captured(self, samples: SampleSet) -> SignatureVerification:
+        found = self._compared(samples, origin="captured")
+        module, sample = self._reference.source.module, samples.inputs[0]
+        if found.verdict is VerificationVerdict.INVALID:
+            if self._reference.disagrees_with_itself(sample, samples.structure):
+                reason = f"the source model gives different outputs for equal inputs; {found.reason}"
+                return replace(found, verdict=VerificationVerdict.UNVERIFIED, reason=reason)
+            return replace(found, hidden=self._hidden(samples))
+        if found.verdict is VerificationVerdict.UNVERIFIED and module is not None:
+            return self._proven_otherwise(found, samples)
+        doubt = self._reference.doubt()
+        return replace(found, verdict=VerificationVerdict.UNVERIFIED, reason=doubt) if doubt else found
+
+    def _proven_otherwise(self, found: SignatureVerification, samples: SampleSet) -> SignatureVerification:
+        """Outputs prove nothing: replace zero weights on both sides, else compare hidden outputs."""
+        perturbed = compare_perturbed(
+            self._reference.source.module,
+            samples.structure,
+            samples.inputs[0],
+            variant=self._path,
+            tolerances=self._tolerances,
+        )
+        if perturbed is not None and perturbed.verdict is not VerificationVerdict.UNVERIFIED:
+            reason = perturbed.reason or f"{found.reason}; with its zero weights replaced on both sides they agree"
+            return replace(found, verdict=perturbed.verdict, reason=reason, worst=perturbed.outputs)
+        hidden = self._hidden(samples)
+        if hidden is not None and hidden.divergent:
+            return replace(found, verdict=VerificationVerdict.INVALID, reason=hidden.sentence, hidden=hidden)
+        if hidden is not None and hidden.agreeing:
+            reason = f"{found.reason}; {len(hidden.agreeing)} hidden outputs agree, the last of {hidden.agreeing[-1]}"
+            return replace(found, verdict=VerificationVerdict.VALID, reason=reason, hidden=hidden)
+        return found
+
+    def _hidden(self, samples: SampleSet) -> HiddenComparison | None:
+        if self._exported is None or self._reference.source.module is None:
+            return None
+        return compare_hidden(
+            self._reference.source.module,
+            samples.structure,
+            samples.inputs[0],
+            exported=self._exported,
+            variant=self._path,
+            tolerances=self._tolerances,
+        )
+
+    def _other_batch_sizes(self, samples: SampleSet) -> Iterator[SignatureVerification]:
+        symbol, sample = batch_symbol(self._signature), samples.inputs[0]
+        if symbol is None:
+            return
+        named = next(spec.name for spec in self._signature.inputs if spec.shape and spec.shape[0] == symbol)
+        for size in other_sizes(batch_size({named: sample[named]})):
+            other = resized(sample, self._signature, size)
+            try:
+                outputs = self._reference.outputs(other, samples.structure)
+            except ModelError as error:  # the model itself does not take it: nothing to compare
+                print(f"batch size {size}: {error.what}: {error.evidence}")
+                continue
+            made = SampleSet(structure=samples.structure, inputs=(other,), outputs=(outputs,), seed=0)
+            yield self._compared(made, origin=f"batch size {size}")
+
+    def _compared(self, samples: SampleSet, *, origin: str) -> SignatureVerification:
+        shapes = {name: array.shape for name, array in samples.inputs[0].items()}
+        comparisons: list[Comparison] = []
+        for sample, reference in zip(samples.inputs, samples.outputs, strict=True):
+            assert reference is not None, "the caller completed the reference outputs"
+            try:
+                outputs = self._runner.outputs(self._runner.run(self._runner.prepare(sample)))
+            except Exception as error:  # noqa: BLE001 - runtimes raise what they like; the file does not run
+                what = error.what if isinstance(error, TurnkeyError) else f"{type(error).__name__}: {error}"
+                return SignatureVerification(
+                    origin=origin,
+                    shapes=shapes,
+                    samples=len(comparisons) + 1,
+                    verdict=VerificationVerdict.INVALID,
+                    reason=f"it does not run: {what.strip()[:1000]}",
+                )
+            comparisons.append(compare(reference, outputs, tolerances=self._tolerances))
+        return _summary(comparisons, origin=origin, shapes=shapes)
+
+    def _fits(self, sample: Sample) -> bool:
+        """Whether the file's fixed extents allow these shapes."""
+        for spec in self._signature.inputs:
+            array = sample.get(spec.name)
+            if array is None or array.ndim != len(spec.shape):
+                return False
+            if any(isinstance(want, int) and want != have for want, have in zip(spec.shape, array.shape, strict=True)):
+                return False
+        return True
+
+
+def overall(parts: Sequence[SignatureVerification]) -> VerificationVerdict:
+    """The verdict over all signatures."""
+    verdicts = {part.verdict for part in parts}
+    if VerificationVerdict.INVALID in verdicts:
+        return VerificationVerdict.INVALID
+    return parts[0].verdict if parts else VerificationVerdict.UNVERIFIED
+
+
+def _summary(
+    comparisons: Sequence[Comparison], *, origin: str, shapes: dict[str, tuple[int, ...]]
+) -> SignatureVerification:
+    invalid = next((each for each in comparisons if each.verdict is VerificationVerdict.INVALID), None)
+    proving = next((each for each in comparisons if each.verdict is VerificationVerdict.VALID), None)
+    telling = invalid or proving or comparisons[0]
+    worst: dict[str, OutputComparison] = {}
+    for output in (output for each in comparisons for output in each.outputs):
+        known = worst.get(output.name)
+        if known is None or _badness(output) > _badness(known):
+            worst[output.name] = output
+    return SignatureVerification(
+        origin=origin,
+        shapes=shapes,
+        samples=len(comparisons),
+        verdict=telling.verdict,
+        reason=telling.reason,
+        worst=tuple(worst.values()),
+    )
+
+
+def _badness(output: OutputComparison) -> tuple[bool, float]:
+    return bool(output.failed_test), output.max_abs if output.max_abs is not None else -1.0
