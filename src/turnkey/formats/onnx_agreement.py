@@ -1,0 +1,76 @@
+"""Whether an ONNX file computes what its source computes, as seen by ONNX Runtime on the processor.
+
+Used while exporting, to choose between exporters; the tool ``verify`` judges every variant afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from turnkey.errors import InputError
+from turnkey.formats.onnx_file import load_graph
+from turnkey.formats.onnx_signature import fit_sample, read_signature
+from turnkey.model.samples import Sample
+from turnkey.verify import VerificationVerdict, compare
+
+
+class Agreement(Enum):
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    UNPROVEN = "unproven"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a comparison found. ``reason`` is empty where the file agrees."""
+
+    agreement: Agreement
+    reason: str = ""
+
+
+def judge_file(path: Path, inputs: Sequence[Sample], references: Sequence[Sample]) -> Finding:
+    """Run a file on some inputs and compare all its outputs with the source's.
+
+    A file that ONNX Runtime has no kernels for (bfloat16 on most processors) is unproven, one that it refuses for
+    another reason or whose outputs differ disagrees.
+    """
+    import onnxruntime  # half a second: only when a file is really run
+    from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+    signature = read_signature(load_graph(path))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    unproven = ""
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        for sample, reference in zip(inputs, references, strict=True):
+            outputs = session.run(names, fit_sample(sample, signature))
+            comparison = compare(reference, dict(zip(names, outputs, strict=True)))
+            if comparison.verdict is VerificationVerdict.INVALID:
+                return Finding(agreement=Agreement.DISAGREES, reason=comparison.reason)
+            if comparison.verdict is VerificationVerdict.UNVERIFIED:
+                unproven = unproven or comparison.reason
+    except failures.NotImplemented as error:
+        return Finding(agreement=Agreement.UNPROVEN, reason=f"ONNX Runtime cannot run it: {one_line(error)}")
+    except (failures.Fail, failures.InvalidArgument, failures.InvalidGraph, failures.RuntimeException) as error:
+        return Finding(agreement=Agreement.DISAGREES, reason=f"ONNX Runtime refuses it: {one_line(error)}")
+    except (InputError, RuntimeError, ValueError) as error:
+        return Finding(agreement=Agreement.DISAGREES, reason=f"it cannot be run: {one_line(error)}")
+    if unproven:
+        return Finding(agreement=Agreement.UNPROVEN, reason=unproven)
+    return Finding(agreement=Agreement.AGREES)
+
+
+def one_line(error: BaseException | str, limit: int = 300) -> str:
+    """The first line that says something, for tables and notes."""
+    text = str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    if not isinstance(error, str) and first != type(error).__name__:
+        first = f"{type(error).__name__}: {first}"
+    return first if len(first) <= limit else first[: limit - 1] + "…"

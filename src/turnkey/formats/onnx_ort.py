@@ -1,0 +1,96 @@
+"""Format ``onnx-opt``: a file whose graph ONNX Runtime optimised once, offline.
+
+``basic`` keeps to the standard operators and runs everywhere. ``extended`` fuses into operators of ONNX Runtime's
+own domain, ``all`` chooses memory layouts for the processor at hand: such files are marked.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from turnkey.errors import ConversionError
+from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.onnx_agreement import one_line
+from turnkey.formats.onnx_file import load_graph, load_model, opset_of, save_model
+
+LEVELS = ("basic", "extended", "all")
+_STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrtOptimizationSettings:
+    """``level`` is one of `LEVELS`."""
+
+    level: str = "basic"
+
+
+class OrtOptimization:
+    """An ONNX file optimised by ONNX Runtime."""
+
+    name = "onnx-opt"
+    stored_as = "onnx"
+    converts_from = ("onnx",)
+    suffix = ".onnx"
+    requires = ("onnx", "onnxruntime")
+    install = "pip install onnx onnxruntime"
+
+    def convert(self, request: ConvertRequest) -> Conversion:
+        """Optimise ``request.parent``; settings are `OrtOptimizationSettings`.
+
+        Raises:
+            InputError: the parent is not a readable ONNX file.
+            ConversionError: ONNX Runtime refuses the model.
+        """
+        import onnxruntime  # half a second: only when a file is really optimised
+
+        parent, level = _parent_of(request), request.settings.level
+        nodes_before = len(load_graph(parent).graph.node)
+        with tempfile.TemporaryDirectory(prefix="turnkey-ort-") as scratch:
+            written = Path(scratch) / "model.onnx"
+            options = onnxruntime.SessionOptions()
+            options.graph_optimization_level = {
+                "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+                "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+                "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+            }[level]
+            options.optimized_model_filepath = str(written)
+            options.log_severity_level = 3
+            # Weights beside the file: protobuf cannot hold more than 2 GiB, and the size is not known before.
+            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+            options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+            try:
+                onnxruntime.InferenceSession(str(parent), options, providers=["CPUExecutionProvider"])
+            except Exception as error:
+                raise ConversionError(
+                    f"ONNX Runtime cannot optimise {parent.name}",
+                    evidence=one_line(error),
+                    remedy="leave optimize-ort out, or export with another --opset",
+                ) from error
+            model = load_model(written)
+        save_model(model, request.path)
+        foreign = sorted({node.domain for node in model.graph.node} - _STANDARD_DOMAINS)
+        notes = [f"{nodes_before} nodes became {len(model.graph.node)}"]
+        if level != "basic":
+            notes.append("host-specific: optimised for ONNX Runtime on this processor")
+        if foreign:
+            notes.append(f"needs operators of {', '.join(foreign)}")
+        return Conversion(
+            path=request.path,
+            exporter=f"onnxruntime-{level}",
+            notes=tuple(notes),
+            facts={"opset": opset_of(model), "host_specific": level != "basic"},
+        )
+
+
+FORMAT = OrtOptimization()
+
+
+def _parent_of(request: ConvertRequest) -> Path:
+    if request.parent is None:
+        raise ConversionError(
+            "there is no ONNX file to optimise",
+            remedy="turnkey -i SCRIPT.py discover export-pytorch optimize-ort",
+        )
+    return request.parent

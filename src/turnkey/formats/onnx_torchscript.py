@@ -1,0 +1,64 @@
+"""The exporter through TorchScript tracing, which torch calls deprecated: fast, and takes what the other refuses.
+
+Trap: it sets the training flag of every submodule according to the object that it was given, and leaves it so. The
+wrapper's own flag is off, and `evaluation_mode` of the caller gives each module its flag back.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from turnkey.formats.dynamic_axes import DynamicAxes
+from turnkey.formats.torch_call import PositionalCall
+
+NAME = "torchscript"
+HIGHEST_OPSET = 20
+_TRACER_WARNING_LIMIT = 3
+
+
+def export(
+    call: PositionalCall,
+    tensors: tuple[torch.Tensor, ...],
+    *,
+    path: Path,
+    output_names: Sequence[str],
+    opset: int,
+    axes: DynamicAxes,
+) -> tuple[str, ...]:
+    """Write ``path``; the caller holds evaluation mode. Returns notes. Raises whatever torch raises."""
+    if opset > HIGHEST_OPSET:
+        raise ValueError(f"this exporter knows opsets up to {HIGHEST_OPSET}, not {opset}")
+    with warnings.catch_warnings(record=True) as caught, _fused_attention_off():
+        warnings.simplefilter("always")
+        torch.onnx.export(
+            call,
+            tensors,
+            str(path),
+            dynamo=False,
+            opset_version=opset,
+            input_names=list(call.input_names),
+            output_names=list(output_names),
+            dynamic_axes={name: dict(symbols) for name, symbols in axes.symbols.items() if symbols} or None,
+        )
+    frozen = [w for w in caught if issubclass(w.category, torch.jit.TracerWarning)]
+    places = dict.fromkeys(f"{Path(w.filename).name}:{w.lineno}" for w in frozen)
+    if places:
+        shown = ", ".join(list(places)[:_TRACER_WARNING_LIMIT])
+        return (f"the trace froze values of this call at {len(places)} places ({shown})",)
+    return ()
+
+
+@contextmanager
+def _fused_attention_off() -> Iterator[None]:
+    """Without torch's fused encoder kernel, an operator that ONNX and this exporter do not know."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
