@@ -14,9 +14,13 @@ class TurnkeyError(Exception):
         what: one sentence, what happened, in the user's words.
         evidence: value, path, line, or log tail that shows it; may have several lines.
         remedy: what to do, with a command that can be pasted where one exists.
+
+    Attributes:
+        state: what a tool had found until it failed, a `turnkey.pipeline.state.State`: the sequence keeps it.
     """
 
     title = "error"
+    state: object = None
 
     def __init__(self, what: str, *, evidence: str = "", remedy: str = "") -> None:
         super().__init__(what)

@@ -233,6 +233,8 @@ class Sequence:
         except (Exception, SystemExit) as exception:  # noqa: BLE001 - whatever script, model or library raised
             failure = Failure.of(exception, tool=name)
             status, reason = "error", failure.error.what
+            kept = getattr(exception, "state", None)  # what the tool had found until it failed
+            state = _checked(kept, name) if isinstance(kept, State) else state
         run.state = replace(state, listing="")
         self._finish(run, index, status, clock, memory, reason=reason, failure=failure)
         failure = self._written(run, index, failure)

@@ -37,8 +37,13 @@ class Reference:
         """What the source computes for one sample.
 
         Raises:
-            ModelError: the source itself fails on this sample.
+            ModelError: the source itself fails on this sample, or is neither in memory nor a file.
         """
+        if self.source.module is None and self.source.path is None:
+            raise ModelError(
+                "the source model is not in memory, and these outputs of it were not kept",
+                remedy="turnkey -i SCRIPT.py discover export-pytorch verify",
+            )
         try:
             return self._of_module(sample, structure) if self.source.module is not None else self._of_file(sample)
         except Exception as error:  # the user's model may raise anything

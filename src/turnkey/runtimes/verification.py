@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from turnkey.errors import ModelError, TurnkeyError
+from turnkey.errors import ConversionError, ModelError, TurnkeyError
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.signature import Signature
 from turnkey.runtimes.hidden import HiddenComparison, compare_hidden
+from turnkey.runtimes.lookup import default_runtime, find_runtime
 from turnkey.runtimes.perturbation import compare_perturbed
 from turnkey.runtimes.reference import Reference
-from turnkey.runtimes.runtime import Runner
+from turnkey.runtimes.runtime import LoadRequest, Runner
 from turnkey.verify import Comparison, OutputComparison, Tolerances, VerificationVerdict, batch_size, compare
 from turnkey.verify.batch import batch_symbol, other_sizes, resized
 
@@ -57,6 +58,121 @@ class SignatureVerification:
         if self.hidden is not None and self.hidden.divergent:
             fields["first_divergent_layer"] = self.hidden.divergent
         return fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantVerification:
+    """What all signatures showed of one variant.
+
+    Attributes:
+        key: of the variant.
+        runtime, runtime_version: what executed it.
+        parts: at least one; the captured samples first.
+    """
+
+    key: str
+    runtime: str
+    runtime_version: str
+    parts: tuple[SignatureVerification, ...]
+
+    @property
+    def verdict(self) -> VerificationVerdict:
+        """Invalid if any signature is; else what the captured samples showed."""
+        if any(part.verdict is VerificationVerdict.INVALID for part in self.parts):
+            return VerificationVerdict.INVALID
+        return self.parts[0].verdict
+
+    @property
+    def failed(self) -> SignatureVerification | None:
+        """The first signature that differs."""
+        return next((part for part in self.parts if part.verdict is VerificationVerdict.INVALID), None)
+
+    @property
+    def reason(self) -> str:
+        """Why it is not valid, or why it is although its outputs prove nothing; empty if there is nothing to say."""
+        return (self.failed or self.parts[0]).reason
+
+    def worst(self, measure: str) -> float | None:
+        """The largest ``max_abs``, ``max_rel`` or ``relative_l2`` over all outputs and signatures."""
+        outputs = [output for part in self.parts for output in part.worst]
+        return max((value for output in outputs if (value := getattr(output, measure)) is not None), default=None)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """One entry of plain data per signature, for the state."""
+        facts = {"key": self.key, "runtime": self.runtime, "runtime_version": self.runtime_version}
+        return [{**facts, **part.to_dict()} for part in self.parts]
+
+    @property
+    def sentence(self) -> str:
+        """One line for the terminal."""
+        words = f"{self.key}: {self.verdict.value}"
+        error = self.worst("max_abs")
+        if error is not None:
+            words += f", largest error {error:.2g}"
+            relative = self.worst("relative_l2")
+            words += f" (relative L2 {relative:.2g})" if relative is not None else ""
+        origins = [
+            f"{part.samples} {part.origin}" if part.origin == "captured" else part.origin for part in self.parts
+        ]
+        words += f"; {', '.join(dict.fromkeys(origins))}"
+        return f"{words}; {self.reason}" if self.reason else words
+
+
+def verify_file(
+    reference: Reference,
+    *,
+    key: str,
+    path: Path,
+    stored_as: str,
+    exported: Path | None,
+    tolerances: Tolerances,
+    threads: int,
+) -> VariantVerification:
+    """Verify one stored variant with the first runtime that executes its format.
+
+    Args:
+        reference: of the source model; its samples get the outputs that they lack.
+        key: of the variant.
+        stored_as: the format in which the file is stored: ``onnx``.
+        exported: see `FileVerifier`.
+    """
+    runtime = find_runtime(default_runtime(stored_as))
+    samples = reference.with_outputs(reference.source.samples)
+    try:
+        runner = runtime.load(LoadRequest(path=path, threads=threads))
+    except ConversionError as error:
+        refused = SignatureVerification(
+            origin="captured",
+            shapes={name: array.shape for name, array in samples.inputs[0].items()},
+            samples=0,
+            verdict=VerificationVerdict.INVALID,
+            reason=f"it cannot be loaded: {error.what}: {error.evidence}",
+        )
+        return VariantVerification(key=key, runtime=runtime.name, runtime_version="", parts=(refused,))
+    try:
+        verifier = FileVerifier(
+            reference,
+            runner,
+            path=path,
+            exported=exported,
+            signature=_signature_of(path, stored_as),
+            tolerances=tolerances,
+        )
+        parts = tuple(verifier.verify(samples, reference.source.further_samples))
+        version = str(runner.describe().get("runtime_version", ""))
+    finally:
+        runner.close()
+    return VariantVerification(key=key, runtime=runtime.name, runtime_version=version, parts=parts)
+
+
+def _signature_of(path: Path, stored_as: str) -> Signature:
+    """Inputs with their free dimensions; without inputs where the format does not tell them."""
+    if stored_as != "onnx":
+        return Signature(inputs=())
+    from turnkey.formats.onnx_file import load_graph
+    from turnkey.formats.onnx_signature import read_signature
+
+    return read_signature(load_graph(path))
 
 
 class FileVerifier:
@@ -186,14 +302,6 @@ class FileVerifier:
             if any(isinstance(want, int) and want != have for want, have in zip(spec.shape, array.shape, strict=True)):
                 return False
         return True
-
-
-def overall(parts: Sequence[SignatureVerification]) -> VerificationVerdict:
-    """The verdict over all signatures."""
-    verdicts = {part.verdict for part in parts}
-    if VerificationVerdict.INVALID in verdicts:
-        return VerificationVerdict.INVALID
-    return parts[0].verdict if parts else VerificationVerdict.UNVERIFIED
 
 
 def _summary(
