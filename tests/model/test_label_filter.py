@@ -44,5 +44,5 @@ def test_the_user_is_told_how_many_stay_and_which_labels_are_malformed(scripts: 
 def test_a_filter_that_keeps_nothing_says_so_and_points_out_a_difference_of_case(scripts: list[Input]) -> None:
     with pytest.raises(UsageError, match="no input has the requested labels"):
         kept(scripts, "task::audio")
-    with pytest.raises(UsageError, match="upper and lower case count: .*has task::vision author::meta"):
+    with pytest.raises(UsageError, match=r"upper and lower case count: .*has task::vision author::meta"):
         kept(scripts, "task::Vision")

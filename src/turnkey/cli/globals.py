@@ -57,6 +57,7 @@ GLOBALS: tuple[Argument, ...] = (
         arity=Arity.FLAG,
         default=False,
         help="each input as a Slurm job of its own; excludes --process-isolation",
+        hidden=True,
     ),
     Argument(
         flags=("--timeout",),
@@ -64,27 +65,29 @@ GLOBALS: tuple[Argument, ...] = (
         default=settings.timeout_seconds,
         default_text="$TURNKEY_TIMEOUT_SECONDS, else 3600",
         metavar="SECONDS",
-        help="limit per input; needs --process-isolation or --use-slurm",
+        help="limit per input; needs --process-isolation",
     ),
     Argument(
         flags=("--jobs",),
         parse=positive_count,
         default=1,
         metavar="N",
-        help="isolated inputs worked on at a time; above 1 implies --process-isolation",
+        help="isolated inputs worked on at a time",
+        hidden=True,
     ),
     Argument(
         flags=("--memory-limit",),
         parse=size_bytes,
         default_text="none",
         metavar="SIZE",
-        help="memory of each isolated input, such as 4GiB",
+        help="memory of each input, such as 4GiB; needs --process-isolation",
     ),
     Argument(
         flags=("--fresh",),
         arity=Arity.FLAG,
         default=False,
-        help="a new interpreter for each isolated input instead of a prewarmed one",
+        help="a new interpreter for each isolated input, which is what every one gets",
+        hidden=True,
     ),
     Argument(
         flags=("--resume", "--continue"),
@@ -104,12 +107,14 @@ GLOBALS: tuple[Argument, ...] = (
         parse=key_value,
         metavar="KEY=VALUE",
         help="parameters of sbatch: partition, account, mem and so on",
+        hidden=True,
     ),
     Argument(
         flags=("--no-wait",),
         arity=Arity.FLAG,
         default=False,
         help="submit the Slurm jobs and return",
+        hidden=True,
     ),
     Argument(
         flags=("--dry-run",),
@@ -139,4 +144,7 @@ GLOBALS: tuple[Argument, ...] = (
     Argument(flags=("-v", "--verbose"), arity=Arity.FLAG, default=False, help="show what scripts and tools print"),
     Argument(flags=("--version",), arity=Arity.FLAG, default=False, help="print the version"),
 )
-"""Rows in the order of the help; ``-h``/``--help`` belongs to every section and is added by the splitter."""
+"""Rows in the order of the help; ``-h``/``--help`` belongs to every section and is added by the splitter.
+
+Hidden rows are understood and answered with a reason, but help lists only what this version does.
+"""

@@ -1,0 +1,112 @@
+"""Doing what a checked command asks for: inputs through tools, then closing tools; or management tools alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from turnkey import settings
+from turnkey.cli.command import Command, ManagementStep, Work
+from turnkey.cli.outcome import document, table
+from turnkey.errors import TurnkeyError
+from turnkey.pipeline.tool import ManagementContext
+
+
+def execute(command: Command) -> int:
+    """Do it; returns the exit code. Output goes to stdout, progress and notes to stderr."""
+    if command.work is None:
+        return _manage_alone(command)
+    if "gen_script" in command.globals:
+        from turnkey.cli.script import write_script
+
+        write_script(Path(command.globals["gen_script"]), command)
+        return 0
+    if command.globals.get("dry_run"):
+        from turnkey.cli.dry_run import print_dry_run
+
+        print_dry_run(command)
+        return 0
+    return _run_work(command, command.work)
+
+
+def _run_work(command: Command, work: Work) -> int:
+    from turnkey.cli.monitor import open_monitor
+    from turnkey.launch import Interrupted, evaluate, exit_code
+
+    as_json = bool(command.globals.get("json"))
+    with open_monitor(inputs=len(work.inputs), quiet=bool(command.globals.get("quiet"))) as monitor:
+        for note in work.notes:
+            monitor.note(note)
+        try:
+            results = evaluate(work.inputs, work.sequence, work.options, listen=monitor.listen)
+            code = exit_code(results)
+        except Interrupted as interruption:
+            results, code = interruption.results, 130
+    if not as_json:
+        print(table(results))
+    answers: dict[str, Any] = {}
+    if code != 130:
+        builds = tuple(dict.fromkeys(result.build_name for result in results if result.build_name))
+        caches = tuple(dict.fromkeys(result.cache_dir for result in results)) or (work.options.cache_dir,)
+        code = max(code, _manage(command, cache_dir=caches[0], build_names=builds, answers=answers))
+    if as_json:
+        notes = [*work.notes, *monitor.notes]
+        print(json.dumps(document(exit_code=code, results=results, tools=answers, notes=notes), indent=2))
+    return code
+
+
+def _manage_alone(command: Command) -> int:
+    answers: dict[str, Any] = {}
+    cache_dir = Path(command.globals.get("cache_dir") or settings.cache_dir())
+    code = _manage(command, cache_dir=cache_dir, build_names=None, answers=answers)
+    if command.globals.get("json"):
+        print(json.dumps(document(exit_code=code, tools=answers), indent=2))
+    return code
+
+
+def _manage(command: Command, *, cache_dir: Path, build_names: tuple[str, ...] | None, answers: dict[str, Any]) -> int:
+    """Run the management tools in order; the worst exit code. With ``--json`` their output goes to ``answers``."""
+    as_json = bool(command.globals.get("json"))
+    context = ManagementContext(
+        cache_dir=str(cache_dir),
+        as_json=as_json,
+        build_names=build_names,
+        globals=command.globals,
+        quiet=bool(command.globals.get("quiet")),
+    )
+    codes = [0]
+    for step, name in zip(command.management, _names(command.management), strict=True):
+        output = io.StringIO()
+        try:
+            if as_json:
+                with redirect_stdout(output):
+                    codes.append(step.tool().manage(context, **step.arguments))
+                answers[name] = _decoded(output.getvalue())
+            else:
+                codes.append(step.tool().manage(context, **step.arguments))
+        except TurnkeyError as error:
+            codes.append(1)
+            answers[name] = {"error": error.to_dict()}
+            print(error, file=sys.stderr)
+    return max(codes)
+
+
+def _names(steps: Sequence[ManagementStep]) -> list[str]:
+    """Names of the answers: the second ``report`` is ``report-2``."""
+    names: list[str] = []
+    for step in steps:
+        again = sum(name.split("-", 1)[0] == step.tool.name or name == step.tool.name for name in names)
+        names.append(step.tool.name if not again else f"{step.tool.name}-{again + 1}")
+    return names
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # a tool of a plug-in that knows only text
+        return text

@@ -1,0 +1,94 @@
+"""The command ``turnkey``: check everything, then do it, and answer with an exit code.
+
+Exit codes: 0 every input is successful or skipped; 1 an input failed; 2 the command is wrong and nothing was run;
+130 interrupted. Rooms that import YAML, numpy or torch are imported where they are used: ``-h`` and ``version`` answer
+without them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from turnkey.cli.catalogue import grammar
+from turnkey.cli.splitter import Section, split
+from turnkey.errors import TurnkeyError, UsageError
+from turnkey.version import __version__
+
+SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run a command line (by default that of the process) and return its exit code."""
+    words = list(sys.argv[1:] if tokens is None else tokens)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (turnkey -h | head); nothing is left to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["completion-answer"]:
+        from turnkey.cli.completion import answer
+
+        print("\n".join(answer(words[1:], grammar())))
+        return SUCCESS
+    as_json = "--json" in words
+    try:
+        known = grammar()
+        sections = split(words, known)
+        if not words or any(section.has("help") for section in sections):
+            return _help(sections)
+        if sections[0].has("version"):
+            print(__version__)
+            return SUCCESS
+        from turnkey.cli.command import check
+
+        command = check(sections, known)
+    except UsageError as error:
+        _refuse(error, as_json=as_json)
+        return USAGE
+    from turnkey.cli.execution import execute
+
+    return execute(command)
+
+
+def _help(sections: Sequence[Section]) -> int:
+    from turnkey.cli.help import program_help, terminal_width, tool_help
+    from turnkey.pipeline.toolbox import find_tool
+
+    asked = next((section for section in sections if section.has("help")), sections[0])
+    if asked.tool:
+        print(tool_help(find_tool(asked.tool), width=terminal_width()))
+    else:
+        from turnkey.cli.catalogue import load_catalogue
+
+        print(program_help(load_catalogue(), width=terminal_width()))
+    return SUCCESS
+
+
+def _refuse(error: TurnkeyError, *, as_json: bool) -> None:
+    from turnkey import settings
+
+    if settings.traceback_mode() == "full":
+        import traceback
+
+        traceback.print_exception(error)
+    if as_json:
+        import json
+
+        from turnkey.cli.outcome import document
+
+        print(json.dumps(document(exit_code=USAGE, error=error), indent=2))
+    else:
+        print(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

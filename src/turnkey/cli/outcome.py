@@ -1,0 +1,118 @@
+"""What a call came to: a table of inputs and counts for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from turnkey import settings
+from turnkey.errors import TurnkeyError
+from turnkey.version import __version__
+
+if TYPE_CHECKING:
+    from turnkey.launch import Result
+    from turnkey.pipeline.failure import Failure
+
+SCHEMA_VERSION = 1
+"""Of the document of ``--json``; keys may be added under the same version, none change their meaning."""
+
+
+def document(
+    *,
+    exit_code: int,
+    error: TurnkeyError | None = None,
+    results: Sequence[Result] = (),
+    tools: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The document of ``--json``.
+
+    Keys: ``schema_version``, ``turnkey_version``, ``exit_code``, ``error`` (of the command, else None), ``notes``,
+    ``results`` (one per input, in order), ``tools`` (what management and closing tools answered, by name).
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "turnkey_version": __version__,
+        "exit_code": exit_code,
+        "error": error.to_dict() if error else None,
+        "notes": list(notes),
+        "results": [_result_fields(result) for result in results],
+        "tools": dict(tools or {}),
+    }
+
+
+def _result_fields(result: Result) -> dict[str, Any]:
+    return {
+        "input": result.input,
+        "status": result.status,
+        "build_name": result.build_name,
+        "build_dir": str(result.build_dir) if result.build_dir else None,
+        "hash": result.model_hash,
+        "reason": result.reason,
+        "seconds": round(result.seconds, 3),
+        "error": result.failure.error.to_dict() if result.failure else None,
+        "tool": result.failure.tool if result.failure else None,
+        "statistics": dict(result.state.statistics) if result.state else {},
+    }
+
+
+def table(results: Sequence[Result]) -> str:
+    """One row per input, its error under it, then the counts."""
+    rows = [("input", "status", "hash", "result", "build directory")]
+    rows += [
+        (
+            result.input,
+            result.status,
+            result.model_hash or "-",
+            headline(result),
+            str(result.build_dir) if result.build_dir else "-",
+        )
+        for result in results
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = []
+    for index, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
+        lines.append("  ".join([*cells, row[4]]).rstrip())
+        failure = results[index - 1].failure if index else None
+        if failure:
+            lines += [f"  {line}" for line in failure_text(failure).splitlines()]
+    counts = Counter(result.status for result in results)
+    lines += ["", f"{len(results)} inputs: " + ", ".join(f"{number} {status}" for status, number in counts.items())]
+    return "\n".join(lines)
+
+
+def headline(result: Result) -> str:
+    """What a row says of an input: its latency where one was measured, else how far it came."""
+    if result.failure:
+        return f"{result.failure.tool or 'turnkey'} failed"
+    statistics = result.state.statistics if result.state else {}
+    if result.status != "successful":
+        return result.reason or "-"
+    latency = statistics.get("median_latency_ms")
+    if latency is not None:
+        low, high = statistics.get("latency_low_ms"), statistics.get("latency_high_ms")
+        interval = f" [{_milliseconds(low)}, {_milliseconds(high)}]" if low is not None and high is not None else ""
+        text = f"{_milliseconds(latency)}{interval} ms on {statistics.get('runtime', '?')}"
+        return text if statistics.get("validity") in (None, "VALID") else f"{text} ({statistics['validity']})"
+    verified = statistics.get("verify_status")
+    if verified:
+        return str(verified)
+    tools = statistics.get("selected_sequence_of_tools") or []
+    return f"{tools[-1]} done" if tools else "-"
+
+
+def failure_text(failure: Failure) -> str:
+    """An error under its input, as much of it as TURNKEY_TRACEBACK asks for."""
+    mode = settings.traceback_mode()
+    if mode == "none":
+        error = failure.error
+        text = f"{error.title}: {error.what}" if failure.is_known else f"Unknown turnkey error: {error.evidence}"
+        return f"Status: {text}"
+    trace = failure.full_traceback if mode == "full" else failure.user_traceback
+    return f"{failure.error}\n{trace}".rstrip()
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"

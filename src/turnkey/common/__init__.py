@@ -1,0 +1,1 @@
+"""Names that the Tools User Guide documents under ``turnkey.common``."""
