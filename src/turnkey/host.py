@@ -95,6 +95,17 @@ def cgroup_cpu_quota(*, root: Path = _ROOT) -> float | None:
     return min(quotas, default=None)
 
 
+def cpu_throttled_periods(*, root: Path = _ROOT) -> int | None:
+    """How often the cgroup's quota has stopped this process so far (``nr_throttled``); None where unknown."""
+    counts: list[int] = []
+    for directory in _cgroup_directories("cpu", root=root):
+        for line in (_read(directory / "cpu.stat") or "").splitlines():
+            name, _, value = line.partition(" ")
+            if name == "nr_throttled" and value.isdigit():
+                counts.append(int(value))
+    return max(counts, default=None)
+
+
 def fair_threads() -> int:
     """Threads that this process can keep busy: max(1, min(affinity, floor(quota), physical cores)).
 

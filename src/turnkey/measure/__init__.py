@@ -1,1 +1,48 @@
+"""The measuring engine: which candidate is faster here, by how much, and how sure are we?
 
+Public names are imported when they are used: a worker process imports this package before its runtime, and its
+start is the cost of every round.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from turnkey.measure.experiment import run_experiment as run_experiment
+    from turnkey.measure.experiment import run_in_process as run_in_process
+    from turnkey.measure.plan import Settings as Settings
+    from turnkey.measure.record import Record as Record
+    from turnkey.measure.summary import CandidateSummary as CandidateSummary
+    from turnkey.measure.target import Target as Target
+    from turnkey.measure.target import TargetDescription as TargetDescription
+    from turnkey.measure.verdict import Verdict as Verdict
+
+_HOMES = {
+    "run_experiment": "experiment",
+    "run_in_process": "experiment",
+    "Settings": "plan",
+    "Record": "record",
+    "CandidateSummary": "summary",
+    "Target": "target",
+    "TargetDescription": "target",
+    "Verdict": "verdict",
+}
+
+__all__ = [
+    "CandidateSummary",
+    "Record",
+    "Settings",
+    "Target",
+    "TargetDescription",
+    "Verdict",
+    "run_experiment",
+    "run_in_process",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,208 @@
+"""What this machine is, and what it does while we measure. Read from the kernel's files; nothing is refused here.
+
+`probe` is read once per experiment, `pulse` between passes, never inside a slice. What cannot be read is None and
+the reason stands in ``unreadable``. Both take the root of the files, so that tests can show them another machine.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from turnkey import host
+
+_ROOT = Path("/")
+_TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_VARIABLES = (
+    *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME"),
+    *("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_DYNAMIC", "MALLOC_ARENA_MAX", "LD_PRELOAD"),
+    *("PYTHONHASHSEED", "PYTHONMALLOC", "CUDA_VISIBLE_DEVICES", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """A cheap reading of the host; counters since boot unless said otherwise.
+
+    Attributes:
+        at: monotonic seconds.
+        busy_s, steal_s: of the CPUs that we may use, summed.
+        throttled: periods in which the cgroup's quota stopped us.
+        celsius: hottest thermal zone now.
+        governor: of the first CPU now.
+        on_mains: False on battery.
+    """
+
+    at: float
+    busy_s: float | None = None
+    steal_s: float | None = None
+    throttled: int | None = None
+    celsius: float | None = None
+    governor: str | None = None
+    on_mains: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What happened on the host between two pulses around a pass. Fractions are of our CPUs' time."""
+
+    seconds: float
+    others: float | None = None
+    steal: float | None = None
+    throttled: int | None = None
+    celsius: float | None = None
+    governor: str | None = None
+    on_mains: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def pulse(*, root: Path = _ROOT, cpus: Sequence[int] | None = None) -> Pulse:
+    """Read the host now: a few small files, well under a millisecond."""
+    busy, steal = _cpu_seconds(root, host.affinity_cpus() if cpus is None else cpus)
+    return Pulse(
+        at=time.monotonic(),
+        busy_s=busy,
+        steal_s=steal,
+        throttled=host.cpu_throttled_periods(root=root),
+        celsius=_celsius(root),
+        governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        on_mains=_on_mains(root),
+    )
+
+
+def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
+    """Between two pulses; ``ours_s`` is CPU time that our own processes used, over ``cpus`` CPUs."""
+    seconds = after.at - before.at
+    capacity = max(seconds * cpus, 1e-9)
+
+    def grown(name: str) -> Any:
+        first, last = getattr(before, name), getattr(after, name)
+        return None if first is None or last is None else last - first
+
+    busy, steal = grown("busy_s"), grown("steal_s")
+    return Span(
+        seconds=seconds,
+        # Counters tick every 10 ms: over a short pass they may run a tick behind our own exact clocks.
+        others=None if busy is None else max(0.0, (busy - ours_s) / capacity),
+        steal=None if steal is None else max(0.0, steal / capacity),
+        throttled=grown("throttled"),
+        celsius=after.celsius,
+        governor=after.governor,
+        on_mains=after.on_mains,
+    )
+
+
+def probe(*, root: Path = _ROOT) -> dict[str, Any]:
+    """Everything about the machine that a reader of the record may need, as plain JSON values."""
+    info = host.system_info().to_dict()
+    cpu0 = root / "sys/devices/system/cpu/cpu0"
+    facts: dict[str, Any] = {
+        **info,
+        "gpus": [dict(gpu) for gpu in info["gpus"]],
+        "smt": _text(root / "sys/devices/system/cpu/smt/active"),
+        "caches": _caches(cpu0 / "cache"),
+        "governor": _text(cpu0 / "cpufreq/scaling_governor"),
+        "frequency_limits_khz": _text(cpu0 / "cpufreq/cpuinfo_max_freq"),
+        "turbo_off": _text(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
+        "load_average": _text(root / "proc/loadavg"),
+        "pressure": _text(root / "proc/pressure/cpu"),
+        "throttled_periods": host.cpu_throttled_periods(root=root),
+        "available_memory_bytes": host.available_memory_bytes(root=root),
+        "celsius": _celsius(root),
+        "on_mains": _on_mains(root),
+        "virtualisation": _virtualisation(root),
+        "aslr": _text(root / "proc/sys/kernel/randomize_va_space"),
+        "python_executable_version": sys.version.split()[0],
+        "python_implementation": platform.python_implementation(),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+    }
+    facts["unreadable"] = {
+        name: "not offered by this kernel or hidden by the container" for name in sorted(facts) if facts[name] is None
+    }
+    return facts
+
+
+def joules(*, root: Path = _ROOT) -> float | None:
+    """Energy counter of all packages since some start (RAPL); None where it cannot be read."""
+    total = 0.0
+    zones = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]*"))
+    packages = [zone for zone in zones if zone.name.count(":") == 1]
+    for zone in packages:
+        value = _number(zone / "energy_uj")
+        if value is None:
+            return None
+        total += value / 1e6
+    return total if packages else None
+
+
+def _cpu_seconds(root: Path, cpus: Sequence[int]) -> tuple[float | None, float | None]:
+    names = {f"cpu{number}" for number in cpus}
+    busy = steal = 0
+    found = False
+    for line in (_text(root / "proc/stat") or "").splitlines():
+        name, *fields = line.split()
+        if name in names and len(fields) >= 8:
+            user, nice, system, _, _, irq, softirq, stolen = (int(value) for value in fields[:8])
+            busy += user + nice + system + irq + softirq
+            steal += stolen
+            found = True
+    return (busy / _TICK, steal / _TICK) if found else (None, None)
+
+
+def _celsius(root: Path) -> float | None:
+    kinds = root / "sys/class"
+    places = [*(kinds / "thermal").glob("thermal_zone*/temp"), *(kinds / "hwmon").glob("*/temp*_input")]
+    values = [value / 1000 for place in places if (value := _number(place)) is not None]
+    return max((value for value in values if 0 < value < 150), default=None)
+
+
+def _on_mains(root: Path) -> bool | None:
+    supplies = sorted((root / "sys/class/power_supply").glob("*"))
+    online = [_text(supply / "online") for supply in supplies if _text(supply / "type") == "Mains"]
+    if online:
+        return "1" in online
+    return not any(_text(supply / "status") == "Discharging" for supply in supplies) if supplies else None
+
+
+def _caches(directory: Path) -> dict[str, str] | None:
+    found = {}
+    for index in sorted(directory.glob("index*")):
+        level, kind, size = (_text(index / name) for name in ("level", "type", "size"))
+        if level and kind and size:
+            found[f"L{level} {kind}"] = size
+    return found or None
+
+
+def last_level_cache_bytes(*, root: Path = _ROOT) -> int | None:
+    """Size of the largest cache of the first CPU."""
+    sizes = (_caches(root / "sys/devices/system/cpu/cpu0/cache") or {}).values()
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    return max((int(text[:-1]) * units[text[-1]] for text in sizes if text[-1:] in units), default=None)
+
+
+def _virtualisation(root: Path) -> str | None:
+    product = _text(root / "sys/class/dmi/id/product_name")
+    hypervisor = "hypervisor" in (_text(root / "proc/cpuinfo") or "")
+    return product or ("a hypervisor is present" if hypervisor else None)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> float | None:
+    try:
+        return float(_text(path) or "")
+    except ValueError:
+        return None

@@ -1,0 +1,458 @@
+"""The experiment: rounds, looks, and the rule that ends it. spec/measuring.md §9.
+
+A thin shell around the pure parts: it owns the clock of the budget, the workers and the files; what is decided is
+decided by `verdict`, and what users see is computed by `record` from the samples.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from turnkey import host
+from turnkey.errors import TurnkeyError, UsageError
+from turnkey.measure import environment, journal, schedule, statistics, verdict
+from turnkey.measure.crew import WorkerFactory
+from turnkey.measure.environment import Pulse
+from turnkey.measure.inprocess import InProcessWorkers
+from turnkey.measure.journal import Journal
+from turnkey.measure.plan import Settings
+from turnkey.measure.process import ProcessWorkers
+from turnkey.measure.record import Record, timed_slices, twin_differences
+from turnkey.measure.round import Bounds, RoundReport, Rounds
+from turnkey.measure.slices import TWIN_SUFFIX, Slice
+from turnkey.measure.target import Target, TargetDescription
+from turnkey.version import __version__
+
+Listen = Callable[[str], None]
+_MEMORY_SHARE = 0.8
+_SLOW_LOAD_S = 30.0
+
+
+def run_experiment(
+    targets: Sequence[TargetDescription],
+    *,
+    reference: str | None = None,
+    settings: Settings | None = None,
+    path: Path | None = None,
+    listen: Listen | None = None,
+    workers: WorkerFactory | None = None,
+) -> Record:
+    """Measure targets together and decide which is faster.
+
+    Args:
+        targets: what is compared; one alone is measured to a precision.
+        reference: key of the baseline; None compares to the fastest.
+        path: of the record (``run.zip``); it grows beside it and an unfinished one of the same plan is continued.
+            None keeps the record in memory.
+        listen: told in plain words what happens, never while a slice runs.
+        workers: who starts the workers; None is fresh processes.
+
+    Returns:
+        The record. A target that fails is in it with its error; the others' results stand.
+
+    Raises:
+        UsageError: no target, two of one key, an unknown reference.
+        MeasurementInvalid: ``settings.strict`` and some reason of validity holds.
+        KeyboardInterrupt: passed on after the record was saved and every worker ended.
+    """
+    chosen = settings or Settings()
+    _check(targets, reference)
+    if workers is not None:
+        return Experiment(targets, reference, chosen, path, listen, workers).run()
+    with tempfile.TemporaryDirectory(prefix="turnkey-logs-") as temporary:
+        logs = Path(temporary) if path is None else journal.growing_directory(path) / journal.LOGS
+        made = ProcessWorkers(
+            logs,
+            step_timeout_s=chosen.step_timeout_s,
+            same_input=chosen.inputs == "same",
+            stop_peers=chosen.stop_peers,
+        )
+        return Experiment(targets, reference, chosen, path, listen, made, pulse=environment.pulse).run()
+
+
+def run_in_process(
+    targets: Mapping[str, Target],
+    *,
+    reference: str | None = None,
+    settings: Settings | None = None,
+    path: Path | None = None,
+    listen: Listen | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Record:
+    """Measure targets that exist only in this process: slices interleaved here, verdicts as in ``quick``.
+
+    The record says ``replication: none``. Arguments and errors as in `run_experiment`.
+    """
+    chosen = replace(settings or Settings(), effort="quick")
+    descriptions = [
+        TargetDescription(key=key, factory="in:process", facts=(facts or {}).get(key, {})) for key in targets
+    ]
+    _check(descriptions, reference)
+    workers = InProcessWorkers(targets, same_input=chosen.inputs == "same")
+    notes = ("replication: none (the model exists only in this process)",)
+    return Experiment(
+        descriptions, reference, chosen, path, listen, workers, pulse=environment.pulse, notes=notes
+    ).run()
+
+
+class Experiment:
+    """One run of the rule; see `run_experiment` for the arguments."""
+
+    def __init__(
+        self,
+        targets: Sequence[TargetDescription],
+        reference: str | None,
+        settings: Settings,
+        path: Path | None,
+        listen: Listen | None,
+        workers: WorkerFactory,
+        *,
+        pulse: Callable[[], Pulse] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self._descriptions = {target.key: target for target in targets}
+        self._reference = reference
+        self._settings = settings
+        self._tell = listen or (lambda text: None)
+        self._journal = Journal(path)
+        self._is_real = pulse is not None
+        fair = settings.threads or (host.fair_threads() if self._is_real else 1)
+        self._threads = {target.key: target.threads or fair for target in targets}
+        self._rounds = Rounds(
+            descriptions=self._descriptions,
+            threads=self._threads,
+            settings=settings,
+            workers=workers,
+            write=self._journal.add,
+            pulse=pulse,
+            cpus=len(host.affinity_cpus()),
+        )
+        self._notes = list(notes)
+        self._began = time.monotonic()
+        self._calls: dict[str, float] = {}
+        self._units: dict[str, dict[int, float]] = {}
+        self._live = list(self._descriptions)
+        self._wrong: set[str] = set()
+
+    def run(self) -> Record:
+        """Measure until the rule, the budget or the user ends it."""
+        self._begin()
+        try:
+            self._calibrate()
+            self._choose_layout()
+            self._race()
+        except KeyboardInterrupt:
+            self._journal.run["state"] = "interrupted"
+            self._journal.save()
+            raise
+        finally:
+            self._rounds.end()
+            self._journal.close()
+        return self._finish()
+
+    def _begin(self) -> None:
+        fresh = {
+            "schema": journal.SCHEMA,
+            "tool": {"name": "turnkey", "version": __version__},
+            "state": "growing",
+            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": self._settings.seed,
+            "settings": self._settings.to_json(),
+            "reference": self._reference,
+            "environment": environment.probe() if self._is_real else {},
+            "layout": "interleaved",
+            "yardstick": None,
+            "variants": [
+                {
+                    "key": target.key,
+                    "factory": target.factory,
+                    "threads": self._threads[target.key],
+                    "interpreter": target.interpreter,
+                    "facts": dict(target.facts),
+                    "status": "live",
+                    "error": None,
+                    "notes": [],
+                }
+                for target in self._descriptions.values()
+            ],
+            "calibration": [],
+            "calibration_slices": 0,
+            "rounds": [],
+            "looks": [],
+            "verdicts": [],
+            "validity": [],
+            "notes": self._notes,
+        }
+        if not self._continue(fresh):
+            self._journal.begin(fresh)
+
+    def _continue(self, fresh: Mapping[str, Any]) -> bool:
+        """Take up an unfinished record of the same plan; True if there is one."""
+        directory = self._journal.directory
+        if directory is None or not (directory / journal.RUN).exists():
+            return False
+        try:
+            run, slices = journal.complete_rounds(*journal.read(directory))
+        except TurnkeyError as error:
+            self._tell(f"an unfinished record cannot be continued, starting anew: {error.what}")
+            return False
+        same = ("settings", "reference", "tool")
+        if any(run.get(name) != fresh[name] for name in same) or _plan(run) != _plan(fresh):
+            return False
+        gone = {key for entry in run["looks"] for key in entry["leaves"]}
+        lost = {entry["key"] for entry in run["variants"] if entry["status"] in ("crashed", "failed")}
+        self._live = [key for key in self._live if key not in gone | lost]
+        self._journal.resume({**run, "state": "growing"}, slices)
+        self._wrong = {
+            entry["v"]
+            for entry in [*run["calibration"], *(p for r in run["rounds"] for p in r["processes"])]
+            if entry.get("wrong")
+        }
+        for name, rounds in timed_slices(slices).items():
+            for r, items in rounds.items():
+                self._note_unit(name, r, items)
+        self._tell(f"continuing an unfinished record after {len(run['rounds'])} rounds")
+        return True
+
+    def _calibrate(self) -> None:
+        if not self._settings.calibrates:
+            return
+        run = self._journal.run
+        done = {entry["v"]: entry for entry in run["calibration"]}
+        for key in list(self._live):
+            if key not in done:
+                self._tell(f"calibrating {key}")
+                facts, item, error = self._rounds.calibrate(key)
+                run["calibration"].append(facts)
+                done[key] = facts
+                if item is not None:
+                    self._journal.add(item)
+                    run["calibration_slices"] += 1
+                if error is not None:
+                    self._drop(key, error)
+                    self._journal.save()
+                    continue
+                self._journal.save()
+            if done[key].get("call_ns"):
+                self._calls[key] = done[key]["call_ns"]
+            if done[key].get("wrong"):
+                self._wrong.add(key)
+
+    def _choose_layout(self) -> None:
+        """All together where they fit into memory, else pairs with a yardstick, else one at a time. spec §15."""
+        run = self._journal.run
+        if not self._is_real or run["rounds"]:
+            return
+        needs = {entry["v"]: entry.get("peak_bytes") or 0 for entry in run["calibration"] if entry["v"] in self._live}
+        if len(needs) < 2:
+            return
+        room = _MEMORY_SHARE * host.available_memory_bytes()
+        run["layout"] = choose_layout(needs, twin=self._twin_of(), room=room)
+        if run["layout"] == "pairs":
+            run["yardstick"] = self._reference if self._reference in self._live else min(needs, key=needs.__getitem__)
+
+    def _race(self) -> None:
+        run, settings = self._journal.run, self._settings
+        cycle = max((entry["cycle"] for entry in run["rounds"]), default=0)
+        exact = settings.iterations is not None
+        last = 1 if settings.is_quick else settings.fewest_rounds if exact else settings.most_rounds
+        if exact and settings.iterations is not None:
+            last = min(last, settings.iterations)
+        while self._live and cycle < last:
+            cycle += 1
+            if cycle > 1 and self._spent() > settings.budget:
+                self._notes.append(f"the time budget of {settings.budget:g} s was spent after {cycle - 1} rounds")
+                break
+            self._cycle(cycle, last)
+            is_look = cycle == last or (not exact and settings.is_look(cycle))
+            if is_look and cycle >= 2 and self._look(cycle) and cycle < last:
+                break
+        self._last_look(cycle)
+
+    def _cycle(self, cycle: int, last: int) -> None:
+        """One round of everything that is live: one crew, or one after another where memory forces it."""
+        run = self._journal.run
+        for names in self._crews():
+            number = len(run["rounds"]) + 1
+            self._tell(f"round {cycle} of at most {last}: {', '.join(n for n in names if TWIN_SUFFIX not in n)}")
+            first_pass = math.ceil(self._next_pass() / len(names)) * len(names)
+            report = self._rounds.run(
+                number,
+                names,
+                n_warm={entry["v"]: entry.get("n_warm") or 0 for entry in run["calibration"]},
+                bounds=partial(self._bounds, cycle=cycle, last=last),
+                first_pass=first_pass,
+            )
+            self._take(report, cycle, first_pass)
+
+    def _take(self, report: RoundReport, cycle: int, first_pass: int) -> None:
+        run = self._journal.run
+        for process in report.processes:
+            if process.get("wrong"):
+                self._wrong.add(process["v"].removesuffix(TWIN_SUFFIX))
+        for name, error in report.lost.items():
+            if name in self._live:
+                self._drop(name, error)
+        recent = [item for item in self._journal.slices[-report.slices :] if item.r == report.number]
+        for name, rounds in timed_slices(recent).items():
+            for r, items in rounds.items():
+                self._note_unit(name, r, items)
+        run["rounds"].append(report.to_json(cycle=cycle, first_pass=first_pass))
+        self._journal.save()
+
+    def _note_unit(self, name: str, r: int, items: Sequence[Slice]) -> None:
+        self._units.setdefault(name, {})[r] = statistics.unit(items, objective=self._settings.objective)
+
+    def _bounds(self, calls: Mapping[str, float], cycle: int, last: int) -> Bounds:
+        settings = self._settings
+        for key, call in calls.items():
+            self._calls.setdefault(key, call)
+        known = {key: self._calls[key] for key in calls}
+        sizes = {key: schedule.slice_size(call) for key, call in known.items()}
+        slowest = max(known.values())
+        deadline = self._began + settings.budget
+        if settings.iterations is not None:
+            plan = schedule.fixed_slices(settings.iterations, rounds=last, size=schedule.slice_size(slowest))
+            exact = plan[cycle - 1]
+            return Bounds(sizes=sizes, passes=len(exact), exact=exact)
+        tail = settings.objective in ("p90", "p99")
+        passes = max(map(settings.passes_for, known.values())) if tail else settings.passes_for(slowest)
+        return Bounds(sizes=sizes, passes=passes, deadline=deadline)
+
+    def _look(self, cycle: int) -> bool:
+        """Look at all pairs; True when nothing is pending."""
+        run = self._journal.run
+        racing = [key for key in self._live if len(self._units.get(key, {})) >= 2 and key not in self._wrong]
+        leaves = [key for key in self._live if key in self._wrong]
+        if not racing:
+            return False
+        k = len(run["looks"]) + 1
+        found = verdict.look(
+            self._units,
+            live=racing,
+            variants=len(self._descriptions),
+            reference=self._reference,
+            twin=[d for _, d in sorted(twin_differences(self._units).items())],
+            k=k,
+            settings=self._settings,
+            yardstick=run["yardstick"],
+        )
+        leaves += list(found.leaves)
+        run["looks"].append(
+            {
+                "k": k,
+                "n": cycle,
+                "last_round": run["rounds"][-1]["r"],
+                "level": found.level,
+                "best": found.best,
+                "floor": found.floor.size,
+                "leaves": leaves,
+                "pending": [list(pair) for pair in found.pending],
+                "intervals": [
+                    {"key": a, "against": b, "mean": i.mean, "low": i.low, "high": i.high}
+                    for (a, b), i in found.pairs.items()
+                ],
+            }
+        )
+        self._live = [key for key in self._live if key not in leaves]
+        self._tell(
+            f"look {k} after {cycle} rounds: {found.best} leads"
+            + (f", {len(found.pending)} pairs still in doubt" if found.pending else ", all decided")
+        )
+        self._journal.save()
+        return not found.pending
+
+    def _last_look(self, cycle: int) -> None:
+        looks = self._journal.run["looks"]
+        if cycle >= 2 and (not looks or looks[-1]["n"] < cycle):
+            self._look(cycle)
+
+    def _crews(self) -> list[list[str]]:
+        run = self._journal.run
+        if run["layout"] == "contiguous":
+            return [[key] for key in self._live]
+        if run["layout"] == "pairs":
+            stick = run["yardstick"]
+            return [[stick, key] for key in self._live if key != stick]
+        twin = self._twin_of()
+        return [[*self._live, *([] if twin is None else [twin + TWIN_SUFFIX])]]
+
+    def _twin_of(self) -> str | None:
+        """Whom the twin doubles: the reference, or once racing has dropped it, the leader."""
+        if not self._settings.has_twin or not self._live:
+            return None
+        if self._reference in self._live:
+            return self._reference
+        timed = [key for key in self._live if self._units.get(key)]
+        return verdict.fastest(self._units, timed) if timed else self._live[0]
+
+    def _next_pass(self) -> int:
+        rounds = self._journal.run["rounds"]
+        return rounds[-1]["first_pass"] + rounds[-1]["passes"] if rounds else 0
+
+    def _drop(self, key: str, error: TurnkeyError) -> None:
+        self._live.remove(key)
+        for entry in self._journal.run["variants"]:
+            if entry["key"] == key:
+                entry["status"], entry["error"] = "crashed", error.to_dict()
+        self._tell(f"{key} leaves: {error.what}")
+
+    def _spent(self) -> float:
+        return time.monotonic() - self._began
+
+    def _finish(self) -> Record:
+        run = self._journal.run
+        for entry in run["variants"]:
+            if entry["status"] == "live" and entry["key"] not in self._live:
+                entry["status"] = "left"
+        run["state"] = "finished"
+        run["wall_s"] = round(self._spent(), 3)
+        run["notes"] = list(dict.fromkeys(self._notes))
+        record = Record(run, self._journal.slices, path=self._journal.path)
+        run["verdicts"] = record.verdicts_json()
+        run["validity"] = [item.to_json() for item in record.reasons]
+        lost = {
+            f"{entry['v']}-{number}.txt"
+            for number, processes in [(0, run["calibration"]), *((r["r"], r["processes"]) for r in run["rounds"])]
+            for entry in processes
+            if entry.get("lost") or entry.get("wrong")
+        }
+        self._journal.finish(keep_logs=frozenset(lost))
+        if self._settings.strict:
+            record.require_valid()
+        return record
+
+
+def choose_layout(needs: Mapping[str, int], *, twin: str | None, room: float) -> str:
+    """``interleaved``, ``pairs`` or ``contiguous`` for processes of these peak sizes (bytes) in this much memory."""
+    if sum(needs.values()) + (needs.get(twin, 0) if twin else 0) <= room:
+        return "interleaved"
+    largest = sorted(needs.values())[-2:]
+    return "pairs" if sum(largest) <= room else "contiguous"
+
+
+def _plan(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What must agree before two runs of an experiment are one."""
+    return [{**entry, "status": "", "error": None, "notes": []} for entry in run["variants"]]
+
+
+def _check(targets: Sequence[TargetDescription], reference: str | None) -> None:
+    keys = [target.key for target in targets]
+    if not keys:
+        raise UsageError("there is nothing to measure")
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise UsageError("two targets have the same key", evidence=", ".join(twice))
+    odd = [key for key in keys if key.endswith(TWIN_SUFFIX) or not key]
+    if odd:
+        raise UsageError(f"a key must not be empty nor end in {TWIN_SUFFIX}", evidence=repr(odd))
+    if reference is not None and reference not in keys:
+        raise UsageError(f"the reference {reference!r} is not among the targets", evidence=f"keys: {', '.join(keys)}")

@@ -1,0 +1,287 @@
+"""A worker in a fresh process: started, commanded over pipes, stopped while its peers run, and always ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from turnkey.errors import MeasurementInvalid, ModelError, from_dict
+from turnkey.measure.crew import LoadReport, SliceReport, WorkerLost
+from turnkey.measure.target import TargetDescription
+from turnkey.measure.warmup import WarmUp
+
+T = TypeVar("T")
+
+_LARGEST_REPLY = 64 << 20
+_TAIL_LINES = 12
+_POOL_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class ProcessWorkers:
+    """Factory of worker processes; see `turnkey.measure.crew.WorkerFactory`.
+
+    Args:
+        logs: directory for their standard output and error.
+        step_timeout_s: how long one step may keep a worker awake.
+        stop_peers: False where processes cannot or must not be stopped.
+    """
+
+    def __init__(
+        self, logs: Path, *, step_timeout_s: float, same_input: bool = False, stop_peers: bool = True
+    ) -> None:
+        self._logs = logs
+        self._step_timeout_s = step_timeout_s
+        self._same_input = same_input
+        self._stop_peers = stop_peers
+
+    def __call__(
+        self, description: TargetDescription, *, name: str, round_: int, threads: int, pad: int
+    ) -> ProcessWorker:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        stem = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in name)
+        return ProcessWorker(
+            description,
+            threads=threads,
+            pad=pad,
+            log=self._logs / f"{stem}-{round_}.txt",
+            step_timeout_s=self._step_timeout_s,
+            same_input=self._same_input,
+            stop=self._stop_peers and description.facts.get("device", "cpu") == "cpu",
+        )
+
+
+class ProcessWorker:
+    """One worker process, leader of its own process group."""
+
+    def __init__(
+        self,
+        description: TargetDescription,
+        *,
+        threads: int,
+        pad: int,
+        log: Path,
+        step_timeout_s: float,
+        same_input: bool,
+        stop: bool,
+    ) -> None:
+        self._log = log
+        self._timeout_s = step_timeout_s
+        self._stop = stop
+        self._asleep = False
+        self._buffer = b""
+        theirs, self._commands = os.pipe()
+        self._replies, theirs_too = os.pipe()
+        try:
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [
+                        description.interpreter or sys.executable,
+                        # -P: a file of the working directory must not stand in for a module of the runtime.
+                        *("-P", "-m", "turnkey.measure.worker", str(theirs), str(theirs_too), str(os.getpid())),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(theirs, theirs_too),
+                    process_group=0,
+                    env=_environment(description, threads=threads, pad=pad),
+                )
+        except OSError as error:
+            os.close(self._commands)
+            os.close(self._replies)
+            lost = ModelError(
+                f"the worker of {description.key} cannot be started",
+                evidence=str(error),
+                remedy="check the interpreter given for this target",
+            )
+            raise WorkerLost("crashed", lost, final=True) from error
+        finally:
+            os.close(theirs)
+            os.close(theirs_too)
+        self.pid = self._process.pid
+        try:
+            start = {
+                "factory": description.factory,
+                "arguments": dict(description.arguments),
+                "threads": threads,
+                "same_input": same_input,
+            }
+            self._request(start)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def can_sleep(self) -> bool:
+        return self._stop
+
+    def load(self) -> LoadReport:
+        return self._typed(LoadReport, self._request({"do": "load"}), tuples=("notes",))
+
+    def calibrate(self, *, call_ns: float) -> WarmUp:
+        return self._warm_up({"do": "calibrate", "with": {"call_ns": call_ns}})
+
+    def warm(self, *, call_ns: float, n_warm: int) -> WarmUp:
+        return self._warm_up({"do": "warm", "with": {"call_ns": call_ns, "n_warm": n_warm}})
+
+    def slice(self, *, entries: int, inner: int) -> SliceReport:
+        begin = time.perf_counter_ns()
+        reply = self._request({"do": "slice", "with": {"entries": entries, "inner": inner}})
+        elapsed = time.perf_counter_ns() - begin
+        report = self._typed(SliceReport, reply, tuples=("ns",))
+        self._check_times((report.settle, *report.ns), count=entries + 1, elapsed=elapsed)
+        return report
+
+    def sleep(self) -> None:
+        if self._stop and not self._asleep:
+            self._signal(signal.SIGSTOP)
+            self._asleep = True
+
+    def wake(self) -> None:
+        if self._asleep:
+            self._signal(signal.SIGCONT)
+            self._asleep = False
+
+    def peak_memory(self) -> int | None:
+        size = self._request({"do": "peak_memory"})
+        return size if type(size) is int else None
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        for descriptor in (self._commands, self._replies):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._commands = self._replies = -1
+
+    def log_tail(self) -> str:
+        try:
+            with self._log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError as error:
+            return str(error)
+        return "\n".join(lines[-_TAIL_LINES:])
+
+    def _warm_up(self, command: Mapping[str, Any]) -> WarmUp:
+        begin = time.perf_counter_ns()
+        done = self._typed(WarmUp, self._request(command), tuples=("ns",))
+        self._check_times(done.ns, count=len(done.ns), elapsed=time.perf_counter_ns() - begin)
+        return done
+
+    def _request(self, command: Mapping[str, Any]) -> Any:
+        """Send one command and wait, without polling, for its reply."""
+        try:
+            _write(self._commands, json.dumps(command, allow_nan=False).encode() + b"\n")
+        except BrokenPipeError:
+            raise self._lost() from None
+        line = self._read_line()
+        try:
+            reply = json.loads(line, parse_constant=_refuse_constant)
+            if "ok" in reply:
+                return reply["ok"]
+            raised, ours = from_dict(reply["error"]), bool(reply.get("ours"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._garbled(f"{error}; reply: {line[:200]!r}") from error
+        raise WorkerLost("raised", raised, final=ours)
+
+    def _read_line(self) -> bytes:
+        poll = select.poll()
+        poll.register(self._replies, select.POLLIN | select.POLLHUP)
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            line, newline, rest = self._buffer.partition(b"\n")
+            if newline:
+                self._buffer = rest
+                return line
+            if len(self._buffer) > _LARGEST_REPLY:
+                raise self._garbled(f"a reply of more than {_LARGEST_REPLY >> 20} MiB")
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                error = ModelError(
+                    f"no answer within {self._timeout_s:g} s",
+                    evidence=self.log_tail(),
+                    remedy="a longer step timeout, or a smaller model",
+                )
+                raise WorkerLost("hung", error)
+            piece = os.read(self._replies, 1 << 20)
+            if not piece:
+                raise self._lost()
+            self._buffer += piece
+
+    def _lost(self) -> WorkerLost:
+        """The pipe closed: wait for the exit status, which says why."""
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return self._garbled("it closed its pipe and went on")
+        how = f"exit code {code}" if code >= 0 else f"killed by {_signal_name(-code)}"
+        remedy = "it may have run out of memory" if code == -signal.SIGKILL else ""
+        return WorkerLost("crashed", ModelError(f"the worker ended: {how}", evidence=self.log_tail(), remedy=remedy))
+
+    def _garbled(self, evidence: str) -> WorkerLost:
+        return WorkerLost("garbled", ModelError("the worker's answer makes no sense", evidence=evidence))
+
+    def _typed(self, kind: type[T], reply: Any, *, tuples: tuple[str, ...]) -> T:
+        try:
+            return kind(**{**reply, **{name: tuple(reply[name]) for name in tuples}})
+        except (TypeError, KeyError) as error:
+            raise self._garbled(f"{kind.__name__}: {error}") from error
+
+    def _check_times(self, times: tuple[int, ...], *, count: int, elapsed: int) -> None:
+        """Durations must be whole, positive, as many as asked, and fit into the time that really passed."""
+        if len(times) != count or not all(type(value) is int and value > 0 for value in times):
+            raise self._garbled(f"{len(times)} durations where {count} positive whole ones were expected")
+        if sum(times) > elapsed:
+            raise self._garbled(f"durations of {sum(times)} ns within {elapsed} ns")
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return  # already gone; whoever talks to it next finds out why
+        except PermissionError as error:
+            if number == signal.SIGSTOP:
+                self._stop = False
+                return
+            raise MeasurementInvalid("a worker cannot be signalled", evidence=str(error)) from error
+
+
+def _environment(description: TargetDescription, *, threads: int, pad: int) -> dict[str, str]:
+    """The parent's environment, every thread pool's count, the target's own variables, and the random pad."""
+    return {
+        **os.environ,
+        **dict.fromkeys(_POOL_VARIABLES, str(threads)),
+        **description.environment,
+        "TURNKEY_PAD": "x" * pad,
+    }
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of a reply")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

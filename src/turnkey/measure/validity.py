@@ -1,0 +1,128 @@
+"""Whether a value or a verdict may be used at all. Pure: evidence in, reasons with remedies out. spec §16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from turnkey.measure.environment import Span
+
+OTHERS_LIMIT = 0.50
+STEAL_LIMIT = 0.02
+WARMER_LIMIT = 10.0
+THROTTLED_PASSES_LIMIT = 0.10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why something must not be used.
+
+    Attributes:
+        code: ``wrong-output`` …
+        key: the variant; empty for all of them.
+        evidence: the value that shows it.
+        remedy: what to do.
+        spoils_value: the number does not describe this machine at rest.
+        spoils_verdict: the comparison does not stand.
+    """
+
+    code: str
+    key: str
+    evidence: str
+    spoils_value: bool
+    spoils_verdict: bool
+    remedy: str
+
+    def applies_to(self, key: str) -> bool:
+        return self.key in ("", key)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.evidence} ({self.remedy})"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_TABLE: Mapping[str, tuple[bool, bool, str]] = {
+    "wrong-output": (True, True, "find the first divergent layer with the verify tool"),
+    "provider-fallback": (True, True, "look at the nodes named, try another opset or provider"),
+    "no-steady-state": (True, True, "use effort rigorous, or calls that settle: it was still getting faster"),
+    "quota-throttled": (True, True, "use fewer threads, or a larger CPU quota"),
+    "threads-differ": (False, True, "give all candidates the same --threads"),
+    "aa-difference": (False, True, "run turnkey doctor --noise, or use another host"),
+    "not-interleaved": (False, True, "more memory, or fewer variants at a time"),
+    "foreign-load": (True, False, "stop the other programs, or use CPUs of your own"),
+    "steal": (True, False, "use a dedicated machine: the hypervisor takes CPU time away"),
+    "temperature": (True, False, "let the machine cool, or use fewer cores"),
+    "power": (True, False, "connect to mains and set the performance governor"),
+    "foreign-gpu-process": (True, False, "free the device"),
+    "littles-law": (True, False, "the client is the bottleneck: fewer clients, or a faster one"),
+    "generator-late": (True, False, "the client is the bottleneck: a lower rate, or a faster machine"),
+    "unstable": (True, False, "more calls per window, or a wider stability percentage"),
+    "crashed": (True, True, "read the log tail in the record"),
+}
+CODES = tuple(_TABLE)
+
+
+def reason(code: str, evidence: str, *, key: str = "") -> Reason:
+    """A reason of the table in spec §16, with its remedy."""
+    value, verdict, remedy = _TABLE[code]
+    return Reason(code=code, key=key, evidence=evidence, spoils_value=value, spoils_verdict=verdict, remedy=remedy)
+
+
+def of_process(key: str, facts: Mapping[str, Any]) -> list[Reason]:
+    """Reasons in one process's record: a wrong output, a fall-back, a warm-up that hit its cap."""
+    found = []
+    if facts.get("wrong"):
+        found.append(reason("wrong-output", str(facts["wrong"]), key=key))
+    fallback = (facts.get("facts") or {}).get("fallback")
+    if fallback:
+        found.append(reason("provider-fallback", str(fallback), key=key))
+    if facts.get("settled") is False:
+        calls = facts.get("warm_calls")
+        found.append(reason("no-steady-state", f"still getting faster after {calls} warm-up calls", key=key))
+    return found
+
+
+def of_threads(threads: Mapping[str, int]) -> list[Reason]:
+    """Different thread counts though threads are not compared."""
+    if len(set(threads.values())) < 2:
+        return []
+    return [reason("threads-differ", ", ".join(f"{key}: {count}" for key, count in threads.items()))]
+
+
+def of_host(spans: Sequence[Span]) -> list[Reason]:
+    """What the host did during the passes."""
+    found = []
+    others, steal = _mean(spans, "others"), _mean(spans, "steal")
+    if others is not None and others > OTHERS_LIMIT:
+        found.append(reason("foreign-load", f"other processes used {others:.0%} of our CPUs during the passes"))
+    if steal is not None and steal > STEAL_LIMIT:
+        found.append(reason("steal", f"the hypervisor took {steal:.1%} of our CPUs during the passes"))
+    throttled = [item.throttled for item in spans if item.throttled is not None]
+    if sum(throttled):
+        found.append(reason("quota-throttled", f"{sum(throttled)} periods throttled by the CPU quota"))
+    celsius = [item.celsius for item in spans if item.celsius is not None]
+    if celsius and celsius[-1] - celsius[0] > WARMER_LIMIT:
+        found.append(reason("temperature", f"from {celsius[0]:.0f} to {celsius[-1]:.0f} °C"))
+    governors = {item.governor for item in spans}
+    if any(item.on_mains is False for item in spans):
+        found.append(reason("power", "on battery"))
+    elif len(governors) > 1:
+        found.append(reason("power", f"governor changed: {', '.join(sorted(map(str, governors)))}"))
+    return found
+
+
+def is_disturbed(item: Span, earlier: Sequence[Span]) -> bool:
+    """Whether a pass is flagged: throttled, or stolen from well beyond what is usual on this host."""
+    usual = sorted(span.steal for span in earlier if span.steal is not None)
+    limit = max(STEAL_LIMIT, 2 * usual[len(usual) // 2]) if usual else STEAL_LIMIT
+    return bool(item.throttled) or (item.steal is not None and item.steal > limit)
+
+
+def _mean(spans: Sequence[Span], name: str) -> float | None:
+    """Mean over passes, weighted by their duration."""
+    known = [(value, item.seconds) for item in spans if (value := getattr(item, name)) is not None]
+    total = sum(seconds for _, seconds in known)
+    return sum(value * seconds for value, seconds in known) / total if total > 0 else None

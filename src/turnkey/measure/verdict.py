@@ -1,0 +1,285 @@
+"""The rule: races between looks, and the verdict about a pair. Pure. spec/measuring.md §9 and §10.
+
+Trade-offs: estimates that stopped early lean away from 1; the interval printed is that of the look that ended it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from turnkey.measure import statistics
+from turnkey.measure.plan import QUICK_MARGIN, Settings
+from turnkey.measure.statistics import Interval
+
+Units = Mapping[str, Mapping[int, float]]
+"""Log nanoseconds by variant and round."""
+_TWIN_ALPHA = 0.01
+
+
+class Kind(StrEnum):
+    FASTER = "FASTER"
+    SLOWER = "SLOWER"
+    SAME = "SAME"
+    UNDECIDED = "UNDECIDED"
+
+    @property
+    def mirror(self) -> Kind:
+        return {Kind.FASTER: Kind.SLOWER, Kind.SLOWER: Kind.FASTER}.get(self, self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """About a pair: how ``key`` compares to ``reference``.
+
+    Attributes:
+        ratio, low, high: time(reference) / time(key) with its interval; above 1 the key is faster.
+        rounds: what the interval rests on; 1 for a single process.
+        level: two-sided error of the interval.
+        negligible: FASTER or SLOWER, yet wholly inside ±delta: a tie for selection.
+        is_valid: False if a reason of validity spoils it; the reasons are in ``notes``.
+        notes: ``within-noise``, ``negligible``, ``single-process``, what UNDECIDED lacks …
+    """
+
+    key: str
+    reference: str
+    kind: Kind
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+    level: float
+    negligible: bool = False
+    is_valid: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_tie(self) -> bool:
+        return self.kind is Kind.SAME or self.negligible
+
+    def __str__(self) -> str:
+        decimals = 2 if self.high - self.low >= 0.02 else 3
+        bounds = f"{self.ratio:.{decimals}f}× [{self.low:.{decimals}f}, {self.high:.{decimals}f}]"
+        return f"{self.kind} {bounds}" + ("" if self.is_valid else " INVALID")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """What this host makes of nothing: the twin against its original.
+
+    Attributes:
+        size: absolute mean of twin − original, log; 0 without a twin.
+        interval: of twin − original at alpha 1 %, same spending; None with under two rounds.
+        is_biased: the interval excludes 0 and the floor exceeds delta.
+    """
+
+    size: float = 0.0
+    interval: Interval | None = None
+    is_biased: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look at all pairs after ``rounds`` rounds.
+
+    Attributes:
+        k: number of the look, from 1.
+        best: fastest live variant.
+        leaves: variants that are slower than the best beyond doubt.
+        pending: pairs (key, other) still in doubt, both families.
+        pairs: interval of u[key] − u[other] for every pair looked at.
+    """
+
+    k: int
+    rounds: int
+    level: float
+    best: str
+    floor: Floor
+    leaves: tuple[str, ...] = ()
+    pending: tuple[tuple[str, str], ...] = ()
+    pairs: Mapping[tuple[str, str], Interval] = field(default_factory=dict)
+
+
+def difference(units: Units, a: str, b: str, *, level: float, yardstick: str | None = None) -> Interval | None:
+    """Interval of u[a] − u[b]; None where too few rounds exist.
+
+    Paired by round where they stood in the same rounds. Else by Welch's t: on their differences to the
+    ``yardstick`` that each was paired with, or, without one, on the bare units (never interleaved: invalid).
+    """
+    if len(units[a].keys() & units[b].keys()) >= 2:
+        return statistics.paired_interval(units[a], units[b], level=level)
+    first, second = units[a], units[b]
+    if yardstick is not None:
+        base = units[yardstick]
+        first, second = ({r: u - base[r] for r, u in side.items() if r in base} for side in (first, second))
+    if len(first) < 2 or len(second) < 2:
+        return None
+    return statistics.welch_interval(list(first.values()), list(second.values()), level=level)
+
+
+def look(
+    units: Units,
+    *,
+    live: Sequence[str],
+    variants: int,
+    reference: str | None,
+    twin: Sequence[float],
+    k: int,
+    settings: Settings,
+    yardstick: str | None = None,
+) -> Look:
+    """Decide who leaves and what is still in doubt.
+
+    Args:
+        units: of the live variants and the reference.
+        live: variants still racing; the reference is among them until its pairs are decided.
+        variants: how many started: the number of pairs that may be decided is fixed by it.
+        reference: the named baseline, a second family of pairs; None if there is none.
+        twin: differences twin − original, one per round.
+        k: number of this look, from 1.
+        yardstick: the variant that all others were paired with, where not all ran together.
+    """
+    level = statistics.spending(k, settings.alpha, variants - 1)
+    floor = noise_floor(twin, k=k, delta=settings.delta)
+    rounds = max(len(units[v]) for v in live)
+    best = fastest(units, live, yardstick=yardstick)
+    pairs: dict[tuple[str, str], Interval] = {}
+    if len(live) == 1 and variants == 1:
+        own = statistics.t_interval(list(units[best].values()), level=level)
+        pending = () if own.half_width <= math.log1p(settings.precision) else ((best, best),)
+        pairs[best, best] = own
+        return Look(k=k, rounds=rounds, level=level, best=best, floor=floor, pending=pending, pairs=pairs)
+    doubts: list[tuple[str, str]] = []
+    slower: list[str] = []
+    owed: set[str] = set()
+    named = reference if reference in live else None
+    families = [(v, best) for v in live if v != best]
+    families += [(v, named) for v in live if named is not None and v != named and named != best]
+    for v, other in families:
+        interval = difference(units, v, other, level=level, yardstick=yardstick)
+        if interval is None:
+            doubts.append((v, other))
+            continue
+        pairs[v, other] = interval
+        kind = decide(interval, floor=floor.size, delta=settings.delta)
+        if other == best and kind is Kind.SLOWER:
+            slower.append(v)
+        elif kind is Kind.UNDECIDED or (other == best and kind is Kind.FASTER):
+            doubts.append((v, other))
+            if other == named:
+                owed |= {v, other}  # neither leaves before their own pair is decided
+    leaves = tuple(v for v in slower if v not in owed)
+    return Look(
+        k=k, rounds=rounds, level=level, best=best, floor=floor, leaves=leaves, pending=tuple(doubts), pairs=pairs
+    )
+
+
+def decide(difference: Interval, *, floor: float, delta: float) -> Kind:
+    """What u[key] − u[other] says: the first of SLOWER, FASTER, SAME that holds, else UNDECIDED."""
+    margin = math.log1p(delta)
+    if difference.low > 0 and difference.mean > floor:
+        return Kind.SLOWER
+    if difference.high < 0 and -difference.mean > floor:
+        return Kind.FASTER
+    if -margin < difference.low and difference.high < margin:
+        return Kind.SAME
+    return Kind.UNDECIDED
+
+
+def noise_floor(twin: Sequence[float], *, k: int, delta: float) -> Floor:
+    """The floor from the differences twin − original of the rounds so far."""
+    if not twin:
+        return Floor()
+    size = abs(math.fsum(twin) / len(twin))
+    if len(twin) < 2:
+        return Floor(size=size)
+    interval = statistics.t_interval(twin, level=statistics.spending(k, _TWIN_ALPHA, 1))
+    excludes = interval.low > 0 or interval.high < 0
+    return Floor(size=size, interval=interval, is_biased=excludes and size > math.log1p(delta))
+
+
+def verdict_of(
+    difference: Interval, *, key: str, reference: str, level: float, floor: float, settings: Settings
+) -> Verdict:
+    """Verdict from the interval of u[key] − u[reference]."""
+    kind = decide(difference, floor=floor, delta=settings.delta)
+    margin = math.log1p(settings.delta)
+    notes: list[str] = []
+    negligible = kind in (Kind.SLOWER, Kind.FASTER) and -margin < difference.low and difference.high < margin
+    if negligible:
+        notes.append("negligible")
+    if kind is Kind.UNDECIDED:
+        if difference.low > 0 or difference.high < 0:
+            notes.append("within-noise")
+        notes.append(_lacking(difference, margin=margin))
+    return Verdict(
+        key=key,
+        reference=reference,
+        kind=kind,
+        ratio=math.exp(-difference.mean),
+        low=math.exp(-difference.high),
+        high=math.exp(-difference.low),
+        rounds=difference.n,
+        level=level,
+        negligible=negligible,
+        notes=tuple(notes),
+    )
+
+
+def judge_single(differences: Sequence[float], *, key: str, reference: str, seed: int, settings: Settings) -> Verdict:
+    """Verdict of one process each: block bootstrap over passes, claims only beyond ±10 %, never SAME.
+
+    Args:
+        differences: log slice median of ``key`` minus that of ``reference``, one per pass.
+    """
+    interval = statistics.bootstrap_interval(differences, level=settings.alpha, seed=seed)
+    margin = math.log1p(QUICK_MARGIN)
+    kind = Kind.SLOWER if interval.low > margin else Kind.FASTER if interval.high < -margin else Kind.UNDECIDED
+    notes = ["single-process: run-to-run variation is not included"]
+    if kind is Kind.UNDECIDED:
+        notes.append("quick claims only differences beyond 10 %: use effort standard")
+    return Verdict(
+        key=key,
+        reference=reference,
+        kind=kind,
+        ratio=math.exp(-interval.mean),
+        low=math.exp(-interval.high),
+        high=math.exp(-interval.low) if math.isfinite(interval.low) else math.inf,
+        rounds=1,
+        level=settings.alpha,
+        notes=tuple(notes),
+    )
+
+
+def spoiled(verdict: Verdict, reasons: Sequence[str]) -> Verdict:
+    """The same verdict, marked as one that must not be used."""
+    return replace(verdict, is_valid=False, notes=(*verdict.notes, *reasons)) if reasons else verdict
+
+
+def _lacking(difference: Interval, *, margin: float) -> str:
+    """How many more rounds would decide: (t·s/|m|)² to tell apart, (t·s/(margin − |m|))² to prove SAME."""
+    ts = difference.half_width * math.sqrt(difference.n)
+    size = abs(difference.mean)
+    wishes = []
+    if size > 0:
+        wishes.append((ts / size, "to tell them apart"))
+    if size < margin:
+        wishes.append((ts / (margin - size), "to prove them the same"))
+    need, what = min(wishes)
+    more = max(1, math.ceil(min(need, 1e3) ** 2) - difference.n)
+    return f"about {more:,} more rounds {what}"
+
+
+def fastest(units: Units, live: Sequence[str], *, yardstick: str | None = None) -> str:
+    """The live variant with the smallest mean unit, over common rounds where those exist."""
+
+    def mean(v: str) -> float:
+        own = units[v]
+        if yardstick is None:
+            return math.fsum(own.values()) / len(own)
+        base = units[yardstick]
+        return math.fsum(u - base[r] for r, u in own.items() if r in base) / max(1, len(own.keys() & base.keys()))
+
+    return min(live, key=lambda v: (mean(v), v))

@@ -1,0 +1,70 @@
+"""The experiment on real worker processes: what a user sees of a comparison, of a failure, of a resumed record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from turnkey.errors import UsageError
+from turnkey.measure import Record, Settings, TargetDescription, run_experiment, run_in_process
+from turnkey.measure.numpy_target import NumpyTarget
+
+
+def numpy_description(key: str, kernels: int) -> TargetDescription:
+    return TargetDescription(
+        key=key,
+        factory="turnkey.measure.numpy_target:load_numpy",
+        arguments={"kernels": kernels, "size": 2000},
+        facts={"runtime": "numpy"},
+    )
+
+
+def test_a_twofold_slowdown_is_found_and_the_record_tells_the_same_when_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.zip"
+    record = run_experiment(
+        [numpy_description("one", 10), numpy_description("two", 20)],
+        reference="two",
+        settings=Settings(effort="quick", passes=6),
+        path=path,
+    )
+    verdict = record.verdict("one")
+    assert verdict is not None
+    assert verdict.kind == "FASTER"
+    assert verdict.low > 1.1
+    again = Record.load(path)
+    assert again.summary("one") == record.summary("one")
+    assert again.verdict("one") == verdict
+    assert again.sentence() == record.sentence()
+    assert not (tmp_path / "run.growing").exists()
+
+
+def test_iterations_are_exactly_the_timed_calls(tmp_path: Path) -> None:
+    record = run_experiment(
+        [numpy_description("one", 10)], settings=Settings(effort="quick", iterations=7), path=tmp_path / "run.zip"
+    )
+    assert record.summary("one").timed_calls == 7
+
+
+def test_a_target_of_this_process_is_measured_and_the_record_says_that_nothing_was_replicated() -> None:
+    record = run_in_process(
+        {"a": NumpyTarget(kernels=2, size=500), "b": NumpyTarget(kernels=20, size=500)},
+        reference="a",
+        settings=Settings(passes=5),
+    )
+    verdict = record.verdict("b")
+    assert verdict is not None
+    assert verdict.kind == "SLOWER"
+    assert any("replication: none" in note for note in record.summary("a").notes)
+
+
+def test_unusable_requests_are_refused_before_anything_starts() -> None:
+    one = numpy_description("one", 1)
+    with pytest.raises(UsageError, match="nothing to measure"):
+        run_experiment([])
+    with pytest.raises(UsageError, match="same key"):
+        run_experiment([one, one])
+    with pytest.raises(UsageError, match="not among the targets"):
+        run_experiment([one], reference="other")
+    with pytest.raises(UsageError, match="finite and positive"):
+        Settings(budget_s=float("nan"))
