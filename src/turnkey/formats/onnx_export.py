@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import onnx
 
@@ -117,7 +118,7 @@ class OnnxExport:
                 )
         raise ConversionError(
             f"no exporter could write {source.class_name} as ONNX",
-            evidence=attempts_table(attempts),
+            evidence=attempts_table([asdict(attempt) for attempt in attempts]),
             remedy="see the log of export-pytorch; try another --opset, or --exporter torchscript",
         )
 
@@ -125,13 +126,13 @@ class OnnxExport:
 FORMAT = OnnxExport()
 
 
-def attempts_table(attempts: Sequence[Attempt]) -> str:
-    """Who was tried, with which axes, and what became of it; one line each."""
-    rows = [("exporter", "axes", "outcome", "seconds", "reason")]
-    rows += [(a.exporter, a.axes, a.outcome, f"{a.seconds:.1f}", a.reason) for a in attempts]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+def attempts_table(attempts: Sequence[Mapping[str, Any]]) -> str:
+    """Who was tried, with which axes, and what became of it; one line each (`Conversion.attempts`)."""
+    columns = ("exporter", "axes", "outcome", "seconds", "reason")
+    rows = [columns, *(tuple(str(attempt[column]) for column in columns) for attempt in attempts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(columns) - 1)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
         for row in rows
     )
 
@@ -212,7 +213,8 @@ def _axes_to_try(
     """From the most general to what the user asked for at least, without repetition."""
     batch = wanted.merged(batch_axes(sample))
     general = batch.merged(observed_axes(sample, further))
-    distinct = [axes for at, axes in enumerate(chain := (general, batch, wanted)) if axes not in chain[:at]]
+    chain = (general, batch, wanted)
+    distinct = [axes for position, axes in enumerate(chain) if axes not in chain[:position]]
     kept: list[DynamicAxes] = []
     for axes in distinct:
         if axes != wanted:

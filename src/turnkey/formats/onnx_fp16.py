@@ -7,6 +7,7 @@ float16, int64 to int32) unless they are to be kept, and nodes are put back into
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_file import check_file, graphs_of, load_model, opset_of, save_model, tensors_of
 
+_NARROWED = {TensorProto.INT64: TensorProto.INT32, TensorProto.DOUBLE: TensorProto.FLOAT16}
 _LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 
 
@@ -53,7 +55,8 @@ class Fp16Conversion:
             InputError: the parent is not a readable ONNX file.
             ConversionError: nothing in it is float32, or the converted graph is not valid.
         """
-        from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+        with _import_path_kept():
+            from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
         parent, settings = request.parent, request.settings
         if parent is None:
@@ -75,8 +78,8 @@ class Fp16Conversion:
                 disable_shape_infer=False,
             )
             if not settings.keep_io:
-                _narrow_inputs(converted.graph)
-            _sort(converted.graph)
+                _narrow_border(converted.graph)
+            _put_in_order(converted.graph)
         except Exception as error:
             raise ConversionError(
                 f"{parent.name} cannot be converted to float16",
@@ -94,3 +97,101 @@ class Fp16Conversion:
 
 
 FORMAT = Fp16Conversion()
+
+
+@contextmanager
+def _import_path_kept() -> Iterator[None]:
+    """``onnxruntime.transformers`` appends its own directory to ``sys.path``, where it would shadow user modules."""
+    before = list(sys.path)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _beyond_float16(model: onnx.ModelProto) -> list[str]:
+    """Names of float32 weights with finite elements that float16 cannot hold; masks of -3e38 are meant so."""
+    names = []
+    for tensor in tensors_of(model):
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = np.abs(onnx.numpy_helper.to_array(tensor))
+        if values.size > 1 and (np.isfinite(values) & (values > _LARGEST_FLOAT16)).any():
+            names.append(tensor.name or "a constant")
+    return names
+
+
+def _narrow_border(graph: onnx.GraphProto) -> None:
+    """Inputs int64 to int32 and float64 to float16, outputs float64 to float16; the graph inside keeps its types."""
+    weights = {tensor.name for tensor in graph.initializer}
+    outputs = {value.name for value in graph.output}
+    casts = []
+    renames: dict[str, str] = {}
+    for value in graph.input:
+        inner_type = value.type.tensor_type.elem_type
+        if value.name in weights or value.name in outputs or inner_type not in _NARROWED:
+            continue
+        value.type.tensor_type.elem_type = _NARROWED[inner_type]
+        renames[value.name] = f"{value.name}_widened"
+        casts.append(onnx.helper.make_node("Cast", [value.name], [renames[value.name]], to=inner_type))
+    for inner in graphs_of(graph):
+        for node in inner.node:
+            for position, name in enumerate(node.input):
+                node.input[position] = renames.get(name, name)
+    graph.node.extend(casts)
+    for value in graph.output:
+        if value.type.tensor_type.elem_type != TensorProto.DOUBLE:
+            continue
+        wide = f"{value.name}_wide"
+        for inner in graphs_of(graph):
+            for node in inner.node:
+                for names in (node.input, node.output):
+                    for position, name in enumerate(names):
+                        names[position] = wide if name == value.name else name
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+        graph.node.append(onnx.helper.make_node("Cast", [wide], [value.name], to=TensorProto.FLOAT16))
+
+
+def _put_in_order(graph: onnx.GraphProto) -> None:
+    """Sort the nodes so that values exist before they are used, and drop casts that were added twice.
+
+    The converter appends its casts at the end, one per use; otherwise the order stays.
+    """
+    producers: dict[str, int] = {}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type == "Cast" and node.output[0] in producers:
+            continue
+        producers |= {name: len(nodes) for name in node.output if name}
+        nodes.append(node)
+    placed: set[int] = set()
+    order: list[int] = []
+    for start in range(len(nodes)):
+        stack = [start]
+        while stack:
+            index = stack[-1]
+            if index in placed:
+                stack.pop()
+                continue
+            waits_for = {producers[name] for name in _names_read(nodes[index]) if name in producers} - placed - {index}
+            if waits_for:
+                stack.extend(sorted(waits_for, reverse=True))
+            else:
+                placed.add(stack.pop())
+                order.append(index)
+    ordered = [nodes[index] for index in order]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _names_read(node: onnx.NodeProto) -> set[str]:
+    """Values that a node needs, also those that its nested graphs take from outside."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        nested = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+        for graph in nested:
+            for inner in graph.node:
+                names |= _names_read(inner)
+            names |= {value.name for value in graph.output}
+    return names

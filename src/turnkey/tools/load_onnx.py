@@ -1,0 +1,160 @@
+"""The tool ``load-onnx``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from turnkey.errors import InputError, UsageError
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+
+if TYPE_CHECKING:
+    from turnkey.pipeline.state import State
+
+_SAMPLES = 4
+
+
+def parse_dimension(text: str) -> str:
+    """``batch=4``: a symbolic dimension and its extent."""
+    name, separator, extent = text.rpartition("=")
+    if not separator or not name or not extent.isdigit():
+        raise ValueError("a dimension is given as NAME=N, such as batch=4")
+    return text
+
+
+class LoadOnnx(Tool):
+    """Load an ONNX file: check it, and copy it with its external data into the build.
+
+    Inputs and outputs are read from the file; symbolic dimensions stay symbolic. Since a file brings no inputs,
+    samples are drawn from a seeded generator to fit dtype and use: indices stay inside the tables that they index,
+    masks hold ones.
+    """
+
+    name = "load-onnx"
+    kind = ToolKind.FIRST
+    progress = "Loading ONNX file"
+    reads = "an .onnx file, with its external data beside it"
+    writes = "onnx/<name>-op<N>-loaded.onnx, samples/"
+    example = "turnkey -i examples/cli/onnx/sample.onnx load-onnx optimize-ort"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(
+            flags=("--dim",),
+            help="extents of symbolic dimensions in the samples, such as batch=4",
+            arity=Arity.MANY,
+            parse=parse_dimension,
+            default=(),
+            default_text="1 each",
+            metavar="NAME=N",
+        ),
+    )
+
+    def run(self, state: State, **arguments: Any) -> State:
+        """Load the file.
+
+        Raises:
+            InputError: missing, a directory, empty, corrupt, not valid ONNX, without its external data, or with an
+                input that is no tensor.
+            UsageError: ``--dim`` names a dimension that the file does not have.
+        """
+        from pathlib import Path
+
+        from turnkey.formats import Conversion
+        from turnkey.formats.onnx_file import check_file, copy_model, load_graph, opset_of
+        from turnkey.formats.onnx_signature import make_samples, read_signature, symbols_of
+        from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
+        from turnkey.model.samples import SampleSet, write_samples
+        from turnkey.model.source import SourceModel
+        from turnkey.pipeline.build import BuildPaths
+        from turnkey.tools.onnx_state import signature_fields, with_onnx
+
+        source = Path(arguments["input"])
+        if arguments.get("target"):
+            raise UsageError(
+                "an ONNX file holds one model, which needs no hash",
+                evidence=f"{source}::{arguments['target']}",
+                remedy=f"turnkey -i {source} load-onnx",
+            )
+        check_file(source)
+        model = load_graph(source)
+        signature = read_signature(model)
+        symbols = symbols_of(signature)
+        dimensions = _dimensions(arguments.get("dim") or (), symbols)
+        opset = opset_of(model)
+        if opset == 0:
+            raise InputError(
+                f"{source.name} does not say which opset it uses",
+                evidence=f"{source}: opset_import has no standard domain",
+                remedy="export the model again",
+            )
+        paths = BuildPaths(state.cache_dir, state.build_name)
+        target = paths.onnx(opset, "loaded")
+        copy_model(source, target)
+        seed = int(state.environment.get("seed") or 0)
+        inputs = make_samples(model, seed=seed, count=_SAMPLES, dimensions=dimensions)
+        samples = SampleSet(structure=None, inputs=inputs, outputs=(None,) * len(inputs), seed=seed)
+        write_samples(samples, paths.samples)
+        digest, basis = onnx_hash(target)
+        count, size_bytes = _weights(model)
+        state = replace(
+            state,
+            model=SourceModel(
+                module=None,
+                path=target,
+                samples=samples,
+                class_name=model.graph.name or source.stem,
+                model_hash=digest,
+                hash_basis=basis,
+                weights_hash=weights_hash_of_onnx(target),
+                parameter_count=count,
+                parameter_bytes=size_bytes,
+            ),
+            model_hash=digest,
+            weights_hash=weights_hash_of_onnx(target),
+            **signature_fields(target),
+        )
+        notes = []
+        free = [name for name in symbols if name not in dimensions]
+        if free:
+            notes.append(f"symbolic dimensions of extent 1 in the samples: {', '.join(free)} (change: --dim NAME=N)")
+        conversion = Conversion(path=target, exporter="loaded", notes=tuple(notes), facts={"opset": opset})
+        state = with_onnx(state, conversion, key="onnx", parent=None)
+        return state.with_statistics(
+            model_name=source.stem,
+            **{"class": model.graph.name or source.stem},
+            hash=digest[:8],
+            selected_invocation_hash=digest[:8],
+            hash_basis=basis,
+            weights_hash=state.weights_hash,
+            parameters=count,
+        )
+
+
+def _dimensions(texts: Any, symbols: tuple[str, ...]) -> dict[str, int]:
+    dimensions = {}
+    for text in texts:
+        name, _, extent = text.rpartition("=")
+        if name not in symbols:
+            raise UsageError(
+                f"--dim names the dimension {name!r}, which the file does not have",
+                evidence=f"symbolic dimensions: {', '.join(symbols) or 'none'}",
+                remedy=f"--dim {symbols[0]}={extent}" if symbols else "leave --dim out",
+            )
+        dimensions[name] = int(extent)
+    return dimensions
+
+
+def _weights(model: Any) -> tuple[int, int]:
+    """Elements and bytes of the floating-point initialisers, which play the part of parameters."""
+    from math import prod
+
+    import onnx
+
+    from turnkey.formats.onnx_signature import dtype_of
+
+    count = size_bytes = 0
+    for tensor in model.graph.initializer:
+        dtype = dtype_of(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).name)
+        if dtype.kind in "fcV":
+            count += prod(tensor.dims)
+            size_bytes += prod(tensor.dims) * dtype.itemsize
+    return count, size_bytes

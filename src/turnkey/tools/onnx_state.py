@@ -1,0 +1,93 @@
+"""What the ONNX tools share: the newest ONNX file of a state, names of the files made from it, and its statistics."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import ConversionError
+from turnkey.formats import Conversion
+from turnkey.formats.onnx_file import describe_file, load_graph
+from turnkey.formats.onnx_signature import read_signature
+from turnkey.formats.onnx_statistics import onnx_statistics
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.state import State, Variant
+
+_STAGE = re.compile(r"-op\d+-(?P<stage>[a-z0-9-]+)\.onnx$")
+_FIRST_STAGES = ("base", "loaded")
+
+
+def newest_onnx(state: State, *, tool: str) -> Variant:
+    """The newest variant if it is an ONNX file, else the newest that is.
+
+    Raises:
+        ConversionError: the state holds no ONNX file; the remedy is the command that makes one.
+    """
+    ordered = [variant for variant in state.variants if variant.key == state.results]
+    ordered += reversed([variant for variant in state.variants if variant.key != state.results])
+    for variant in ordered:
+        if variant.path.endswith(".onnx"):
+            return variant
+    raise ConversionError(
+        f"{tool} needs an ONNX file, and the build {state.build_name} has none",
+        evidence=f"variants: {', '.join(variant.key for variant in state.variants) or 'none'}",
+        remedy=f"turnkey -i SCRIPT.py discover export-pytorch {tool}",
+    )
+
+
+def onnx_path(state: State, parent: Variant, *, suffix: str) -> Path:
+    """Where a file made from ``parent`` goes: ``...-opt.onnx``, ``...-f16.onnx``, ``...-opt-f16.onnx``."""
+    matched = _STAGE.search(parent.path)
+    stage = matched["stage"] if matched else ""
+    stages = [stage] if stage and stage not in _FIRST_STAGES else []
+    return BuildPaths(state.cache_dir, state.build_name).onnx(state.onnx_opset or 0, "-".join([*stages, suffix]))
+
+
+def with_onnx(state: State, conversion: Conversion, *, key: str, parent: Variant | None) -> State:
+    """The state with the new file as its newest variant, its notes in the log, and the ``onnx_*`` statistics."""
+    file = describe_file(conversion.path)
+    paths = BuildPaths(state.cache_dir, state.build_name)
+    variant = Variant(
+        key=key,
+        format="onnx",
+        path=paths.relative(conversion.path),
+        sha256=file.sha256,
+        lineage=(*parent.lineage, parent.key) if parent else (),
+        exporter=conversion.exporter,
+        size_bytes=file.size_bytes,
+        notes=conversion.notes,
+    )
+    for note in conversion.notes:
+        print(note)
+    state = _without_descendants(state, key).with_variant(variant)
+    opset = int(conversion.facts.get("opset") or 0)
+    statistics = onnx_statistics(conversion.path, shapes=_shapes(state))
+    print(f"{conversion.path.name}: {file.size_bytes} bytes, opset {opset}, by {conversion.exporter}")
+    if parent is None:
+        statistics["exporter"] = conversion.exporter
+    return replace(state, onnx_opset=opset).with_statistics(**statistics, onnx_file=variant.path, opset=opset)
+
+
+def signature_fields(path: Path) -> dict[str, Any]:
+    """The state's expected inputs and outputs of a loaded file; symbolic dimensions stay symbolic."""
+    signature = read_signature(load_graph(path))
+    return {
+        "expected_input_shapes": {spec.name: spec.shape for spec in signature.inputs},
+        "expected_input_dtypes": {spec.name: spec.dtype for spec in signature.inputs},
+        "expected_output_names": tuple(spec.name for spec in signature.outputs),
+    }
+
+
+def _without_descendants(state: State, key: str) -> State:
+    """Files made from an older file of this name do not belong to the new one."""
+    kept = tuple(variant for variant in state.variants if key not in variant.lineage)
+    return replace(state, variants=kept)
+
+
+def _shapes(state: State) -> dict[str, tuple[int, ...]]:
+    """Input shapes of the first sample, for which operations are counted."""
+    if state.model is None:
+        return {}
+    return {name: array.shape for name, array in state.model.samples.inputs[0].items()}
