@@ -39,7 +39,6 @@ _WRAPPER = "module."
 """The exported module is wrapped (`turnkey.formats.torch_call.PositionalCall`): its submodules carry this prefix."""
 _CANDIDATES = 3
 _CAPTURE_BYTES = 512 << 20
-_OUTPUT = "output"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +105,9 @@ def compare_hidden(
         return HiddenComparison()
     agreeing = []
     for name, reference in wanted.items():
-        verdicts = _comparisons(reference, [found[value] for value in values[name] if value in found], tolerances)
+        verdicts = _comparisons(
+            name, reference, [found[value] for value in values[name] if value in found], tolerances
+        )
         if any(comparison.verdict is VerificationVerdict.VALID for comparison in verdicts):
             agreeing.append(name)
         elif verdicts and all(comparison.verdict is VerificationVerdict.INVALID for comparison in verdicts):
@@ -199,6 +200,8 @@ def _values_of_file(path: Path, names: Sequence[str], sample: Sample) -> Mapping
             runner.close()
 
 
-def _comparisons(reference: np.ndarray, candidates: Iterable[np.ndarray], tolerances: Tolerances) -> list[Comparison]:
+def _comparisons(
+    name: str, reference: np.ndarray, candidates: Iterable[np.ndarray], tolerances: Tolerances
+) -> list[Comparison]:
     fitting = [array for array in candidates if array.shape == reference.shape]
-    return [compare({_OUTPUT: reference}, {_OUTPUT: array}, tolerances=tolerances) for array in fitting]
+    return [compare({name: reference}, {name: array}, tolerances=tolerances) for array in fitting]

@@ -208,11 +208,13 @@ class FileVerifier:
         """The captured samples first, then further signatures that fit the file, then other batch sizes."""
         captured = self._captured(samples)
         yield captured
+        differs = captured.verdict is VerificationVerdict.INVALID
+        if differs or any(output.failed_test for output in captured.worst):
+            return  # it differs, or the source differs from itself: further shapes would only repeat that
         for other in further:
             if self._fits(other.inputs[0]):
                 yield self._compared(self._reference.with_outputs(other), origin="captured, other shapes")
-        if captured.verdict is not VerificationVerdict.INVALID:
-            yield from self._other_batch_sizes(samples)
+        yield from self._other_batch_sizes(samples)
 
     def _captured(self, samples: SampleSet) -> SignatureVerification:
         found = self._compared(samples, origin="captured")
@@ -236,9 +238,13 @@ class FileVerifier:
             variant=self._path,
             tolerances=self._tolerances,
         )
-        if perturbed is not None and perturbed.verdict is not VerificationVerdict.UNVERIFIED:
-            reason = perturbed.reason or f"{found.reason}; with its zero weights replaced on both sides they agree"
+        if perturbed is not None and perturbed.verdict is VerificationVerdict.VALID:
+            reason = f"{found.reason}; with its zero weights replaced on both sides they agree"
             return replace(found, verdict=perturbed.verdict, reason=reason, worst=perturbed.outputs)
+        if perturbed is not None and perturbed.verdict is VerificationVerdict.INVALID:
+            reason = f"with the model's zero weights replaced on both sides, {perturbed.reason}"
+            hidden = self._hidden(samples)
+            return replace(found, verdict=perturbed.verdict, reason=reason, worst=perturbed.outputs, hidden=hidden)
         hidden = self._hidden(samples)
         if hidden is not None and hidden.divergent:
             return replace(found, verdict=VerificationVerdict.INVALID, reason=hidden.sentence, hidden=hidden)

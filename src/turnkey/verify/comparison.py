@@ -226,7 +226,7 @@ def _compare_values(
             name=name,
             failed_test=test,
             proves=False,
-            reason=f"output {name!r} at {list(index)}: {got} instead of {expected}; {words}",
+            reason=f"output {name!r} at {list(index)}: {_short(got)} instead of {_short(expected)}; {words}",
             index=index,
             reference_value=expected,
             actual_value=got,
@@ -325,6 +325,10 @@ def _widened(array: np.ndarray) -> np.ndarray:
     if kind == "b":
         return np.asarray(array, dtype=np.int64)
     return array
+
+
+def _short(value: float | int | str) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> float | int | str:
