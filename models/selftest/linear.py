@@ -1,0 +1,24 @@
+#labels domain::selftest author::turnkey task::test
+"""The smallest network: one linear layer."""
+
+import argparse
+
+import torch
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--batch_size", type=int, default=1)
+arguments, _ = parser.parse_known_args()
+
+
+class LinearTestModel(torch.nn.Module):
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(in_features, out_features)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(x)
+
+
+torch.manual_seed(0)
+model = LinearTestModel(10, 5)
+model(torch.rand(arguments.batch_size, 10))
