@@ -13,25 +13,40 @@ from typing import Any
 from turnkey import settings
 from turnkey.cli.command import Command, ManagementStep, Work
 from turnkey.cli.outcome import document, table
-from turnkey.errors import TurnkeyError
+from turnkey.errors import TurnkeyError, UsageError
 from turnkey.pipeline.tool import ManagementContext
 
 
-def execute(command: Command) -> int:
-    """Do it; returns the exit code. Output goes to stdout, progress and notes to stderr."""
-    if command.work is None:
-        return _manage_alone(command)
+def execute(command: Command, words: Sequence[str]) -> int:
+    """Do it; returns the exit code. Output goes to stdout, progress and notes to stderr.
+
+    Raises:
+        UsageError: a script cannot be generated; nothing was run.
+    """
     if "gen_script" in command.globals:
         from turnkey.cli.script import write_script
 
-        write_script(Path(command.globals["gen_script"]), command)
+        write_script(Path(command.globals["gen_script"]), command, words)
         return 0
+    if command.work is None:
+        return _manage_alone(command)
     if command.globals.get("dry_run"):
-        from turnkey.cli.dry_run import print_dry_run
-
-        print_dry_run(command)
-        return 0
+        return _show_dry_run(command, command.work)
     return _run_work(command, command.work)
+
+
+def _show_dry_run(command: Command, work: Work) -> int:
+    from turnkey.cli.dry_run import dry_run, text_of
+
+    entries = dry_run(work)
+    if command.globals.get("json"):
+        fields = document(exit_code=0, notes=work.notes)
+        print(json.dumps({**fields, "dry_run": entries}, indent=2))
+        return 0
+    for note in work.notes:
+        print(note, file=sys.stderr)
+    print(text_of(entries, command, work))
+    return 0
 
 
 def _run_work(command: Command, work: Work) -> int:
@@ -90,7 +105,7 @@ def _manage(command: Command, *, cache_dir: Path, build_names: tuple[str, ...] |
             else:
                 codes.append(step.tool().manage(context, **step.arguments))
         except TurnkeyError as error:
-            codes.append(1)
+            codes.append(2 if isinstance(error, UsageError) else 1)
             answers[name] = {"error": error.to_dict()}
             print(error, file=sys.stderr)
     return max(codes)

@@ -51,12 +51,12 @@ def _run(words: list[str]) -> int:
         from turnkey.cli.command import check
 
         command = check(sections, known)
+        from turnkey.cli.execution import execute
+
+        return execute(command, words)
     except UsageError as error:
         _refuse(error, as_json=as_json)
         return USAGE
-    from turnkey.cli.execution import execute
-
-    return execute(command)
 
 
 def _help(sections: Sequence[Section]) -> int:

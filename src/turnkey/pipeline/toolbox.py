@@ -24,6 +24,7 @@ TOOLS = PluginTable(
         "models-location": "turnkey.tools.models_location:ModelsLocation",
         "system-info": "turnkey.tools.system_info:SystemInfo",
         "report": "turnkey.tools.report:Report",
+        "completion": "turnkey.cli.completion:Completion",
     },
 )
 

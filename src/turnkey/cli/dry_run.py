@@ -1,0 +1,91 @@
+"""``--dry-run``: what a command would do, with an estimate from earlier runs; nothing is written."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turnkey.cli.command import Command, Work
+from turnkey.errors import TurnkeyError
+from turnkey.launch.plan import labels_of, sequence_for
+from turnkey.model.inputs import Input, InputKind
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.build_name import base_name, build_names
+from turnkey.pipeline.statistics import read_statistics
+
+_PREFIX = "tool_duration:"
+
+
+def dry_run(work: Work) -> list[dict[str, Any]]:
+    """One entry per input: ``input``, ``build_name``, ``sequence`` ([[tool, arguments], …]), ``estimate_seconds``.
+
+    The estimate is the sum over the tools of what each took in the last run of this build, else of the median over
+    the builds of the cache; None where a tool has never run there.
+    """
+    known = _known_durations(work.options.cache_dir)
+    everywhere = list(known.values())
+    entries = []
+    for item in work.inputs:
+        sequence = sequence_for(item.kind, work.sequence)
+        name = _build_name(item)
+        seconds = [_estimate(tool, known.get(name, {}), everywhere) for tool in sequence.names]
+        total = sum(value for value in seconds if value is not None)
+        entries.append(
+            {
+                "input": item.text,
+                "build_name": name,
+                "sequence": [[tool, dict(arguments)] for tool, arguments in sequence.steps],
+                "estimate_seconds": round(total, 1) if None not in seconds else None,
+            }
+        )
+    return entries
+
+
+def text_of(entries: list[dict[str, Any]], command: Command, work: Work) -> str:
+    """The entries for people."""
+    lines = [f"{len(entries)} inputs, cache {work.options.cache_dir}; nothing was run"]
+    for entry in entries:
+        estimate = entry["estimate_seconds"]
+        duration = "never run here" if estimate is None else f"about {estimate:.0f} s"
+        lines.append(f"{entry['input']} -> {entry['build_name']} ({duration})")
+        for tool, arguments in entry["sequence"]:
+            shown = " ".join(f"{key}={value!r}" for key, value in arguments.items())
+            lines.append(f"  {tool} {shown}".rstrip())
+    lines.extend(f"at the end: {step.tool.name}" for step in command.management)
+    return "\n".join(lines)
+
+
+def _build_name(item: Input) -> str:
+    if item.kind is InputKind.BUILD:
+        return item.path.name.removesuffix("_state.yaml")
+    labels, _ = labels_of(item)
+    return base_name(item.path, author="_".join(labels.get("author", ())), model_hash=item.target or "")
+
+
+def _known_durations(cache_dir: Path) -> dict[str, dict[str, float]]:
+    """Seconds by tool, by build; builds whose statistics cannot be read are left out of an estimate."""
+    known = {}
+    for name in build_names(cache_dir):
+        try:
+            values = read_statistics(BuildPaths(cache_dir, name))
+        except TurnkeyError:
+            continue
+        known[name] = _durations(values)
+    return known
+
+
+def _durations(values: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        key.removeprefix(_PREFIX): float(value)
+        for key, value in values.items()
+        if key.startswith(_PREFIX) and isinstance(value, (int, float))
+    }
+
+
+def _estimate(tool: str, own: Mapping[str, float], everywhere: list[dict[str, float]]) -> float | None:
+    if tool in own:
+        return own[tool]
+    others = [durations[tool] for durations in everywhere if tool in durations]
+    return statistics.median(others) if others else None
