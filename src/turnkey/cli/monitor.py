@@ -60,7 +60,8 @@ class PlainMonitor:
 def open_monitor(*, inputs: int, quiet: bool) -> Iterator[Monitor]:
     """The monitor that fits this terminal and the user's wishes; closed at the end."""
     with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, errors="replace") as stream:
-        if quiet or not stream.isatty() or not settings.monitor_enabled():
+        can_draw = stream.isatty() and os.environ.get("TERM") != "dumb"
+        if quiet or not can_draw or not settings.monitor_enabled():
             yield PlainMonitor(stream, quiet=quiet)
             return
         from turnkey.cli.live import LiveMonitor

@@ -79,7 +79,8 @@ def table(results: Sequence[Result]) -> str:
         if failure:
             lines += [f"  {line}" for line in failure_text(failure).splitlines()]
     counts = Counter(result.status for result in results)
-    lines += ["", f"{len(results)} inputs: " + ", ".join(f"{number} {status}" for status, number in counts.items())]
+    total = "1 input" if len(results) == 1 else f"{len(results)} inputs"
+    lines += ["", f"{total}: " + ", ".join(f"{number} {status}" for status, number in counts.items())]
     return "\n".join(lines)
 
 

@@ -1,0 +1,101 @@
+"""What the live monitor shows: one block per input, one line per tool. A value made from events; draws nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from turnkey.pipeline.events import Event
+
+_MARKS = {"successful": "✓", "skipped": "–", "running": "▸", "waiting": "·"}
+_ASCII_MARKS = {"successful": "ok", "skipped": "--", "running": "->", "waiting": ".."}
+_FAILED = "✗"
+_ASCII_FAILED = "XX"
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolLine:
+    """One tool of one input; ``seconds`` is its duration once it has finished."""
+
+    name: str
+    status: str = "waiting"
+    text: str = ""
+    started_at: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """One input: the name of its build, and its tools in order."""
+
+    name: str
+    tools: list[ToolLine] = field(default_factory=list)
+    status: str = "running"
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyledLine:
+    """A line to draw; ``status`` selects its colour."""
+
+    text: str
+    status: str
+
+
+class Board:
+    """The blocks of the inputs that are worked on now; times are those of the caller's clock, in seconds."""
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        self._ascii_only = ascii_only
+        self._blocks: dict[str, Block] = {}
+
+    def apply(self, event: Event, *, now: float) -> Block | None:
+        """Take an event in; the block of an input that has just finished, which then leaves the board."""
+        key = event.build_name or event.input
+        if event.kind == "input-started":
+            self._blocks[key] = Block(name=key, tools=[ToolLine(name=name) for name in event.planned])
+        elif event.kind == "tool-started":
+            line = self._line(key, event.tool)
+            line.status, line.text, line.started_at = "running", event.text, now
+        elif event.kind == "tool-finished":
+            line = self._line(key, event.tool)
+            line.status, line.text, line.seconds = event.status, event.text, event.seconds
+        elif event.kind == "input-finished":
+            block = self._blocks.pop(key, None) or Block(name=event.input)
+            block.status, block.seconds = event.status, event.seconds
+            return block
+        return None
+
+    def lines(self, *, now: float) -> list[StyledLine]:
+        """The blocks on the board, those that started first on top."""
+        return [line for block in self._blocks.values() for line in self.block_lines(block, now=now)]
+
+    def block_lines(self, block: Block, *, now: float) -> list[StyledLine]:
+        """One block in full."""
+        width = max((len(line.name) for line in block.tools), default=0)
+        lines = [StyledLine(text=f'Building "{block.name}"', status="title")]
+        for line in block.tools:
+            seconds = now - line.started_at if line.status == "running" else line.seconds
+            time = "" if line.status == "waiting" else f"{seconds:7.1f} s"
+            text = f"  {self._mark(line.status)} {line.name:<{width}} {time:>9}  {line.text}".rstrip()
+            lines.append(StyledLine(text=text, status=line.status))
+        return lines
+
+    def summary_line(self, block: Block) -> StyledLine:
+        """A finished block in one line, for calls with many inputs."""
+        broken = [line for line in block.tools if line.status not in ("successful", "skipped", "waiting")]
+        detail = f"  {broken[0].name}: {broken[0].text}" if broken else ""
+        text = f"{self._mark(block.status)} {block.name}  {block.status}  {block.seconds:.1f} s{detail}"
+        return StyledLine(text=text, status=block.status)
+
+    def _line(self, key: str, tool: str) -> ToolLine:
+        """The line of a tool; one that was not planned (a build that is re-created) gets a line of its own."""
+        block = self._blocks.setdefault(key, Block(name=key))
+        for line in block.tools:
+            if line.name == tool:
+                return line
+        block.tools.append(ToolLine(name=tool))
+        return block.tools[-1]
+
+    def _mark(self, status: str) -> str:
+        marks, failed = (_ASCII_MARKS, _ASCII_FAILED) if self._ascii_only else (_MARKS, _FAILED)
+        return marks.get(status, failed)

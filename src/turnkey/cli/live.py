@@ -1,0 +1,120 @@
+"""The live monitor: inputs and tools on a terminal, redrawn by rich.
+
+Two rules. It is redrawn at most every 0.5 s, by a thread of its own. And while a tool measures nothing is drawn at
+all: the thread waits, without waking, until that tool has finished; the last picture before says what is going on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from turnkey.cli.board import Block, Board, StyledLine
+from turnkey.pipeline.events import Event
+
+_REDRAW_SECONDS = 0.5
+_MOST_FULL_BLOCKS = 8
+_STYLES = {"successful": "green", "running": "cyan", "title": "bold", "skipped": "yellow", "waiting": "dim"}
+
+
+class LiveMonitor:
+    """Draws a board on a terminal.
+
+    Args:
+        stream: a terminal that stays open while tools have their descriptors redirected.
+        inputs: how many there are; with many, a finished one becomes one line.
+    """
+
+    def __init__(self, stream: TextIO, *, inputs: int) -> None:
+        self._console = Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
+        self._live = Live(
+            console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+        self._board = Board(ascii_only=not _can_encode_marks(stream))
+        self._in_full = inputs <= _MOST_FULL_BLOCKS
+        self._finished: list[StyledLine] = []
+        # Guards everything above and below; also what the drawing thread waits on.
+        self._changed = threading.Condition()
+        self._measuring = 0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._redraw, name="turnkey-monitor", daemon=True)
+        self.notes: list[str] = []
+
+    def __enter__(self) -> LiveMonitor:
+        self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._live.update(Group())  # what was being drawn is no longer true
+        self._print_finished()
+        self._live.stop()
+
+    def note(self, text: str) -> None:
+        with self._changed:
+            self.notes.append(text)
+            self._finished.extend(StyledLine(text=line, status="note") for line in text.splitlines())
+
+    def listen(self, event: Event) -> None:
+        if event.kind == "note":
+            self.note(event.text)
+            return
+        with self._changed:
+            block = self._board.apply(event, now=time.monotonic())
+            if block is not None:
+                self._finished.extend(self._summary(block))
+                self._measuring = 0
+            elif event.kind == "tool-started" and event.measures:
+                self._draw()  # the picture that stands until the measurement is over
+                self._measuring += 1
+            elif event.kind == "tool-finished" and self._measuring:
+                self._measuring -= 1
+                self._changed.notify_all()
+
+    def _summary(self, block: Block) -> list[StyledLine]:
+        if self._in_full:
+            return self._board.block_lines(block, now=time.monotonic())
+        return [self._board.summary_line(block)]
+
+    def _redraw(self) -> None:
+        with self._changed:
+            while not self._stopped:
+                if self._measuring:
+                    self._changed.wait()
+                    continue
+                self._draw()
+                self._changed.wait_for(lambda: self._stopped, timeout=_REDRAW_SECONDS)
+
+    def _draw(self) -> None:
+        self._print_finished()
+        self._live.update(Group(*map(_text, self._board.lines(now=time.monotonic()))), refresh=True)
+
+    def _print_finished(self) -> None:
+        """What stays on the terminal: blocks of finished inputs and notes, above what is redrawn."""
+        if self._finished:
+            self._console.print(Group(*map(_text, self._finished)))
+            self._finished.clear()
+
+
+def _text(line: StyledLine) -> Text:
+    return Text(line.text, style=_STYLES.get(line.status, "" if line.status == "note" else "red"))
+
+
+def _can_encode_marks(stream: TextIO) -> bool:
+    try:
+        "✓✗▸–·".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
