@@ -1,0 +1,296 @@
+"""The warden: the small process between a call and one isolated worker, which sees to it that nothing is left over.
+
+It leads a session of its own, forks the worker while it is still small, and does nothing but wait: for the worker's
+end, the time limit, the memory limit, a word from the call, or the call's death. Since it is the *subreaper* of all
+that the worker starts, even a grandchild in a session of its own comes back to it and is killed at the end.
+
+    call ── lifeline (closed: the call died; ``i``: interrupt) ──> warden ── fork ──> worker ── grandchildren
+      <──────────────── messages (JSON lines) ──────────────────────┴──────────────────┘
+
+A worker in native code that never returns cannot watch over itself; that is why this is another process. If the
+warden itself is killed, the kernel kills the worker (parent-death signal) and the call cleans up the session.
+
+Trade-offs: the memory limit is the summed resident size, read twice a second, so pages that processes share count
+more than once and a fast leap may pass it before it is seen. While a tool measures, nothing is read.
+
+Scope: Linux in full; elsewhere there is neither subreaper nor parent-death signal, and grandchildren are found by
+parentage only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+TERMINATION_SECONDS = 5.0
+"""From SIGTERM (or the interrupt) to SIGKILL."""
+
+STACKS_SIGNAL = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+"""Makes the worker write the stacks of all its threads to its log; one that scripts hardly use."""
+
+_STACKS_SECONDS = 0.3
+_MEMORY_SECONDS = 0.5
+_SURVIVOR_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a worker ended.
+
+    Attributes:
+        exit_code: of the worker; negative for a signal.
+        cause: ``timeout``, ``memory``, ``interrupted``, ``orphaned`` if the warden ended it, else empty.
+        peak_bytes: highest summed resident size that was seen; 0 without a memory limit.
+        survivors: how many processes the worker had left behind.
+    """
+
+    exit_code: int
+    cause: str = ""
+    peak_bytes: int = 0
+    survivors: int = 0
+
+
+class Flags:
+    """Two bytes that worker and warden share: whether a tool measures, and whether the result was sent."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 2)
+
+    @property
+    def measures(self) -> bool:
+        return self._memory[0] == 1
+
+    @measures.setter
+    def measures(self, value: bool) -> None:
+        self._memory[0] = int(value)
+
+    @property
+    def is_done(self) -> bool:
+        return self._memory[1] == 1
+
+    @is_done.setter
+    def is_done(self, value: bool) -> None:
+        self._memory[1] = int(value)
+
+
+def supervise(
+    work: Callable[[Flags], int], *, lifeline: int, timeout: float | None, memory_limit: int | None
+) -> Ending:
+    """Fork a worker, wait for its end, and leave no process behind.
+
+    Args:
+        work: what the worker does; returns its exit code.
+        lifeline: descriptor that the call keeps open as long as it lives.
+        timeout: seconds; None is no limit.
+        memory_limit: bytes; None is no limit.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    flags = Flags()
+    myself = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        _become_worker(work, flags, lifeline, myself)
+    return _Watch(worker, flags, lifeline, timeout, memory_limit).until_ended()
+
+
+def _become_worker(work: Callable[[Flags], int], flags: Flags, lifeline: int, warden: int) -> NoReturn:
+    """In the child: never returns, but ends the interpreter in the orderly way (threads, ``atexit``)."""
+    os.close(lifeline)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != warden:  # it died before the kernel was told
+        raise SystemExit(1)
+    raise SystemExit(work(flags))
+
+
+class _Watch:
+    """Waits for one worker."""
+
+    def __init__(
+        self, worker: int, flags: Flags, lifeline: int, timeout: float | None, memory_limit: int | None
+    ) -> None:
+        self._worker = worker
+        self._flags = flags
+        self._lifeline: int | None = lifeline
+        self._deadline = time.monotonic() + timeout if timeout is not None else None
+        self._memory_limit = memory_limit
+        self._done_by: float | None = None
+        self._peak_bytes = 0
+        self._exit_code: int | None = None
+        self._orphans_seen = 0
+
+    def until_ended(self) -> Ending:
+        cause = ""
+        while self._exit_code is None:
+            word = self._wait(self._patience())
+            self._reap()
+            if self._exit_code is not None:
+                break
+            cause = self._reason_to_end(word)
+            if cause:
+                self._end(cause)
+        return Ending(
+            exit_code=self._exit_code if self._exit_code is not None else -signal.SIGKILL,
+            cause=cause,
+            peak_bytes=self._peak_bytes,
+            survivors=self._kill_survivors(),
+        )
+
+    def _reason_to_end(self, word: str) -> str:
+        if word:
+            return word
+        now = time.monotonic()
+        if self._deadline is not None and now >= self._deadline:
+            return "timeout"
+        if self._flags.is_done:  # the result is sent; what hangs now is the interpreter's end
+            self._done_by = self._done_by or now + TERMINATION_SECONDS
+            return "finished" if now >= self._done_by else ""
+        if self._memory_limit is not None and not self._flags.measures:
+            used = _resident_bytes(_descendants())
+            self._peak_bytes = max(self._peak_bytes, used)
+            return "memory" if used > self._memory_limit else ""
+        return ""
+
+    def _patience(self) -> float:
+        """Seconds until something has to be looked at."""
+        patience = _MEMORY_SECONDS if self._memory_limit is not None or self._flags.is_done else 2.0
+        if self._deadline is not None:
+            patience = min(patience, max(0.0, self._deadline - time.monotonic()))
+        return patience
+
+    def _wait(self, seconds: float) -> str:
+        """Wait for the worker's end or a word from the call; the cause to end if there is one."""
+        watched = [self._lifeline] if self._lifeline is not None else []
+        with _ProcessDescriptor(self._worker) as descriptor:
+            if descriptor is None:
+                seconds = min(seconds, 0.05)
+            else:
+                watched.append(descriptor)
+            ready, _, _ = select.select(watched, [], [], seconds)
+        if self._lifeline in ready and self._lifeline is not None:
+            word = os.read(self._lifeline, 1)
+            if word == b"i":
+                return "interrupted"
+            self._lifeline = None
+            return "orphaned"
+        return ""
+
+    def _end(self, cause: str) -> None:
+        """End the worker and all that it started."""
+        if cause in ("memory", "orphaned", "finished"):
+            self._kill_until_gone(_descendants())
+        elif cause == "interrupted":
+            _send(self._worker, signal.SIGINT)
+        else:
+            _send(self._worker, STACKS_SIGNAL)
+            self._reap_for(_STACKS_SECONDS)
+            for process in _descendants():
+                _send(process, signal.SIGTERM)
+        self._reap_for(TERMINATION_SECONDS)
+        self._kill_until_gone(_descendants())
+        self._reap_for(TERMINATION_SECONDS)
+
+    def _reap_for(self, seconds: float) -> None:
+        """Wait until the worker has ended, at most so long; a call that dies meanwhile ends the wait."""
+        until = time.monotonic() + seconds
+        while self._exit_code is None and time.monotonic() < until:
+            if self._wait(min(0.1, seconds)) == "orphaned":
+                until = 0.0
+            self._reap()
+
+    def _reap(self) -> bool:
+        """Collect the worker if it has ended, and orphans that came to us; True if no child is left."""
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if process == 0:
+                return False
+            if process == self._worker:
+                self._exit_code = os.waitstatus_to_exitcode(status)
+
+    def _kill_survivors(self) -> int:
+        """Grandchildren that outlived the worker: asked first, then killed."""
+        survivors = _descendants()
+        for process in survivors:
+            _send(process, signal.SIGTERM)
+        until = time.monotonic() + _SURVIVOR_SECONDS
+        while survivors and _descendants() and time.monotonic() < until:
+            self._reap()
+            time.sleep(0.02)
+        self._kill_until_gone(_descendants())
+        until = time.monotonic() + _SURVIVOR_SECONDS
+        while not self._reap() and time.monotonic() < until:  # who is dead but not collected would stay a zombie
+            time.sleep(0.01)
+        return len(survivors)
+
+    def _kill_until_gone(self, processes: list[int]) -> None:
+        """Again and again: a process may have forked between the look and the kill."""
+        for _ in range(100):
+            if not processes:
+                return
+            for process in processes:
+                _send(process, signal.SIGKILL)
+            time.sleep(0.01)
+            self._reap()
+            processes = _descendants()
+
+
+class _ProcessDescriptor:
+    """A descriptor that becomes readable when a process ends; None where the system has none."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> int | None:
+        with suppress(OSError, AttributeError):
+            self._descriptor = os.pidfd_open(self._process)
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def _descendants() -> list[int]:
+    """All living processes below this one; zombies are not among them."""
+    import psutil  # after the fork: the worker does not need it here
+
+    living = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process.pid)
+    return living
+
+
+def _resident_bytes(processes: list[int]) -> int:
+    import psutil
+
+    total = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            total += psutil.Process(process).memory_info().rss
+    return total
+
+
+def _send(process: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def _prctl(option: int, value: int) -> None:
+    library: Any = ctypes.CDLL(None)
+    if hasattr(library, "prctl"):
+        library.prctl(option, value, 0, 0, 0)

@@ -1,0 +1,78 @@
+"""The process of one isolated input: ``python -m turnkey.launch.worker ITEM.json MESSAGES LIFELINE``.
+
+``MESSAGES`` and ``LIFELINE`` are descriptors that the call passed on (see `turnkey.launch.isolation`). What the worker
+has to say goes as JSON lines to MESSAGES, which has nothing to do with the standard output: scripts may print what
+they like. The lines are ``{"event": …}``, ``{"result": …}`` and, from the warden, ``{"ended": …}``.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from turnkey.launch.warden import STACKS_SIGNAL, Flags, supervise
+from turnkey.launch.work_item import WorkItem, read_work_item
+from turnkey.pipeline.events import Event
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise the work on one item, and say how it ended."""
+    item = read_work_item(Path(arguments[0]))
+    messages, lifeline = int(arguments[1]), int(arguments[2])
+    for descriptor in (messages, lifeline):
+        os.set_inheritable(descriptor, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt comes through the lifeline
+
+    ending = supervise(
+        lambda flags: _work(item, messages, flags),
+        lifeline=lifeline,
+        timeout=item.timeout,
+        memory_limit=item.memory_limit,
+    )
+    try:
+        _tell(messages, {"ended": asdict(ending)})
+    except BrokenPipeError:  # the call is dead; nobody waits for this
+        return 1
+    return 0
+
+
+def _work(item: WorkItem, messages: int, flags: Flags) -> int:
+    """In the worker: send the input through its sequence."""
+    from turnkey.launch.execution import run_item  # after the fork, so that the warden stays small
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Descriptor 2 rather than a file: at the time of a crash it is the log of the tool at work.
+    faulthandler.enable(file=2, all_threads=True)
+    faulthandler.register(STACKS_SIGNAL, file=2, all_threads=True, chain=False)
+    os.chdir(item.working_directory)
+    os.environ.update(item.environment)
+
+    def tell(event: Event) -> None:
+        flags.measures = event.kind == "tool-started" and event.measures
+        if event.kind != "input-finished":  # the call says that itself, after the survivors are gone
+            _tell(messages, {"event": event.to_dict()})
+
+    try:
+        result = run_item(item, listen=tell)
+    except KeyboardInterrupt:
+        return 130
+    _tell(messages, {"result": result.to_dict()})
+    flags.is_done = True
+    return 0
+
+
+def _tell(messages: int, content: dict[str, Any]) -> None:
+    """One line; the break before it ends what a killed writer or a stray one has left half-written."""
+    rest = f"\n{json.dumps(content)}\n".encode()
+    while rest:
+        rest = rest[os.write(messages, rest) :]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,257 @@
+"""Isolated inputs: whatever one does, the others are done, nothing is left over, and the status says what happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from turnkey.launch import Options, Result, evaluate, exit_code
+from turnkey.model.inputs import expand_inputs
+from turnkey.pipeline.events import Event
+from turnkey.pipeline.sequence import Sequence
+from turnkey.pipeline.state_file import load_state
+
+Writer = Callable[..., Path]
+
+
+def isolated(paths: list[Path], cache: Path, *, steps: list[str] | None = None, **options: object) -> list[Result]:
+    inputs = expand_inputs([str(path) for path in paths]).inputs
+    return evaluate(
+        inputs,
+        Sequence(steps or ["obey", "store"]),
+        Options(cache_dir=cache, process_isolation=True, **options),  # type: ignore[arg-type]
+    )
+
+
+def log_of(result: Result, tool: str = "obey") -> str:
+    assert result.build_dir is not None
+    return (result.build_dir / f"log_{tool}.txt").read_text()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.02)
+
+
+DEATHS = {
+    "exception": ("raise ValueError('mine')", "error", "mine"),
+    "exit": ("import os; os._exit(3)", "killed", "exit code 3"),
+    "exit-0": ("import os; os._exit(0)", "killed", "exit code 0"),
+    "sys-exit": ("import sys; sys.exit(4)", "error", "4"),
+    "segfault": ("import ctypes; ctypes.string_at(0)", "killed", "SIGSEGV"),
+    "kill": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", "SIGKILL"),
+    "terminate": ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "killed", "SIGTERM"),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_death_is_one_input_s_own_and_says_how(death: str, script: Writer, cache: Path) -> None:
+    text, status, evidence = DEATHS[death]
+    bad, good = script(text, "bad.py"), script("print('fine')", "good.py")
+
+    results = isolated([bad, good], cache)
+
+    assert [result.status for result in results] == [status, "successful"]
+    assert evidence in str(results[0].error)
+    assert exit_code(results) == 1
+    assert results[0].failure is not None
+    assert results[0].failure.tool == "obey"
+    state = load_state(cache, "bad")
+    assert state.build_status == status
+    assert state.statistics["tool_status:obey"] == status
+    assert evidence in state.statistics["error_log"]
+    assert state.sequence[0][2] == status
+    assert state.sequence[1][2] == "not_started"
+
+
+def test_a_segfault_leaves_the_stack_in_the_log(script: Writer, cache: Path) -> None:
+    (result,) = isolated([script("import ctypes\nctypes.string_at(0)")], cache)
+
+    assert "Segmentation fault" in log_of(result)
+    assert "model.py" in log_of(result)
+
+
+def test_a_hang_ends_at_the_timeout_with_the_stacks_of_all_threads(script: Writer, cache: Path) -> None:
+    hang = script(
+        """
+        import signal, threading, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        def waits_elsewhere():
+            time.sleep(600)
+        threading.Thread(target=waits_elsewhere, daemon=True).start()
+        time.sleep(600)
+        """,
+        "hang.py",
+    )
+    results = isolated([hang, script()], cache, timeout=1.5)
+
+    assert [result.status for result in results] == ["timeout", "successful"]
+    assert "waits_elsewhere" in log_of(results[0])
+    assert "obey" in results[0].reason
+    assert load_state(cache, "hang").build_status == "timeout"
+
+
+def test_what_the_worker_started_is_gone_afterwards(script: Writer, cache: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "pids"
+    text = f"""
+        import subprocess, sys
+        for new_session in (False, True):
+            child = subprocess.Popen(
+                [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=new_session
+            )
+            with open({str(marker)!r}, "a") as file:
+                file.write(f"{{child.pid}}\\n")
+        """
+    (result,) = isolated([script(text)], cache)
+
+    assert result.status == "successful"
+    pids = [int(line) for line in marker.read_text().split()]
+    assert len(pids) == 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_memory_hog_is_killed_at_its_limit(script: Writer, cache: Path) -> None:
+    hog = script("import time\nhoard = bytearray(400 << 20)\ntime.sleep(60)", "hog.py")
+
+    results = isolated([hog, script()], cache, memory_limit=200 << 20)
+
+    assert [result.status for result in results] == ["killed", "successful"]
+    assert "memory limit" in results[0].reason
+    assert "limit 200 MiB" in str(results[0].error)
+
+
+def test_garbage_on_any_descriptor_is_harmless(script: Writer, cache: Path) -> None:
+    text = """
+        import os
+        for descriptor in range(1, 20):
+            try:
+                os.write(descriptor, b'{"result": 1}\\nnonsense\\xff\\n{"event": {"kind": 1, "x": 2}}\\n[1]\\nhalf')
+            except OSError:
+                pass
+        """
+    (result,) = isolated([script(text)], cache)
+
+    assert result.status == "successful"
+    assert result.build_dir is not None
+    assert b"nonsense" in (result.build_dir / "log_obey.txt").read_bytes()
+
+
+def test_events_of_a_worker_arrive_as_in_this_process(script: Writer, cache: Path) -> None:
+    path = script("listing = 'one model'", "a b 'c\nd.py")
+    told: dict[bool, list[tuple[str, str, str]]] = {}
+    for isolation in (False, True):
+        events: list[Event] = []
+        evaluate(
+            expand_inputs([str(path)]).inputs,
+            Sequence(["obey", "pass-over", "store", "pass-over"]),
+            Options(cache_dir=cache, process_isolation=isolation),
+            events.append,
+        )
+        told[isolation] = [(event.kind, event.tool, event.status or event.text) for event in events]
+
+    assert told[True] == told[False]
+    assert [kind for kind, _, _ in told[True]].count("tool-finished") == 4
+    assert ("note", "", "one model") in told[True]
+    assert ("tool-finished", "pass-over-2", "skipped") in told[True]
+
+
+def test_arguments_reach_a_worker_unharmed(script: Writer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = script("import os\nstatistics = {'got': arguments['script_args'], 'where': os.getcwd()}", "ü 'x\ny\".py")
+    monkeypatch.chdir(path.parent)
+    text = "--name 'a b' \"c\" $HOME \\ ü\n--end"
+    (result,) = evaluate(
+        expand_inputs([path.name]).inputs,
+        Sequence([("obey", {"script_args": text})]),
+        Options(cache_dir=cache, process_isolation=True),
+    )
+
+    assert result.state is not None
+    assert result.state.statistics["got"] == text
+    assert result.state.statistics["where"] == str(path.parent)
+
+
+def parent_program(paths: list[Path], cache: Path) -> subprocess.Popen[bytes]:
+    """A call with isolated inputs in a process of its own, to be killed or interrupted."""
+    text = textwrap.dedent(f"""
+        from turnkey.launch import Interrupted, Options, evaluate
+        from turnkey.model.inputs import expand_inputs
+        from turnkey.pipeline.sequence import Sequence
+        try:
+            evaluate(
+                expand_inputs({[str(path) for path in paths]!r}).inputs,
+                Sequence(["obey", "store"]),
+                Options(cache_dir={str(cache)!r}, process_isolation=True, timeout=300),
+            )
+        except Interrupted as interruption:
+            print([result.status for result in interruption.results], flush=True)
+            raise SystemExit(130)
+        """)
+    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, start_new_session=True)
+
+
+STUBBORN = """
+    import os, signal, subprocess, sys, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    with open({pids!r}, "w") as file:
+        file.write(f"{{os.getppid()}} {{os.getpid()}} {{child.pid}}\\n")
+    time.sleep(600)
+    """
+
+
+def started_pids(path: Path) -> list[int]:
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return [int(word) for word in path.read_text().split()]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("victim", ["call", "warden", "worker"])
+def test_a_killed_process_leaves_nothing_running(victim: str, script: Writer, cache: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "pids"
+    path = script(STUBBORN.format(pids=str(marker)))
+    call = parent_program([path], cache)
+    pids = started_pids(marker)
+
+    os.kill({"call": call.pid, "warden": pids[0], "worker": pids[1]}[victim], signal.SIGKILL)
+
+    wait_until(lambda: all(is_gone(pid) for pid in pids[:2]))
+    if victim != "warden":  # what left the session of a killed warden is out of everybody's sight
+        wait_until(lambda: is_gone(pids[2]))
+    else:
+        os.kill(pids[2], signal.SIGKILL)
+    call.communicate(timeout=30)
+    assert load_state(cache, "model").build_status == "killed"
+
+
+def test_ctrl_c_ends_the_worker_and_the_build_says_so(script: Writer, cache: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "pids"
+    first, second = script(STUBBORN.format(pids=str(marker)), "first.py"), script("", "second.py")
+    call = parent_program([first, second], cache)
+    pids = started_pids(marker)
+
+    os.kill(call.pid, signal.SIGINT)
+    output, _ = call.communicate(timeout=30)
+
+    assert call.returncode == 130
+    assert output.decode().strip() == "['killed', 'not_started']"
+    assert all(is_gone(pid) for pid in pids)
+    state = load_state(cache, "first")
+    assert state.build_status == "killed"
+    assert "Ctrl-C" in state.statistics["reason"]

@@ -1,0 +1,43 @@
+"""A cache, scripts and the small tools of ``tests/plugins``, for this process and for workers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from turnkey import plugins
+
+PLUGINS = Path(__file__).parent.parent / "plugins"
+
+
+@pytest.fixture(autouse=True)
+def small_tools(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(PLUGINS))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLUGINS), os.environ.get("PYTHONPATH", "")]))
+    plugins._entry_points.cache_clear()
+    yield
+    plugins._entry_points.cache_clear()
+    sys.modules.pop("turnkey_test_tools", None)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a script and returns its path."""
+
+    def write(text: str = "", name: str = "model.py") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write

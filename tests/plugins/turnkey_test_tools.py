@@ -1,0 +1,91 @@
+"""Small tools for tests of pipeline and launching, as a plug-in distribution: a worker process finds them too."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.state import State, Variant
+from turnkey.pipeline.tool import Argument, Tool, ToolKind, ToolSkipped
+
+
+class Obey(Tool):
+    """Run the input as a script; its globals ``statistics`` and ``listing`` are what the tool found."""
+
+    name = "obey"
+    kind = ToolKind.FIRST
+    progress = "Obeying the script"
+    arguments = (Argument(flags=("--script-args",), help="words for the script"),)
+
+    def run(self, state: State, **arguments: Any) -> State:
+        assert not state.statistics.get("error_log")
+        found = runpy.run_path(
+            arguments["input"], {"arguments": arguments, "seed": state.environment["seed"]}, run_name="__main__"
+        )
+        return replace(state, model_hash="ab" * 32, listing=found.get("listing", "")).with_statistics(
+            **found.get("statistics", {})
+        )
+
+
+class Store(Tool):
+    """Write a file as a variant; ``count`` names a file that gets one line per run."""
+
+    name = "store"
+    kind = ToolKind.SEQUENCE
+    progress = "Storing a file"
+    arguments = (
+        Argument(flags=("--text",), help="content", default="text"),
+        Argument(flags=("--count",), help="file that counts runs"),
+        Argument(flags=("--script",), help="Python code to run before anything is stored"),
+        Argument(flags=("--opset",), help="a number", parse=int, default=lambda: 20, default_text="20"),
+    )
+
+    def run(
+        self, state: State, text: str = "text", count: str | None = None, script: str | None = None, opset: int = 20
+    ) -> State:
+        if count:
+            with open(count, "a") as file:
+                file.write("run\n")
+        if script:
+            exec(script, {"state": state})
+        path = BuildPaths(state.cache_dir, state.build_name).onnx(opset, "base")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        key = f"stored-{len(state.variants)}" if state.variants else "stored"
+        return state.with_variant(
+            Variant(
+                key=key,
+                format="onnx",
+                path=path.relative_to(state.build_dir).as_posix(),
+                sha256=hashlib.sha256(text.encode()).hexdigest(),
+            )
+        ).with_statistics(stored=text)
+
+
+class Fail(Tool):
+    """Raise, unless the file ``unless`` exists."""
+
+    name = "fail"
+    kind = ToolKind.SEQUENCE
+    arguments = (Argument(flags=("--unless",), help="file"),)
+
+    def run(self, state: State, unless: str | None = None) -> State:
+        if unless and Path(unless).exists():
+            return state
+        os.write(2, b"about to fail\n")
+        raise RuntimeError("it failed")
+
+
+class PassOver(Tool):
+    """Have nothing to do."""
+
+    name = "pass-over"
+    kind = ToolKind.SEQUENCE
+
+    def run(self, state: State) -> State:
+        raise ToolSkipped("nothing to do")
