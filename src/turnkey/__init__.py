@@ -1,5 +1,66 @@
-"""Turnkey: from a PyTorch script or ONNX file to verified, measured, deployable models."""
+"""Turnkey: from a PyTorch script or ONNX file to verified, measured, deployable models.
+
+    results = turnkey.evaluate_files(["model.py"], turnkey.Sequence(["discover", "export-pytorch", "verify"]))
+    state = turnkey.load_state(state_path="~/.cache/turnkey/model/model_state.yaml")
+
+Importing this package imports nothing else: each public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from turnkey.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from turnkey.cli.main import main as turnkeycli
+    from turnkey.discovery import discover
+    from turnkey.launch import Interrupted, Options, Result, evaluate, exit_code
+    from turnkey.launch.files import evaluate_files
+    from turnkey.pipeline.sequence import Sequence
+    from turnkey.pipeline.state import State
+    from turnkey.pipeline.state_file import load_state
+
+_PLACES = {
+    "Interrupted": "turnkey.launch",
+    "Options": "turnkey.launch",
+    "Result": "turnkey.launch",
+    "Sequence": "turnkey.pipeline.sequence",
+    "State": "turnkey.pipeline.state",
+    "discover": "turnkey.discovery",
+    "evaluate": "turnkey.launch",
+    "evaluate_files": "turnkey.launch.files",
+    "exit_code": "turnkey.launch",
+    "load_state": "turnkey.pipeline.state_file",
+    "turnkeycli": "turnkey.cli.main:main",
+}
+
+__all__ = [
+    "Interrupted",
+    "Options",
+    "Result",
+    "Sequence",
+    "State",
+    "__version__",
+    "discover",
+    "evaluate",
+    "evaluate_files",
+    "exit_code",
+    "load_state",
+    "turnkeycli",
+]
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module 'turnkey' has no attribute {name!r}")
+    module, _, attribute = place.partition(":")
+    value = getattr(import_module(module), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

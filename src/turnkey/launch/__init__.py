@@ -1,6 +1,6 @@
 """How inputs are worked on: in this process, or each in a process of its own."""
 
-from turnkey.launch.evaluate import evaluate
+from turnkey.launch.evaluation import evaluate
 from turnkey.launch.options import Options
 from turnkey.launch.result import FAILED, Interrupted, Result, exit_code
 
