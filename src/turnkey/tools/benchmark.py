@@ -1,0 +1,341 @@
+"""The tool ``benchmark``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from turnkey.errors import UsageError, from_dict
+from turnkey.pipeline.quantity import count, positive_count
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from turnkey.measure import CandidateSummary, Record
+    from turnkey.model.samples import SampleSet
+    from turnkey.model.source import SourceModel
+    from turnkey.pipeline.state import State
+    from turnkey.tools.candidates import Candidate
+    from turnkey.tools.recommendation import Recommendation
+
+EFFORTS = ("quick", "standard", "rigorous")
+_DEVICES = {"x86": "cpu"}
+_ROTATED_SAMPLES = 8
+
+
+def parse_device(text: str) -> str:
+    """``cpu``, ``cuda``, ``cuda:1``; the original's ``x86`` is the processor."""
+    return _DEVICES.get(text, text)
+
+
+class Benchmark(Tool):
+    """Measure how fast the model runs, so that the verdict can be relied on.
+
+    All runtimes are measured in one experiment: fresh processes, interleaved in short slices, warmed up, with their
+    outputs checked against the source model. The result is a latency with its interval, percentiles of all timed
+    calls, throughput, memory, and how much faster each is than torch (else than the first). The fastest candidate
+    whose variant is verified and whose comparison is valid is recommended; what is not verified never is.
+    torch and torch-compile execute the model of the script, the other runtimes its newest variant.
+    """
+
+    name = "benchmark"
+    kind = ToolKind.SEQUENCE
+    progress = "Benchmarking"
+    measures = True
+    reads = "the live model, the newest variant, the samples, verification in the state"
+    writes = "runs/<id>.zip with every timed call; measurements and the chosen candidate in the state"
+    example = "turnkey -i model.py discover export-pytorch verify benchmark --runtimes torch torch-compile onnxruntime"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(
+            flags=("--device",),
+            parse=parse_device,
+            default="cpu",
+            metavar="DEVICE",
+            help="Where the model runs: cpu (also called x86), cuda.",
+        ),
+        Argument(
+            flags=("--runtime",),
+            metavar="NAME",
+            default_text="the first that executes the newest variant",
+            help="What executes the model: torch, torch-compile, onnxruntime; see turnkey system-info.",
+        ),
+        Argument(
+            flags=("--runtimes",),
+            arity=Arity.MANY,
+            metavar="NAME",
+            help="Several runtimes, measured in one experiment and compared.",
+        ),
+        Argument(
+            flags=("--variants",),
+            arity=Arity.MANY,
+            metavar="KEY",
+            default_text="the newest that a runtime executes",
+            help="Variants to measure, such as onnx onnx-opt.",
+        ),
+        Argument(
+            flags=("--iterations",),
+            parse=positive_count,
+            metavar="N",
+            default_text="by effort, until the result is decided",
+            help="Make exactly N timed calls of each candidate.",
+        ),
+        Argument(
+            flags=("--rt-args",),
+            arity=Arity.MANY,
+            metavar="KEY::VALUE",
+            help="Options of the runtime: key::value, key::[a,b] or a word; RUNTIME.key::value for one of several.",
+        ),
+        Argument(
+            flags=("--effort",),
+            default="standard",
+            choices=EFFORTS,
+            help="quick: one process each, differences of 10 %; standard: 5 %; rigorous: 2 to 3 %.",
+        ),
+        Argument(
+            flags=("--threads",),
+            parse=positive_count,
+            metavar="N",
+            default_text="the processor cores that this process may use",
+            help="Threads of every runtime.",
+        ),
+        Argument(
+            flags=("--seed",),
+            parse=count,
+            default=0,
+            metavar="N",
+            help="Seed of the order in which candidates run.",
+        ),
+    )
+
+    @classmethod
+    def needs_live_model(cls, state: State, **arguments: Any) -> bool:
+        """Where a torch runtime is asked for, or nothing is stored that another could execute."""
+        names = [*(arguments.get("runtimes") or ()), *filter(None, [arguments.get("runtime")])]
+        if not names:
+            return not state.variants
+        from turnkey.runtimes import find_runtime
+
+        return any("torch" in find_runtime(name).executes for name in names)
+
+    def run(self, state: State, **arguments: Any) -> State:
+        """Measure.
+
+        Raises:
+            UsageError: arguments that contradict each other, or nothing to measure.
+            MissingDependencyError: a runtime is not installed.
+            TurnkeyError: no candidate could be measured; the error of the first.
+        """
+        from turnkey.measure import Settings
+        from turnkey.pipeline.stored_source import source_of
+        from turnkey.runtimes import parse_runtime_arguments
+        from turnkey.runtimes.reference import Reference
+        from turnkey.tools.candidates import candidates_of
+        from turnkey.tools.verdicts import keep_reference_outputs
+
+        if arguments.get("runtime") and arguments.get("runtimes"):
+            raise UsageError("--runtime and --runtimes say the same thing; give one of them")
+        source = source_of(state)
+        candidates = candidates_of(
+            state,
+            source,
+            runtimes=arguments.get("runtimes") or list(filter(None, [arguments.get("runtime")])),
+            variants=arguments.get("variants") or (),
+            device=parse_device(str(arguments.get("device") or "cpu")),
+            options=parse_runtime_arguments(arguments.get("rt_args") or ()),
+        )
+        settings = Settings(
+            effort=arguments.get("effort") or "standard",
+            iterations=arguments.get("iterations"),
+            threads=arguments.get("threads"),
+            seed=arguments.get("seed") or 0,
+        )
+        reference = Reference(source)
+        try:
+            state, complete = keep_reference_outputs(state, reference)
+        finally:
+            reference.close()
+        rotated = replace(
+            complete, inputs=complete.inputs[:_ROTATED_SAMPLES], outputs=complete.outputs[:_ROTATED_SAMPLES]
+        )
+        record, notes = _measured(state, source, rotated, candidates, settings)
+        if not record.measured:
+            error = record.summary(candidates[0].key).error
+            raise from_dict(dict(error or {"what": "nothing could be measured"}))
+        return _with_results(state, source, rotated, candidates, record, notes)
+
+
+def _measured(
+    state: State, source: SourceModel, samples: SampleSet, candidates: list[Candidate], settings: Any
+) -> tuple[Record, list[str]]:
+    """One experiment over all candidates; in this process where the live model cannot leave it."""
+    from turnkey.host import fair_threads
+    from turnkey.measure import run_experiment, run_in_process
+    from turnkey.runtimes.handover import HandoverImpossible, handed_over
+
+    keys = [candidate.key for candidate in candidates]
+    reference = "torch" if "torch" in keys else keys[0] if len(keys) > 1 else None
+    path = _record_path(state, candidates, settings)
+    live = any(candidate.variant is None for candidate in candidates)
+    try:
+        with handed_over(source, samples, with_module=live) as handover:
+            targets = [candidate.description(handover) for candidate in candidates]
+            record = run_experiment(targets, reference=reference, settings=settings, path=path, listen=_log)
+        return record, []
+    except HandoverImpossible as impossible:
+        note = f"measured in this process, without fresh ones: the model cannot leave it ({impossible})"
+        _log(note)
+    threads = settings.threads or fair_threads()
+    record = run_in_process(
+        {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates},
+        reference=reference,
+        settings=replace(settings, threads=threads),
+        path=path,
+        listen=_log,
+        facts={candidate.key: candidate.facts() for candidate in candidates},
+    )
+    return record, [note]
+
+
+def _log(text: str) -> None:
+    print(text, flush=True)
+
+
+def _record_path(state: State, candidates: list[Candidate], settings: Any) -> Path:
+    """``runs/<UTC time>-<digest of the plan>.zip``; an unfinished record of the same plan is taken up again."""
+    import hashlib
+    import json
+    from datetime import UTC, datetime
+
+    from turnkey.pipeline.build import BuildPaths
+
+    plan = [[c.key, c.facts()] for c in candidates], settings.to_json()
+    digest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:6]
+    directory = BuildPaths(state.cache_dir, state.build_name).records
+    directory.mkdir(parents=True, exist_ok=True)
+    unfinished = sorted(directory.glob(f"*-{digest}.growing"))
+    if unfinished:
+        return unfinished[-1].with_suffix(".zip")
+    return directory / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%fZ')}-{digest}.zip"
+
+
+def _with_results(
+    state: State,
+    source: SourceModel,
+    samples: SampleSet,
+    candidates: list[Candidate],
+    record: Record,
+    notes: list[str],
+) -> State:
+    from turnkey.pipeline.build import BuildPaths
+    from turnkey.tools.benchmark_table import benchmark_table
+    from turnkey.tools.recommendation import recommend
+    from turnkey.verify import batch_size
+
+    batch = batch_size(samples.inputs[0])
+    sizes = {c.key: source.parameter_bytes if c.variant is None else c.variant.size_bytes for c in candidates}
+    verification = {c.key: _verification(state, c, record) for c in candidates}
+    choice = recommend(record, verification=verification, size_bytes=sizes)
+    assert record.path is not None, "the experiment was given a path"
+    where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
+    entries = [
+        _entry(c, record, batch=batch, size_bytes=sizes[c.key], verification=verification[c.key], path=where)
+        for c in candidates
+    ]
+    kept = tuple(entry for entry in state.measurements if entry.get("key") not in verification)
+    told = [benchmark_table(record, batch=batch, size_bytes=sizes), record.sentence(), choice.sentence, *notes]
+    listing = "\n".join(told)
+    _log(listing)
+    state = replace(state, measurements=(*kept, *entries), chosen=choice.key, listing=listing)
+    shown = choice.key or record.measured[-1]
+    [entry] = [entry for entry in entries if entry["key"] == shown]
+    return _with_statistics(state, entry, choice)
+
+
+def _verification(state: State, candidate: Candidate, record: Record) -> str:
+    """``valid``, or in words why the candidate does not count as verified."""
+    if candidate.variant is None:
+        if candidate.runtime.name == "torch":
+            return "valid"  # the source model itself; a wrong output would be a reason of validity
+        checked = str(record.summary(candidate.key).facts.get("verification", "not checked"))
+        return checked if checked == "valid" else f"{checked}: its outputs prove nothing"
+    mine = [entry for entry in state.verification if entry.get("key") == candidate.variant.key]
+    if not mine:
+        return f"{candidate.variant.key} is not verified: put verify before benchmark"
+    failed = next((entry for entry in mine if entry["verdict"] == "invalid"), mine[0])
+    if failed["verdict"] == "valid":
+        return "valid"
+    return f"{candidate.variant.key} is {failed['verdict']}: {failed['reason']}"
+
+
+def _entry(
+    candidate: Candidate, record: Record, *, batch: int, size_bytes: int, verification: str, path: str
+) -> dict[str, Any]:
+    """One candidate as plain data for the state."""
+    summary = record.summary(candidate.key)
+    verdict = record.verdict(candidate.key)
+    per_second = summary.throughput_per_s
+    fields: Mapping[str, Any] = {
+        "key": candidate.key,
+        "variant": None if candidate.variant is None else candidate.variant.key,
+        "runtime": candidate.runtime.name,
+        "runtime_version": summary.facts.get("runtime_version"),
+        "device_type": candidate.device,
+        "threads": summary.threads,
+        "batch_size": batch,
+        "latency_ms": summary.latency_ms,
+        "latency_low_ms": summary.low_ms,
+        "latency_high_ms": summary.high_ms,
+        "mean_ms": summary.mean_ms,
+        "std_ms": summary.std_ms,
+        "median_ms": summary.median_ms,
+        **{f"p{q}_ms": summary.percentiles_ms.get(q) for q in (50, 90, 95, 99)},
+        "throughput_items_per_second": None if per_second is None else per_second * batch,
+        "timed_calls": summary.timed_calls,
+        "rounds": summary.rounds,
+        "import_ms": summary.import_ms,
+        "load_ms": summary.load_ms,
+        "compile_ms": summary.compile_ms,
+        "first_call_ms": summary.first_ms,
+        "peak_memory_bytes": summary.peak_memory_bytes,
+        "size_bytes": size_bytes,
+        "validity": summary.validity,
+        "reasons": list(summary.reasons),
+        "verdict": None if verdict is None else f"{verdict} {verdict.reference}",
+        "verification": verification,
+        "record": path,
+        "notes": list(summary.notes),
+        "error": _error_text(summary),
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _error_text(summary: CandidateSummary) -> str | None:
+    return None if summary.error is None else str(from_dict(dict(summary.error)))
+
+
+def _with_statistics(state: State, entry: Mapping[str, Any], choice: Recommendation) -> State:
+    """The performance keys: of the chosen candidate, else of the last one measured."""
+    from turnkey.host import processor
+
+    compile_ms = entry.get("compile_ms")
+    return state.with_statistics(
+        device=processor() if entry["device_type"] == "cpu" else entry["device_type"],
+        device_type=entry["device_type"],
+        runtime=entry["runtime"],
+        runtime_version=entry.get("runtime_version"),
+        iterations=entry["timed_calls"],
+        mean_latency=entry.get("mean_ms"),
+        mean_latency_units="milliseconds (ms)",
+        throughput=entry.get("throughput_items_per_second"),
+        throughput_units="inferences per second (IPS)",
+        median_latency_ms=entry.get("median_ms"),
+        latency_low_ms=entry.get("latency_low_ms"),
+        latency_high_ms=entry.get("latency_high_ms"),
+        torch_compilation_seconds=None if compile_ms is None else compile_ms / 1000,
+        validity=entry["validity"],
+        verdict=entry.get("verdict"),
+        record=entry["record"],
+        recommendation=choice.sentence,
+    )
