@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import json
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from turnkey import settings
 from turnkey.cli.command import Command, ManagementStep, Work
-from turnkey.cli.outcome import document, table
 from turnkey.errors import TurnkeyError, UsageError
 from turnkey.pipeline.tool import ManagementContext
 
@@ -37,11 +33,11 @@ def execute(command: Command, words: Sequence[str]) -> int:
 
 def _show_dry_run(command: Command, work: Work) -> int:
     from turnkey.cli.dry_run import dry_run, text_of
+    from turnkey.cli.outcome import print_document
 
     entries = dry_run(work)
     if command.globals.get("json"):
-        fields = document(exit_code=0, notes=work.notes)
-        print(json.dumps({**fields, "dry_run": entries}, indent=2))
+        print_document(exit_code=0, notes=work.notes, dry_run=entries)
         return 0
     for note in work.notes:
         print(note, file=sys.stderr)
@@ -51,6 +47,7 @@ def _show_dry_run(command: Command, work: Work) -> int:
 
 def _run_work(command: Command, work: Work) -> int:
     from turnkey.cli.monitor import open_monitor
+    from turnkey.cli.outcome import print_document, table
     from turnkey.launch import Interrupted, evaluate, exit_code
 
     as_json = bool(command.globals.get("json"))
@@ -71,7 +68,7 @@ def _run_work(command: Command, work: Work) -> int:
         code = max(code, _manage(command, cache_dir=caches[0], build_names=builds, answers=answers))
     if as_json:
         notes = [*work.notes, *monitor.notes]
-        print(json.dumps(document(exit_code=code, results=results, tools=answers, notes=notes), indent=2))
+        print_document(exit_code=code, results=results, tools=answers, notes=notes)
     return code
 
 
@@ -80,7 +77,9 @@ def _manage_alone(command: Command) -> int:
     cache_dir = Path(command.globals.get("cache_dir") or settings.cache_dir())
     code = _manage(command, cache_dir=cache_dir, build_names=None, answers=answers)
     if command.globals.get("json"):
-        print(json.dumps(document(exit_code=code, tools=answers), indent=2))
+        from turnkey.cli.outcome import print_document
+
+        print_document(exit_code=code, tools=answers)
     return code
 
 
@@ -96,14 +95,12 @@ def _manage(command: Command, *, cache_dir: Path, build_names: tuple[str, ...] |
     )
     codes = [0]
     for step, name in zip(command.management, _names(command.management), strict=True):
-        output = io.StringIO()
         try:
             if as_json:
-                with redirect_stdout(output):
-                    codes.append(step.tool().manage(context, **step.arguments))
-                answers[name] = _decoded(output.getvalue())
+                code, answers[name] = _answer(step, context)
             else:
-                codes.append(step.tool().manage(context, **step.arguments))
+                code = step.tool().manage(context, **step.arguments)
+            codes.append(code)
         except TurnkeyError as error:
             codes.append(2 if isinstance(error, UsageError) else 1)
             answers[name] = {"error": error.to_dict()}
@@ -120,8 +117,16 @@ def _names(steps: Sequence[ManagementStep]) -> list[str]:
     return names
 
 
-def _decoded(text: str) -> Any:
+def _answer(step: ManagementStep, context: ManagementContext) -> tuple[int, Any]:
+    """The exit code of a tool and what it printed, decoded; text of a plug-in that knows no JSON stays text."""
+    import io
+    import json
+    from contextlib import redirect_stdout
+
+    output = io.StringIO()
+    with redirect_stdout(output):
+        code = step.tool().manage(context, **step.arguments)
     try:
-        return json.loads(text)
-    except ValueError:  # a tool of a plug-in that knows only text
-        return text
+        return code, json.loads(output.getvalue())
+    except ValueError:
+        return code, output.getvalue()

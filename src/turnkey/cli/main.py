@@ -31,6 +31,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (turnkey -h | head); nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
+    except Exception as error:  # noqa: BLE001 - whatever escapes is a defect of ours, and says so
+        _confess(error)
+        return FAILURE
 
 
 def _run(words: list[str]) -> int:
@@ -81,13 +84,23 @@ def _refuse(error: TurnkeyError, *, as_json: bool) -> None:
 
         traceback.print_exception(error)
     if as_json:
-        import json
+        from turnkey.cli.outcome import print_document
 
-        from turnkey.cli.outcome import document
-
-        print(json.dumps(document(exit_code=USAGE, error=error), indent=2))
+        print_document(exit_code=USAGE, error=error)
     else:
         print(error, file=sys.stderr)
+
+
+def _confess(error: Exception) -> None:
+    from turnkey import settings
+
+    if settings.traceback_mode() == "none":
+        print(f"Status: Unknown turnkey error: {error}", file=sys.stderr)
+        return
+    import traceback
+
+    traceback.print_exception(error)
+    print("This is a defect of Turnkey; please report it with the lines above and the command.", file=sys.stderr)
 
 
 if __name__ == "__main__":

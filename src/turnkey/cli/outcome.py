@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,14 @@ def document(
         "results": [_result_fields(result) for result in results],
         "tools": dict(tools or {}),
     }
+
+
+def print_document(*, exit_code: int, dry_run: Sequence[Mapping[str, Any]] | None = None, **fields: Any) -> None:
+    """Print the document of ``--json``; of a dry run with one more key, ``dry_run``."""
+    made = document(exit_code=exit_code, **fields)
+    if dry_run is not None:
+        made["dry_run"] = list(dry_run)
+    print(json.dumps(made, indent=2, default=str))
 
 
 def _result_fields(result: Result) -> dict[str, Any]:
