@@ -36,7 +36,7 @@ def benchmark_table(record: Record, *, batch: int, size_bytes: dict[str, int]) -
                 _NONE if summary.throughput_per_s is None else f"{summary.throughput_per_s * batch:,.4g}",
                 _NONE if summary.peak_memory_bytes is None else size_text(summary.peak_memory_bytes),
                 size_text(size_bytes[key]) if size_bytes.get(key) else _NONE,
-                _against(record, key) + (" INVALID" if summary.validity != "VALID" else ""),
+                _against(record, key, summary),
             )
         )
     counted = [row for row in rows if row[2] or row is rows[0]]  # a failure's reason must not widen the columns
@@ -60,6 +60,8 @@ def _milliseconds(value: float | None) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _against(record: Record, key: str) -> str:
+def _against(record: Record, key: str, summary: CandidateSummary) -> str:
     verdict = record.verdict(key)
-    return _NONE if verdict is None else str(verdict)
+    words = _NONE if verdict is None else str(verdict)
+    # A verdict that is spoilt says so itself; a value can be spoilt where the verdict stands.
+    return words if summary.validity == "VALID" or words.endswith("INVALID") else f"{words} (value INVALID)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import VerificationError
 from turnkey.pipeline.quantity import positive_count, tolerance
@@ -31,7 +31,7 @@ class Verify(Tool):
     reads = "the variants of the build, the source model and its samples"
     writes = "verification in the state; verify_status, verify_max_abs, verify_max_rel; reference outputs in samples/"
     example = "turnkey -i model.py discover export-pytorch optimize-ort verify"
-    arguments = (
+    arguments: ClassVar[tuple[Argument, ...]] = (
         Argument(
             flags=("--rtol",),
             parse=tolerance,
@@ -54,6 +54,11 @@ class Verify(Tool):
             help="Compare only the first N captured samples.",
         ),
     )
+
+    @classmethod
+    def needs_live_model(cls, state: State, **arguments: Any) -> bool:
+        """Where reference outputs were not kept by an earlier verification, and the source is no ONNX file."""
+        return not state.verification and all(variant.exporter != "loaded" for variant in state.variants)
 
     def run(self, state: State, **arguments: Any) -> State:
         """Verify all variants.
