@@ -15,7 +15,8 @@ from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.events import Event, Listener
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.lean_cache import remove_artifacts
-from turnkey.pipeline.sequence import Outcome, describe_input
+from turnkey.pipeline.sequence import Outcome
+from turnkey.pipeline.sequence_input import describe_input
 from turnkey.pipeline.state import State
 
 

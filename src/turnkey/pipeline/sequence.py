@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from turnkey.errors import TurnkeyError, UsageError
-from turnkey.pipeline import durable
+from turnkey.errors import InputError, TurnkeyError, UsageError
 from turnkey.pipeline.arguments import effective_arguments
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
@@ -27,7 +26,8 @@ from turnkey.pipeline.events import Event, Listener, silent
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.peak_memory import PeakMemory
 from turnkey.pipeline.plain_data import plain
-from turnkey.pipeline.source_file import file_sha256
+from turnkey.pipeline.revival import is_from_script, revived
+from turnkey.pipeline.sequence_input import describe_input
 from turnkey.pipeline.state import State
 from turnkey.pipeline.state_file import write_state
 from turnkey.pipeline.statistics import archive_statistics, error_excerpt, now, write_statistics
@@ -151,7 +151,9 @@ class Sequence:
         told = _Teller(listen, shown or named, state.build_name)
         try:
             state = self._with_input(state)
-            if not paths.directory.is_dir() or not paths.marker.is_file():
+            if self._tools[0].continues or finished:
+                _check_build(paths)
+            else:
                 claim_directory(paths, str(state.input.get("path", "")))
             with hold(paths, on_wait=lambda: told.note("another process works on this build; waiting for it")):
                 return self._run_locked(state, paths, told, finished=finished, echo=echo, named=named)
@@ -194,8 +196,8 @@ class Sequence:
                 state = _fresh(state)
             else:
                 before = found.sequence
-                state = found
                 history = found.history
+                state = replace(found, environment={**found.environment, **state.environment, "versions": versions()})
         run = _Run(state=state, statuses=statuses, before=before, history=history, started=now())
         run.state = _with_general_statistics(run.state, self._all_names(run))
         if run.statuses[finished:]:
@@ -218,7 +220,8 @@ class Sequence:
         try:
             with captured(paths.log(name), first_line=progress, echo=echo):
                 try:
-                    state = _checked(tool().run(run.state, **arguments), name)
+                    before = _with_live_model(tool, run.state, arguments)
+                    state = _checked(tool().run(before, **arguments), name)
                 except ToolSkipped as skipped:
                     status, reason = "skipped", skipped.reason
                     print(f"skipped: {reason}", flush=True)
@@ -304,7 +307,8 @@ class Sequence:
     def _with_input(self, state: State) -> State:
         """The state with its input described, where only the first tool's arguments name it."""
         arguments = self.steps[0][1]
-        if self._tools[0].kind is not ToolKind.FIRST or state.input or "input" not in arguments:
+        first = self._tools[0]
+        if first.kind is not ToolKind.FIRST or first.continues or state.input or "input" not in arguments:
             return state
         path = Path(arguments["input"]).absolute()
         return replace(state, input=describe_input(path, target=arguments.get("target"), first=arguments))
@@ -319,25 +323,6 @@ def _first_arguments(state: State, arguments: Mapping[str, Any], named: str) -> 
     if state.input.get("hash"):
         merged.setdefault("target", state.input["hash"])
     return merged
-
-
-def describe_input(path: Path, *, target: str | None, first: Mapping[str, Any]) -> dict[str, Any]:
-    """What a state says of its input: absolute path, digest, the hash the user gave, script arguments.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise durable.cannot_read(path, error) from error
-    return {
-        "path": str(path),
-        "sha256": digest,
-        "hash": target,
-        "script_args": str(first.get("script_args") or ""),
-        "imported": {},
-    }
 
 
 class _Teller:
@@ -386,6 +371,20 @@ def _check_places(tools: list[type[Tool]]) -> None:
             raise UsageError(
                 f"{tool.name} starts a sequence and must come first", remedy=f"turnkey -i INPUTS {' '.join(names)}"
             )
+
+
+def _check_build(paths: BuildPaths) -> None:
+    if not paths.state.is_file():
+        raise InputError("there is no such build", evidence=str(paths.state), remedy="turnkey cache --list --all")
+
+
+def _with_live_model(tool: type[Tool], state: State, arguments: Mapping[str, Any]) -> State:
+    """The state with its module in memory, where the tool calls it and the build comes from a script."""
+    is_live = state.model is not None and state.model.module is not None
+    if is_live or not is_from_script(state) or not tool.needs_live_model(state, **arguments):
+        return state
+    print("the model is not in memory any more: running its script again", flush=True)
+    return revived(state)
 
 
 def _checked(result: object, name: str) -> State:

@@ -88,6 +88,8 @@ class Tool:
     example: ClassVar[str] = ""
     closing: ClassVar[bool] = False
     """A management tool that may also end a sequence (report, compare, gate)."""
+    continues: ClassVar[bool] = False
+    """A first tool that goes on with an existing build instead of making one."""
     measures: ClassVar[bool] = False
     """Whether it times calls: then nothing else of ours may run beside it, the monitor does not redraw."""
 
