@@ -1,0 +1,78 @@
+"""What is recommended: fast, verified, and validly compared. On records of a simulated host."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from turnkey.measure import Record, Settings, TargetDescription, run_experiment
+from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
+from turnkey.tools.benchmark_table import benchmark_table
+from turnkey.tools.recommendation import recommend
+
+TIMES = {"torch": 5e6, "onnx": 2e6, "onnx-opt": 2e6, "slow": 9e6}
+
+
+@pytest.fixture(scope="module")
+def record():
+    targets = [TargetDescription(key=key, factory="simulated:x") for key in TIMES]
+    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=3), TIMES)
+    return run_experiment(targets, reference="torch", settings=Settings(effort="rigorous"), workers=workers)
+
+
+def changed(record, **entry):
+    """The same record, with the processes of one candidate saying something else."""
+    run = copy.deepcopy(dict(record.run))
+    for round_ in run["rounds"]:
+        for process in round_["processes"]:
+            if process["v"] == entry["v"]:
+                process.update(entry)
+    return Record(run, record.slices)
+
+
+def chosen(record, sizes=None, **verdicts):
+    verification = {**dict.fromkeys(TIMES, "valid"), **{k.replace("_", "-"): v for k, v in verdicts.items()}}
+    return recommend(record, verification=verification, size_bytes=sizes or {})
+
+
+def test_the_smaller_of_two_that_tie_is_recommended_and_the_tie_is_said(record):
+    choice = chosen(record, {"onnx": 10, "onnx-opt": 5})
+    assert choice.key == "onnx-opt"
+    assert choice.ties == ("onnx",)
+    assert chosen(record, {"onnx": 5, "onnx-opt": 10}).key == "onnx"
+    assert "as fast as onnx" in choice.sentence
+
+
+@pytest.mark.parametrize("verdict", ["onnx is unverified: zero", "onnx is invalid: wrong", "onnx is not verified"])
+def test_what_is_not_verified_is_never_recommended_and_the_reason_is_said(record, verdict):
+    choice = chosen(record, onnx=verdict, onnx_opt=verdict)
+    assert choice.key == "torch"
+    assert choice.refused == {"onnx": verdict, "onnx-opt": verdict}
+    assert verdict in choice.sentence
+
+
+def test_a_wrong_output_or_a_fall_back_found_while_measuring_refuses_a_candidate(record):
+    wrong = changed(record, v="onnx", wrong="output 'y' at [0]: 1 instead of 2")
+    assert chosen(wrong, {"onnx": 1, "onnx-opt": 5}).key == "onnx-opt"
+    assert "wrong-output" in chosen(wrong).refused["onnx"]
+    fallback = changed(record, v="onnx", facts={"fallback": "3 nodes on the CPU"})
+    assert "provider-fallback" in chosen(fallback).refused["onnx"]
+
+
+def test_nothing_is_recommended_where_nothing_is_verified(record):
+    choice = recommend(record, verification={}, size_bytes={})
+    assert choice.key is None
+    assert choice.sentence.startswith("nothing is recommended: ")
+
+
+def test_the_table_shows_items_per_second_and_marks_what_must_not_be_used(record):
+    wrong = changed(record, v="slow", wrong="output 'y' is NaN")
+    lines = benchmark_table(wrong, batch=4, size_bytes={"torch": 2048}).splitlines()
+    assert "against torch" in lines[0]
+    torch, onnx, _, slow = lines[1:]
+    assert "2.0 KiB" in torch
+    calls = record.summary("torch").throughput_per_s
+    assert f"{calls * 4:,.4g}" in torch
+    assert "FASTER 2.5" in onnx
+    assert slow.rstrip().endswith("INVALID")
