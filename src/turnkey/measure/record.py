@@ -157,6 +157,9 @@ class Record:
         if not self.settings.compare_threads:
             add(validity.of_threads({entry["key"]: entry["threads"] for entry in self.run["variants"]}))
         add(validity.of_host([Span(**span) for entry in self.run["rounds"] for span in entry["spans"]]))
+        in_rounds = [process for entry in self.run["rounds"] for process in entry["processes"]]
+        for key in self.measured:
+            add(validity.of_warm_up(key, [process for process in in_rounds if process["v"] == key]))
         by_round: dict[int, dict[str, Sequence[Slice]]] = {}
         for name, rounds in self.timed.items():
             for r, items in rounds.items():

@@ -1,0 +1,209 @@
+"""Workers that crash, hang, lie, leak or print: the others' results stand, the record tells, nothing is left alive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from turnkey.errors import MeasurementInvalid
+from turnkey.measure import Record, Settings, TargetDescription, run_experiment
+
+HERE = str(Path(__file__).parent)
+QUICK = Settings(effort="quick", passes=3, step_timeout_s=5)
+
+
+def good(key: str = "good") -> TargetDescription:
+    return TargetDescription(
+        key=key,
+        factory="turnkey.measure.numpy_target:load_numpy",
+        arguments={"kernels": 2, "size": 200_000},
+    )
+
+
+def faulty(fault: str, **arguments: Any) -> TargetDescription:
+    return TargetDescription(
+        key="faulty",
+        factory="fault_targets:load_faulty",
+        arguments={"fault": fault, **arguments},
+        environment={"PYTHONPATH": HERE},
+    )
+
+
+def measure(bad: TargetDescription, settings: Settings = QUICK, path: Path | None = None) -> Record:
+    record = run_experiment([good(), bad], reference="good", settings=settings, path=path)
+    assert not workers_alive()
+    return record
+
+
+def workers_alive() -> list[int]:
+    mine = psutil.Process().children(recursive=True)
+    return [child.pid for child in mine if "turnkey.measure.worker" in " ".join(cmdline(child))]
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return [] if process.status() == psutil.STATUS_ZOMBIE else process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("crash", "SIGSEGV"),
+        ("exit", "exit code 0"),
+        ("hang", "no answer within"),
+        ("leak", "SIGKILL"),
+        ("garbage", "makes no sense"),
+        ("raise", "shape mismatch in node 7"),
+        ("raise-in-load", "cannot read the model"),
+    ],
+)
+def test_a_worker_that_is_lost_leaves_the_others_standing_and_says_why(fault: str, said: str) -> None:
+    settings = Settings(effort="quick", passes=3, step_timeout_s=3)
+    record = measure(faulty(fault, after=20), settings)
+    assert record.measured == ("good",)
+    assert record.summary("good").latency_ms is not None
+    lost = record.summary("faulty")
+    assert lost.error is not None
+    assert said in lost.error["what"]
+    assert lost.validity == "INVALID"
+    assert "faulty failed" in record.sentence()
+    attempts = [p for p in record.run["rounds"][0]["processes"] if p["v"] == "faulty"]
+    assert len(attempts) == 2  # tried again once
+
+
+def test_the_log_tail_of_a_crash_is_kept_as_evidence(tmp_path: Path) -> None:
+    import zipfile
+
+    record = measure(faulty("crash", after=20), path=tmp_path / "run.zip")
+    error = record.summary("faulty").error
+    assert error is not None
+    assert "about to die" in error["evidence"]
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        assert [name for name in archive.namelist() if name.startswith("logs/")] == ["logs/faulty-1.txt"]
+
+
+@pytest.mark.parametrize("after", [3, 40, 80])
+def test_a_crash_by_chance_is_replaced_and_the_round_goes_on(tmp_path: Path, after: int) -> None:
+    record = measure(faulty("crash", after=after, once=str(tmp_path / "crashed")))
+    assert record.measured == ("good", "faulty")
+    assert record.summary("faulty").error is None
+    assert record.verdict("faulty") is not None
+    losses = [p["lost"] for p in record.run["rounds"][0]["processes"] if p["lost"]]
+    assert [loss["cause"] for loss in losses] == ["crashed"]
+
+
+def test_a_crash_in_a_later_round_leaves_the_rounds_before_it(tmp_path: Path) -> None:
+    # The first process of a round is the calibration's: it and the first round's make the file grow unharmed.
+    settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=10)
+    record = measure(faulty("crash-in-third-process", once=str(tmp_path / "processes")), settings)
+    assert record.summary("good").rounds == 3
+    assert record.summary("faulty").rounds == 1
+    assert record.summary("faulty").error is not None
+    assert record.summary("faulty").latency_ms is not None
+
+
+def test_a_mistake_that_a_retry_cannot_mend_is_not_retried() -> None:
+    record = measure(faulty("missing"))
+    error = record.summary("faulty").error
+    assert error is not None
+    assert error["type"] == "missing dependency"
+    assert error["remedy"] == "pip install openfoo"
+    assert len([p for p in record.run["rounds"][0]["processes"] if p["v"] == "faulty"]) == 1
+
+
+@pytest.mark.parametrize(("fault", "said"), [("wrong", "max abs error 0.5"), ("nan", "not finite")])
+def test_a_worker_with_a_wrong_output_is_timed_but_neither_wins_nor_is_valid(fault: str, said: str) -> None:
+    record = measure(faulty(fault))
+    found = record.summary("faulty")
+    assert found.latency_ms is not None
+    assert found.validity == "INVALID"
+    assert any("wrong-output" in reason and said in reason for reason in found.reasons)
+    assert record.fastest == "good"
+    verdict = record.verdict("faulty")
+    assert verdict is not None
+    assert not verdict.is_valid
+
+
+def test_a_fall_back_to_another_device_invalidates() -> None:
+    found = measure(faulty("fallback")).summary("faulty")
+    assert any("provider-fallback" in reason and "Conv_3" in reason for reason in found.reasons)
+
+
+def test_what_a_model_prints_is_never_read_as_a_reply() -> None:
+    record = measure(faulty("print", after=5, once=""))
+    assert record.summary("faulty").error is None
+
+
+def test_a_fact_that_json_cannot_hold_is_an_error_of_that_target_alone() -> None:
+    record = measure(faulty("nan-fact"))
+    error = record.summary("faulty").error
+    assert error is not None
+    assert "cannot be written as JSON" in error["what"]
+
+
+def test_children_of_a_worker_are_ended_with_it(tmp_path: Path) -> None:
+    before = {p.pid for p in psutil.process_iter()}
+    measure(faulty("child", after=10, once=str(tmp_path / "forked")))
+    time.sleep(0.2)
+    left = [
+        p for p in psutil.process_iter() if p.pid not in before and "turnkey.measure.worker" in " ".join(cmdline(p))
+    ]
+    assert left == []
+
+
+def test_strict_turns_invalid_into_an_error() -> None:
+    with pytest.raises(MeasurementInvalid, match="must not be used") as caught:
+        run_experiment([faulty("wrong")], settings=Settings(effort="quick", passes=2, strict=True))
+    assert "wrong-output" in caught.value.evidence
+    assert isinstance(caught.value, RuntimeError)
+
+
+_PARENT = """
+import sys
+from pathlib import Path
+from turnkey.measure import Settings, TargetDescription, run_experiment
+targets = [
+    TargetDescription(key=key, factory="turnkey.measure.numpy_target:load_numpy", arguments={"kernels": 20})
+    for key in ("a", "b")
+]
+run_experiment(
+    targets,
+    settings=Settings(effort="rigorous", passes=8),
+    path=Path(sys.argv[1]),
+    listen=lambda text: print(text, flush=True),
+)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_worker_is_left_stopped_or_alive_after_the_parent_ends(tmp_path: Path, how: signal.Signals) -> None:
+    path = tmp_path / "run.zip"
+    command = [sys.executable, "-c", _PARENT, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+        assert parent.stdout is not None
+        for line in parent.stdout:
+            if line.startswith("round 2"):
+                break
+        workers: list[psutil.Process] = []
+        deadline = time.monotonic() + 60
+        while len(workers) < 2 and time.monotonic() < deadline:  # some sleep, one works
+            workers = psutil.Process(parent.pid).children(recursive=True)
+            time.sleep(0.01)
+        assert workers
+        os.kill(parent.pid, how)
+        parent.stdout.read()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+    record = Record.load(path)  # what is there is a result
+    assert len(record.run["rounds"]) >= 1
+    assert record.summary("a").latency_ms is not None

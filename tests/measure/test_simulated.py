@@ -1,0 +1,111 @@
+"""The engine, unchanged, on simulated hosts whose truth is known: small N, wide bounds.
+
+``benchmarks/simulate.py`` prints the same figures at full size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from turnkey.measure import Record, Settings, TargetDescription, run_experiment
+from turnkey.measure.simulated import HOSTS, SimulatedHost, SimulatedWorkers
+
+N = 40
+
+
+def experiment(
+    host: str, times: dict[str, float], *, seed: int, reference: str | None = "a", **settings: object
+) -> Record:
+    workers = SimulatedWorkers(SimulatedHost(HOSTS[host], seed=seed), times)
+    targets = [TargetDescription(key=key, factory="simulated:only") for key in times]
+    chosen = Settings(seed=seed, budget_s=1e6, **settings)
+    return run_experiment(targets, reference=reference, settings=chosen, workers=workers)
+
+
+def verdicts(host: str, ratio: float, effort: str) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for seed in range(N):
+        verdict = experiment(host, {"a": 5e6, "b": 5e6 * ratio}, seed=seed, effort=effort).verdict("b")
+        assert verdict is not None
+        found[verdict.kind] += 1
+    return found
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_equal_variants_are_seldom_told_apart(host: str) -> None:
+    found = verdicts(host, 1.00, "standard")
+    assert found["FASTER"] + found["SLOWER"] <= 0.125 * N  # 3 % expected; 5 of 40 has probability below 1 %
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_five_percent_is_found_and_its_direction_is_right(host: str) -> None:
+    found = verdicts(host, 1.05, "standard")
+    assert found["SLOWER"] >= 0.9 * N
+    assert found["FASTER"] == 0
+
+
+def test_two_percent_is_found_on_a_quiet_host_with_rigorous_effort() -> None:
+    found = verdicts("quiet", 1.02, "rigorous")
+    assert found["SLOWER"] >= 0.85 * N
+    assert found["FASTER"] == 0
+
+
+def test_equality_is_proved_on_a_quiet_host_with_rigorous_effort() -> None:
+    assert verdicts("quiet", 1.00, "rigorous")["SAME"] >= 0.85 * N
+
+
+def test_the_best_of_six_is_named_on_a_heavy_host_and_the_slow_ones_leave_early() -> None:
+    times = {f"v{i}": 5e6 * ratio for i, ratio in enumerate((1.0, 1.021, 1.04, 1.08, 1.15, 1.3))}
+    for seed in range(6):
+        record = experiment("heavy", times, seed=seed, reference=None, effort="rigorous")
+        assert record.fastest == "v0"
+        assert len(record.units["v5"]) < len(record.units["v0"])
+
+
+def test_swapping_the_order_in_which_variants_are_given_changes_no_direction() -> None:
+    for seed in range(5):
+        there = experiment("bursty", {"a": 5e6, "b": 5.5e6}, seed=seed).verdict("b")
+        back = experiment("bursty", {"b": 5.5e6, "a": 5e6}, seed=seed).verdict("b")
+        assert there is not None
+        assert back is not None
+        assert there.kind is back.kind
+
+
+def test_scaling_all_times_changes_no_verdict() -> None:
+    # 5 and 6 ms share the slice size, so the same seed draws the same noise
+    found = [experiment("bursty", {"a": t, "b": 1.03 * t}, seed=7).verdict("b") for t in (5e6, 6e6)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0].kind is found[1].kind
+    assert found[0].ratio == pytest.approx(found[1].ratio, rel=1e-3)
+
+
+def test_one_variant_alone_stops_at_the_precision() -> None:
+    loose = experiment("quiet", {"a": 5e6}, seed=1, precision=0.05)
+    tight = experiment("quiet", {"a": 5e6}, seed=1, precision=0.003)
+    assert len(loose.run["rounds"]) < len(tight.run["rounds"])
+    summary = loose.summary("a")
+    assert summary.low_ms is not None
+    assert summary.high_ms is not None
+    assert summary.low_ms < 5.1
+    assert summary.high_ms > 4.9
+
+
+def test_iterations_are_spread_over_the_rounds_exactly() -> None:
+    record = experiment("quiet", {"a": 5e6, "b": 6e6}, seed=1, iterations=103)
+    assert record.summary("a").timed_calls == record.summary("b").timed_calls == 103
+    assert record.summary("a").rounds == 5
+
+
+def test_the_twin_shows_what_the_host_makes_of_nothing() -> None:
+    floors = [experiment("bursty", {"a": 5e6, "b": 6e6}, seed=s).noise_floor for s in range(12)]
+    assert all(floor is not None and 0 <= floor < 0.05 for floor in floors)
+
+
+def test_the_levels_of_all_looks_of_an_experiment_sum_to_at_most_alpha() -> None:
+    record = experiment("heavy", {"a": 5e6, "b": 5.02e6, "c": 5.03e6}, seed=3, effort="rigorous")
+    pairs = 2
+    assert len(record.run["looks"]) >= 2
+    assert sum(look["level"] * pairs for look in record.run["looks"]) <= record.settings.alpha
