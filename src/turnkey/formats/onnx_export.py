@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,27 +20,17 @@ from typing import Any
 
 import onnx
 
-from turnkey.errors import ConversionError, InputError, ModelError, UsageError
+from turnkey.errors import ConversionError, InputError, UsageError
 from turnkey.formats import onnx_dynamo, onnx_torchscript
-from turnkey.formats.dynamic_axes import (
-    BATCH,
-    DynamicAxes,
-    batch_axes,
-    observed_axes,
-    requested_axes,
-)
+from turnkey.formats.dynamic_axes import DynamicAxes, requested_axes
+from turnkey.formats.export_plan import ExportPlan, plan_export
 from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.onnx_agreement import Agreement, Finding, judge_file, one_line
 from turnkey.formats.onnx_file import check_file, load_model, opset_of, save_model
 from turnkey.formats.onnx_naming import name_border, name_dimensions
-from turnkey.formats.torch_call import PositionalCall, call_of, opaque_arguments, outputs_of, tensors_for
-from turnkey.model.samples import Sample
-from turnkey.model.signature import Dimension
-from turnkey.model.source import SourceModel
+from turnkey.formats.torch_call import tensors_for
 from turnkey.model.torch_bridge import evaluation_mode
-from turnkey.verify import VerificationVerdict, compare
 
-_CHECKED_SAMPLES = 2
 _LOWEST_OPSET = 7
 _EXPORTERS: dict[str, ModuleType] = {onnx_dynamo.NAME: onnx_dynamo, onnx_torchscript.NAME: onnx_torchscript}
 
@@ -52,7 +42,7 @@ class OnnxExportSettings:
     Attributes:
         opset: of the standard operators.
         exporter: ``auto`` (dynamo, then torchscript), ``dynamo``, ``torchscript``, or ``fast`` (torchscript first
-            where tracing is sound, and one static try).
+            and static, where tracing is sound).
         dynamic: axes that the user wants to vary: (input, axis).
     """
 
@@ -96,30 +86,36 @@ class OnnxExport:
                 "there is no live model to export", remedy="start with: turnkey -i SCRIPT.py discover export-pytorch"
             )
         _refuse_unknown_opset(settings.opset)
-        plan = _plan(source, settings)
+        wanted = requested_axes(source.samples.inputs[0], settings.dynamic)
+        plan = plan_export(source, wanted=wanted)
+        notes = list(plan.notes)
+        if settings.exporter == "fast" and not plan.may_trace:
+            notes.append("control flow depends on data: tracing refused, exported as with --exporter auto")
         attempts: list[Attempt] = []
-        for exporter, axes in plan.tries:
+        for exporter, axes in _tries(settings.exporter, plan, wanted):
             started = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="turnkey-export-") as scratch:
                 written = Path(scratch) / "model.onnx"
-                outcome, reason, notes = _try(exporter, plan, axes, written, settings.opset)
+                outcome, reason, said = _try(exporter, plan, axes, written, settings.opset)
                 if outcome == "chosen":
                     save_model(load_model(written), request.path)
             seconds = round(time.perf_counter() - started, 3)
             label = axes.sentence() or "static"
             attempts.append(Attempt(exporter=exporter, axes=label, outcome=outcome, reason=reason, seconds=seconds))
             if outcome == "chosen":
+                notes += [*said, *(f"{a.exporter} ({a.axes}) {a.outcome}: {a.reason}" for a in attempts[:-1])]
+                notes += [f"dynamic axes: {label}"] if axes else []
                 return Conversion(
                     path=request.path,
                     exporter=exporter,
-                    notes=(*plan.notes, *notes, *_axes_notes(axes, plan, exporter, attempts)),
+                    notes=tuple(notes),
                     attempts=tuple(asdict(attempt) for attempt in attempts),
-                    facts={"opset": settings.opset, "dynamic_axes": label},
+                    facts={"opset": settings.opset},
                 )
         raise ConversionError(
             f"no exporter could write {source.class_name} as ONNX",
             evidence=attempts_table([asdict(attempt) for attempt in attempts]),
-            remedy="see the log of export-pytorch; try another --opset, or --exporter torchscript",
+            remedy=_remedy(settings),
         )
 
 
@@ -128,7 +124,7 @@ FORMAT = OnnxExport()
 
 def attempts_table(attempts: Sequence[Mapping[str, Any]]) -> str:
     """Who was tried, with which axes, and what became of it; one line each (`Conversion.attempts`)."""
-    columns = ("exporter", "axes", "outcome", "seconds", "reason")
+    columns = ("exporter", "outcome", "seconds", "axes", "reason")
     rows = [columns, *(tuple(str(attempt[column]) for column in columns) for attempt in attempts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(columns) - 1)]
     return "\n".join(
@@ -137,122 +133,27 @@ def attempts_table(attempts: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """What is tried, and what every file is judged by."""
-
-    call: PositionalCall
-    tries: tuple[tuple[str, DynamicAxes], ...]
-    inputs: tuple[Sample, ...]
-    references: tuple[Sample, ...]
-    resized: Callable[[DynamicAxes], tuple[Sample, Sample] | str]
-    further: tuple[tuple[Sample, Sample], ...]
-    repeatable: bool
-    data_dependent: bool
-    notes: tuple[str, ...]
-
-
-def _plan(source: SourceModel, settings: OnnxExportSettings) -> _Plan:
-    inputs = source.samples.inputs[:_CHECKED_SAMPLES]
-    call = call_of(source.module, source.samples.structure, inputs[0])
-    references = tuple(_run(source, call, sample) for sample in inputs)
-    notes = []
-    repeatable = _agree(references[0], _run(source, call, inputs[0]))
-    if not repeatable:
-        notes.append("two runs of the module itself differ: its files cannot be checked")
-    if opaque := opaque_arguments(source.samples.structure):
-        notes.append(f"arguments that are no tensors are constants of the file: {', '.join(opaque)}")
-    further = tuple(samples.inputs[0] for samples in source.further_samples)
-    wanted = requested_axes(inputs[0], settings.dynamic)
-    known: dict[str, tuple[Sample, Sample] | str] = {}
-
-    def resized(axes: DynamicAxes) -> tuple[Sample, Sample] | str:
-        """Inputs and outputs at another size, or why the module refuses them."""
-        key = axes.sentence()
-        if key not in known:
-            known[key] = _resize(source, call, inputs[0], references[0], axes)
-        return known[key]
-
-    tried_axes = _axes_to_try(inputs[0], further, wanted, resized, notes)
-    if settings.exporter == "fast" and source.data_dependent:
-        notes.append("control flow depends on data: tracing refused, exported as with --exporter auto")
-    tries = _tries(settings.exporter, tried_axes, wanted, may_trace=not source.data_dependent)
-    conforming = [sample for sample in further if any(axes.fits(inputs[0], sample) for axes in tried_axes if axes)]
-    return _Plan(
-        call=call,
-        tries=tries,
-        inputs=inputs,
-        references=references,
-        resized=resized,
-        further=tuple((sample, _run(source, call, sample)) for sample in conforming[:_CHECKED_SAMPLES]),
-        repeatable=repeatable,
-        data_dependent=source.data_dependent,
-        notes=tuple(notes),
-    )
-
-
-def _tries(
-    exporter: str, axes: tuple[DynamicAxes, ...], wanted: DynamicAxes, *, may_trace: bool
-) -> tuple[tuple[str, DynamicAxes], ...]:
+def _tries(exporter: str, plan: ExportPlan, wanted: DynamicAxes) -> tuple[tuple[str, DynamicAxes], ...]:
     if exporter in _EXPORTERS:
-        return tuple((exporter, each) for each in axes)
-    chain = tuple((name, each) for name in _EXPORTERS for each in axes)
-    if exporter == "fast" and may_trace:
+        return tuple((exporter, axes) for axes in plan.axes)
+    chain = tuple((name, axes) for name in _EXPORTERS for axes in plan.axes)
+    if exporter == "fast" and plan.may_trace:
         first = (onnx_torchscript.NAME, wanted)
         return (first, *(each for each in chain if each != first))
     return chain
 
 
-def _axes_to_try(
-    sample: Sample,
-    further: Sequence[Sample],
-    wanted: DynamicAxes,
-    resized: Callable[[DynamicAxes], tuple[Sample, Sample] | str],
-    notes: list[str],
-) -> tuple[DynamicAxes, ...]:
-    """From the most general to what the user asked for at least, without repetition."""
-    batch = wanted.merged(batch_axes(sample))
-    general = batch.merged(observed_axes(sample, further))
-    chain = (general, batch, wanted)
-    distinct = [axes for position, axes in enumerate(chain) if axes not in chain[:position]]
-    kept: list[DynamicAxes] = []
-    for axes in distinct:
-        if axes != wanted:
-            refusal = resized(axes)
-            if isinstance(refusal, str):
-                if axes == batch:
-                    notes.append(f"dynamic {BATCH} axis refused by the module: {refusal}")
-                continue
-        kept.append(axes)
-    return tuple(kept)
-
-
-def _resize(
-    source: SourceModel, call: PositionalCall, sample: Sample, reference: Sample, axes: DynamicAxes
-) -> tuple[Sample, Sample] | str:
-    extents = {
-        symbol: 2 * extent if symbol == BATCH or extent < 4 else extent // 2
-        for symbol, extent in axes.extents(sample).items()
-    }
-    other = axes.resized(sample, extents)
-    try:
-        outputs = outputs_of(call, other)
-    except Exception as error:  # noqa: BLE001  the module is the user's: any refusal means that the axis is fixed
-        return one_line(error)
-    return other, outputs
-
-
-def _try(exporter: str, plan: _Plan, axes: DynamicAxes, path: Path, opset: int) -> tuple[str, str, tuple[str, ...]]:
+def _try(
+    exporter: str, plan: ExportPlan, axes: DynamicAxes, path: Path, opset: int
+) -> tuple[str, str, tuple[str, ...]]:
     """Outcome, reason and notes of one exporter with one set of axes."""
-    sample = plan.inputs[0]
-    example = axes.resized(sample, {BATCH: 2}) if axes.extents(sample).get(BATCH) == 1 else sample
     try:
         with evaluation_mode(plan.call):
-            notes = _EXPORTERS[exporter].export(
+            notes: tuple[str, ...] = _EXPORTERS[exporter].export(
                 plan.call,
-                tensors_for(plan.call, example),
+                tensors_for(plan.call, plan.example(axes)),
                 path=path,
-                output_names=tuple(plan.references[0]),
+                output_names=plan.output_names,
                 opset=opset,
                 axes=axes,
             )
@@ -267,79 +168,30 @@ def _try(exporter: str, plan: _Plan, axes: DynamicAxes, path: Path, opset: int) 
     return "chosen", "", notes
 
 
-def _finish(path: Path, plan: _Plan, axes: DynamicAxes, opset: int) -> None:
+def _finish(path: Path, plan: ExportPlan, axes: DynamicAxes, opset: int) -> None:
     """Give inputs and outputs their names, check the file, and refuse another opset than the one asked for."""
     model = load_model(path)
     if opset_of(model) != opset:
         raise ConversionError(f"it wrote opset {opset_of(model)} instead of {opset}")
-    name_border(model.graph, input_names=plan.call.input_names, output_names=tuple(plan.references[0]))
-    name_dimensions(model.graph, _output_shapes(plan, axes))
+    name_border(model.graph, input_names=plan.call.input_names, output_names=plan.output_names)
+    name_dimensions(model.graph, plan.output_shapes(axes))
     save_model(model, path)
     check_file(path)
 
 
-def _output_shapes(plan: _Plan, axes: DynamicAxes) -> dict[str, tuple[Dimension | None, ...]]:
-    """What the module's own outputs at two sizes tell about their shapes."""
-    resized = plan.resized(axes)
-    if not axes or plan.data_dependent or isinstance(resized, str):
-        return {}
-    before, after = axes.extents(plan.inputs[0]), axes.extents(resized[0])
-
-    def dimension(small: int, large: int) -> Dimension | None:
-        followed = [s for s in before if (before[s], after[s]) == (small, large)]
-        return followed[0] if followed else None
-
-    return {
-        name: tuple(
-            small if small == large else dimension(small, large)
-            for small, large in zip(array.shape, resized[1][name].shape, strict=True)
-        )
-        for name, array in plan.references[0].items()
-        if resized[1][name].ndim == array.ndim
-    }
-
-
-def _judge(path: Path, plan: _Plan, axes: DynamicAxes) -> Finding:
+def _judge(path: Path, plan: ExportPlan, axes: DynamicAxes) -> Finding:
     if not plan.repeatable:
         return Finding(agreement=Agreement.UNPROVEN, reason="the module's own outputs are not repeatable")
-    finding = judge_file(path, plan.inputs, plan.references)
-    if finding.agreement is not Agreement.AGREES or not axes:
+    captured = plan.captured
+    finding = judge_file(path, [each.inputs for each in captured], [each.outputs for each in captured])
+    if finding.agreement is not Agreement.AGREES:
         return finding
-    others = [pair for pair in plan.further if axes.fits(plan.inputs[0], pair[0])]
-    resized = plan.resized(axes)
-    if isinstance(resized, str):
-        return finding
-    for inputs, reference in (resized, *others):
-        other = judge_file(path, [inputs], [reference])
-        if other.agreement is Agreement.DISAGREES:
-            sizes = ", ".join(f"{symbol}={extent}" for symbol, extent in axes.extents(inputs).items())
-            return Finding(agreement=other.agreement, reason=f"at {sizes}: {other.reason}")
+    for other in plan.other_sizes(axes):
+        resized = judge_file(path, [other.inputs], [other.outputs])
+        if resized.agreement is Agreement.DISAGREES:
+            sizes = ", ".join(f"{symbol}={extent}" for symbol, extent in axes.extents(other.inputs).items())
+            return Finding(agreement=resized.agreement, reason=f"at {sizes}: {resized.reason}")
     return finding
-
-
-def _axes_notes(axes: DynamicAxes, plan: _Plan, exporter: str, attempts: Sequence[Attempt]) -> tuple[str, ...]:
-    refused = [a for a in attempts if a.outcome != "chosen"]
-    notes = [f"{a.exporter} ({a.axes}) {a.outcome}: {a.reason}" for a in refused]
-    if axes:
-        notes.append(f"dynamic axes: {axes.sentence()}")
-        if isinstance(reason := plan.resized(axes), str):
-            notes.append(f"not proven at another size: {reason}")
-    return tuple(notes)
-
-
-def _run(source: SourceModel, call: PositionalCall, sample: Sample) -> Sample:
-    try:
-        return outputs_of(call, sample)
-    except Exception as error:
-        raise ModelError(
-            f"{source.class_name} fails on its own captured inputs in evaluation mode",
-            evidence=one_line(error),
-            remedy="run the model in your script with model.eval() and torch.no_grad()",
-        ) from error
-
-
-def _agree(first: Sample, second: Sample) -> bool:
-    return compare(first, second).verdict is not VerificationVerdict.INVALID
 
 
 def _refuse_unknown_opset(opset: int) -> None:
@@ -350,6 +202,14 @@ def _refuse_unknown_opset(opset: int) -> None:
             evidence=f"the installed onnx knows opsets {_LOWEST_OPSET} to {highest}",
             remedy="--opset 20",
         )
+
+
+def _remedy(settings: OnnxExportSettings) -> str:
+    if settings.exporter in _EXPORTERS:
+        return "try both exporters: export-pytorch --exporter auto"
+    if settings.dynamic:
+        return "leave --dynamic out; the log of export-pytorch has what torch said"
+    return "try another opset, such as --opset 18; the log of export-pytorch has what torch said"
 
 
 def _root_reason(error: BaseException) -> str:

@@ -13,7 +13,8 @@ from turnkey.model.signature import Dimension
 def name_border(graph: onnx.GraphProto, *, input_names: Sequence[str], output_names: Sequence[str]) -> None:
     """Rename the inputs and outputs of a graph, by position, in place.
 
-    An output that is also an input, an initialiser or an earlier output gets a value of its own by ``Identity``.
+    An output that is also an input, an initialiser or an earlier output gets a value of its own by ``Identity``. Names
+    of values are unique in ONNX: an output with the name of an input (a cache that goes in and out) gets ``.out``.
 
     Raises:
         ValueError: the graph has another number of inputs or outputs.
@@ -29,6 +30,7 @@ def name_border(graph: onnx.GraphProto, *, input_names: Sequence[str], output_na
             f"the model {len(input_names)} and {len(output_names)}"
         )
     _separate_outputs(graph, taken={*weights, *(value.name for value in inputs)})
+    output_names = [f"{name}.out" if name in input_names else name for name in output_names]
     renames = {value.name: name for value, name in zip(inputs, input_names, strict=True)}
     renames |= {value.name: name for value, name in zip(graph.output, output_names, strict=True)}
     used = _value_names(graph)
@@ -37,14 +39,11 @@ def name_border(graph: onnx.GraphProto, *, input_names: Sequence[str], output_na
     _rename(graph, renames)
 
 
-def name_dimensions(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[Dimension | None]]) -> None:
-    """Write known extents and symbols into the shapes of the outputs; None leaves a dimension as it is."""
-    for value in graph.output:
+def name_dimensions(graph: onnx.GraphProto, shapes: Sequence[Sequence[Dimension | None]]) -> None:
+    """Write known extents and symbols into the shapes of the outputs, by position; None leaves a dimension alone."""
+    for value, known in zip(graph.output, shapes, strict=True):
         dims = value.type.tensor_type.shape.dim
-        known = shapes.get(value.name, ())
-        if len(dims) != len(known):
-            continue
-        for dim, extent in zip(dims, known, strict=True):
+        for dim, extent in zip(dims, known if len(known) == len(dims) else (), strict=False):
             if isinstance(extent, str):
                 dim.dim_param = extent
             elif isinstance(extent, int) and not dim.HasField("dim_value"):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from turnkey.model.key_value_cache import CacheLayer, layers_of_argument, named_layers, rebuild
+
 Path = tuple[str | int, ...]
 
 _CONSTANTS = (type(None), bool, int, float, str)
@@ -31,11 +33,19 @@ class Opaque:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyValueCache:
+    """Place of a key-value cache: a `Leaf` for the key and the value of each layer."""
+
+    layers: tuple[CacheLayer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallStructure:
     """How a sample becomes ``(args, kwargs)``.
 
     Attributes:
-        args: nested tuples, lists and dicts whose leaves are `Leaf`, `Opaque` or constants.
+        args: nested tuples, lists and dicts whose leaves are `Leaf`, `KeyValueCache`, `Opaque` or
+            constants.
         kwargs: the same for keyword arguments.
     """
 
@@ -45,12 +55,17 @@ class CallStructure:
     @property
     def is_portable(self) -> bool:
         """Whether it can be written to a file: no opaque object inside."""
-        return not any(isinstance(leaf, Opaque) for leaf in _leaves((self.args, dict(self.kwargs))))
+        return not any(isinstance(leaf, Opaque) for leaf in _nodes((self.args, dict(self.kwargs))))
+
+    @property
+    def holds_cache(self) -> bool:
+        """Whether the call takes a key-value cache, which the model changes: `bind` anew for every call."""
+        return any(isinstance(node, KeyValueCache) for node in _nodes((self.args, dict(self.kwargs))))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tensors in the order of the call."""
-        leaves = _leaves((self.args, dict(self.kwargs)))
+        leaves = _nodes((self.args, dict(self.kwargs)))
         return tuple(leaf.name for leaf in leaves if isinstance(leaf, Leaf))
 
     def bind(self, tensors: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -65,6 +80,8 @@ class CallStructure:
                 return tensors[node.name]
             if isinstance(node, Opaque):
                 return node.value
+            if isinstance(node, KeyValueCache):
+                return rebuild([CacheLayer(fill(layer.key), fill(layer.value)) for layer in node.layers])
             if isinstance(node, dict):
                 return {key: fill(value) for key, value in node.items()}
             if isinstance(node, (list, tuple)):
@@ -117,6 +134,15 @@ def flatten_call(
             return {key: walk(item, f"{name}.{key}") for key, item in value.items()}
         if type(value) in (list, tuple):
             return type(value)(walk(item, f"{name}.{index}") for index, item in enumerate(value))
+        layers = layers_of_argument(value)
+        if layers is not None:
+            pairs = enumerate(layers)
+            return KeyValueCache(
+                tuple(
+                    CacheLayer(walk(layer.key, f"{name}.{index}.key"), walk(layer.value, f"{name}.{index}.value"))
+                    for index, layer in pairs
+                )
+            )
         return Opaque(value)
 
     named = [
@@ -134,7 +160,8 @@ def flatten_result(result: Any, *, is_tensor: Callable[[Any], bool], name: str =
     """Tensors of a model's result by name, in order.
 
     A single tensor is ``output``; a sequence ``output.0``, ``output.1`` …; a mapping or an object with fields
-    (dataclass, transformers' ModelOutput, named tuple) uses its own field names at the top level.
+    (dataclass, transformers' ModelOutput, named tuple) uses its own field names at the top level. A key-value cache
+    is ``past_key_values.0.key``, ``past_key_values.0.value`` …
     """
     tensors: dict[str, Any] = {}
 
@@ -144,8 +171,8 @@ def flatten_result(result: Any, *, is_tensor: Callable[[Any], bool], name: str =
         elif isinstance(value, Mapping):
             for key, item in value.items():
                 walk(item, f"{path}.{key}" if path else str(key))
-        elif hasattr(value, "_fields") and isinstance(value, tuple):
-            for key in value._fields:
+        elif isinstance(value, tuple) and (fields := getattr(value, "_fields", None)) is not None:
+            for key in fields:
                 walk(getattr(value, key), f"{path}.{key}" if path else key)
         elif isinstance(value, (list, tuple)):
             for index, item in enumerate(value):
@@ -153,16 +180,22 @@ def flatten_result(result: Any, *, is_tensor: Callable[[Any], bool], name: str =
         elif hasattr(value, "__dataclass_fields__"):
             for key in value.__dataclass_fields__:
                 walk(getattr(value, key), f"{path}.{key}" if path else key)
+        else:
+            for key, item in (named_layers(value) or {}).items():
+                walk(item, f"{path or name}.{key}")
 
     walk(result, "")
     return tensors
 
 
-def _leaves(node: Any) -> list[Any]:
+def _nodes(node: Any) -> list[Any]:
+    """Everything that is neither a dictionary nor a sequence, in order; a cache is followed by its leaves."""
     if isinstance(node, dict):
-        return [leaf for value in node.values() for leaf in _leaves(value)]
+        return [leaf for value in node.values() for leaf in _nodes(value)]
     if isinstance(node, (list, tuple)):
-        return [leaf for value in node for leaf in _leaves(value)]
+        return [leaf for value in node for leaf in _nodes(value)]
+    if isinstance(node, KeyValueCache):
+        return [node, *_nodes(node.layers)]
     return [node]
 
 
@@ -171,6 +204,8 @@ def _encode(node: Any) -> Any:
         return {"tensor": node.name}
     if isinstance(node, Opaque):
         raise ValueError(f"an argument of type {type(node.value).__name__} cannot be written to a file")
+    if isinstance(node, KeyValueCache):
+        return {"cache": [[_encode(layer.key), _encode(layer.value)] for layer in node.layers]}
     if isinstance(node, dict):
         return {"dict": [[key, _encode(value)] for key, value in node.items()]}
     if isinstance(node, list):
@@ -190,6 +225,8 @@ def _decode(node: Mapping[str, Any]) -> Any:
         return [_decode(item) for item in value]
     if kind == "tuple":
         return tuple(_decode(item) for item in value)
+    if kind == "cache":
+        return KeyValueCache(tuple(CacheLayer(_decode(key), _decode(value)) for key, value in value))
     if kind == "constant" and isinstance(value, _CONSTANTS):
         return value
     raise ValueError(f"unknown kind of argument: {kind}")

@@ -44,15 +44,16 @@ class TorchRunner:
         self._inference_mode = torch.inference_mode
         self._call: Callable[..., Any] = module
 
-    def prepare(self, sample: Sample) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """``(args, kwargs)`` of the call, as tensors in host memory."""
+    def prepare(self, sample: Sample) -> Any:
+        """``(args, kwargs)`` of the call, as tensors in host memory; with a cache the named tensors alone."""
         from turnkey.model.torch_bridge import tensors_of
 
-        return self._structure.bind(tensors_of(sample))
+        tensors = tensors_of(sample)
+        return tensors if self._structure.holds_cache else self._structure.bind(tensors)
 
-    def run(self, prepared: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
-        """One call in inference mode."""
-        args, kwargs = prepared
+    def run(self, prepared: Any) -> Any:
+        """One call in inference mode. A key-value cache is built inside: the model appends to the one it gets."""
+        args, kwargs = self._structure.bind(prepared) if self._structure.holds_cache else prepared
         with self._inference_mode():
             if self._device == "cpu":
                 return self._call(*args, **kwargs)
