@@ -1,0 +1,98 @@
+"""The table for people: one row per measured candidate, with the figures that a choice is made by.
+
+Numbers carry three significant digits, no more than any latency here is good for; a dash is a figure that was not
+measured, or that too few calls stand behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
+
+from turnkey.pipeline.quantity import size_text
+from turnkey.report.rows import Table
+from turnkey.report.source import ReportedBuild
+
+_NONE = "–"
+_COLUMNS = ("build", "status", "candidate", "p50 ms", "p90 ms", "p99 ms", "items/s", "memory", "size", "verified", "")
+_TEXT_COLUMNS = {"build", "status", "candidate", "verified", ""}
+_CHOSEN = "recommended"
+
+
+def overview(builds: Iterable[ReportedBuild]) -> Table:
+    """One row per candidate of each build; a build without measurements has one row that says how far it came."""
+    rows: list[tuple[str, ...]] = []
+    for build in builds:
+        if not build.measurements:
+            verified = str(build.statistics.get("verify_status") or _NONE)
+            rows.append((build.name, build.status, *[_NONE] * 7, verified, _reason(build)))
+        for entry in build.measurements:
+            rows.append((build.name, build.status, *_figures(entry), _remark(build, entry)))
+    return Table(columns=_COLUMNS, rows=tuple(rows))
+
+
+def print_table(table: Table, file: IO[str] | None = None) -> None:
+    """Print a table: with lines and wrapped cells on a terminal, else plain and unwrapped.
+
+    Args:
+        file: where to; None is stdout.
+    """
+    from rich.box import SIMPLE_HEAD  # costs tens of milliseconds: only where a table is printed
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    console = Console(file=file, highlight=False, markup=False)
+    if not console.is_terminal:
+        # The width of what reads a pipe is not known: nothing is wrapped or cut.
+        console = Console(file=file, highlight=False, markup=False, width=10_000)
+    grid = Grid(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        is_text = column in _TEXT_COLUMNS
+        grid.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+    for row in table.rows:
+        # Text, not markup: names come from files of strangers.
+        grid.add_row(*(Text(_printable(cell), style="green" if cell == _CHOSEN else "") for cell in row))
+    console.print(grid)
+
+
+def _figures(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        str(entry.get("key", _NONE)),
+        *(_number(entry.get(f"p{percent}_ms")) for percent in (50, 90, 99)),
+        _number(entry.get("throughput_items_per_second")),
+        _size(entry.get("peak_memory_bytes")),
+        _size(entry.get("size_bytes")),
+        str(entry.get("verification", _NONE)).partition(":")[0],
+    )
+
+
+def _remark(build: ReportedBuild, entry: Mapping[str, Any]) -> str:
+    if entry.get("error"):
+        return f"failed: {str(entry['error']).splitlines()[0]}"
+    if build.chosen is not None and entry.get("key") == build.chosen:
+        return _CHOSEN
+    if entry.get("validity") == "INVALID":
+        reasons = entry.get("reasons") or ["see the record"]
+        return f"INVALID: {reasons[0]}"
+    return ""
+
+
+def _reason(build: ReportedBuild) -> str:
+    lines = str(build.statistics.get("reason") or build.statistics.get("error_log") or "").splitlines()
+    return lines[0] if lines and build.status != "successful" else ""
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _NONE
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _size(value: Any) -> str:
+    return size_text(value) if isinstance(value, int) and value > 0 else _NONE
+
+
+def _printable(text: str) -> str:
+    """Without control characters: a name must not move the cursor."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,0 +1,131 @@
+"""A report of some caches: the table for the terminal, and its files in the formats asked for."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import ArtifactError, TurnkeyError, UsageError
+from turnkey.pipeline import durable
+from turnkey.report.cell import unguarded
+from turnkey.report.files import csv_text, json_text, markdown_text, write_files
+from turnkey.report.overview import overview
+from turnkey.report.rows import Table, build_table, error_table, measurement_table
+from turnkey.report.source import collect
+from turnkey.version import __version__
+
+FORMATS = ("csv", "json", "md")
+SCHEMA_VERSION = 1
+"""Of the JSON file: keys may be added under the same version, none change their meaning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was written.
+
+    Attributes:
+        overview: the table for the terminal.
+        files: path by kind: ``csv``, ``measurements``, ``errors``, ``json``, ``md``.
+        content: the same facts as plain data, as in the JSON file.
+        unreadable: an error per cache or build that could not be read; the report is of all others.
+    """
+
+    overview: Table
+    files: Mapping[str, Path]
+    content: Mapping[str, Any]
+    unreadable: tuple[TurnkeyError, ...]
+
+
+def write_report(
+    caches: Iterable[Path], directory: Path, *, formats: Sequence[str] = ("csv",), only: Collection[str] | None = None
+) -> Report:
+    """Write a report of all builds of these caches.
+
+    Args:
+        directory: where the files go; made if it is missing.
+        formats: of `FORMATS`.
+        only: names of the builds wanted; None means all.
+
+    Raises:
+        UsageError: an unknown format.
+        InputError: the files cannot be written.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"there is no report format {unknown[0]!r}", evidence=f"formats: {', '.join(FORMATS)}")
+    found = collect(caches, only=only)
+    moment = datetime.now(UTC)
+    shown = overview(found.builds)
+    measurements, errors = measurement_table(found.builds), error_table(found.builds)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "turnkey_version": __version__,
+        "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "builds": [
+            {
+                "cache_dir": str(build.cache_dir),
+                "build_name": build.name,
+                "build_status": build.status,
+                "chosen": build.chosen,
+                "statistics": dict(build.statistics),
+                "measurements": [dict(entry) for entry in build.measurements],
+            }
+            for build in found.builds
+        ],
+        "unreadable": [error.to_dict() for error in found.unreadable],
+    }
+    texts: dict[str, str] = {}
+    if "csv" in formats:
+        texts["csv"] = csv_text(build_table(found.builds))
+        if measurements.rows:
+            texts["measurements"] = csv_text(measurements)
+        if errors.rows:
+            texts["errors"] = csv_text(errors)
+    if "json" in formats:
+        texts["json"] = json_text(content)
+    if "md" in formats:
+        sections = {"Models": shown, **({"Errors": errors} if errors.rows else {})}
+        texts["md"] = markdown_text(f"Turnkey report, {moment:%Y-%m-%d}", sections)
+    files = write_files(directory, texts, day=moment.date())
+    return Report(overview=shown, files=files, content=content, unreadable=found.unreadable)
+
+
+def get_dict(report_csv: str | Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Some columns of a CSV report by model.
+
+    Returns:
+        ``{model_name: {column: value}}``, values as texts, ``-`` where a build has none. Of several builds of one
+        model name the last row counts.
+
+    Raises:
+        ArtifactError: the file cannot be read, or is no report.
+        UsageError: the report has no such column.
+    """
+    path = Path(report_csv)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            known = [unguarded(name) for name in reader.fieldnames or ()]
+            reader.fieldnames = known
+            rows = list(reader)
+    except OSError as error:
+        raise durable.cannot_read(path, error) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path.name} is not a CSV file", evidence=f"{path}: {error}") from error
+    if "model_name" not in known:
+        raise ArtifactError(
+            f"{path.name} is no report of Turnkey's",
+            evidence=f"{path} has no column model_name",
+            remedy="turnkey report --output-dir DIR   # writes one",
+        )
+    missing = [column for column in columns if column not in known]
+    if missing:
+        raise UsageError(f"the report has no column {missing[0]!r}", evidence=f"columns: {', '.join(known)}")
+    return {
+        unguarded(row["model_name"] or ""): {column: unguarded(row[column] or "") for column in columns}
+        for row in rows
+    }

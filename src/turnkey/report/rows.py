@@ -1,0 +1,95 @@
+"""The three tables of a report: builds, measurements, errors. Text in every cell; no file is read or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from turnkey.report.cell import MISSING, cell, columns_of, guarded
+from turnkey.report.source import ReportedBuild
+
+FIRST_COLUMNS = ("build_name", "build_status", "model_name", "class", "hash")
+_MEASUREMENT_COLUMNS = ("build_name", "candidate", "variant", "runtime", "device_type", "threads")
+_ERROR_COLUMNS = ("tool", "message", "count", "builds", "error_log")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Columns in order, and rows with one cell for each of them."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def build_table(builds: Iterable[ReportedBuild]) -> Table:
+    """One row per build: the documented columns, then every other statistics key met, alphabetically."""
+    found = [_cells({**build.statistics, "build_name": build.name, "build_status": build.status}) for build in builds]
+    return _table(FIRST_COLUMNS, found)
+
+
+def measurement_table(builds: Iterable[ReportedBuild]) -> Table:
+    """One row per measured candidate; its own keys alphabetically after those that name it."""
+    found = []
+    for build in builds:
+        for entry in build.measurements:
+            key = entry.get("key")
+            others = {name: value for name, value in entry.items() if name != "key"}
+            is_chosen = build.chosen is not None and key == build.chosen
+            found.append(_cells({**others, "build_name": build.name, "candidate": key, "is_chosen": is_chosen}))
+    return _table(_MEASUREMENT_COLUMNS, found)
+
+
+def error_table(builds: Iterable[ReportedBuild]) -> Table:
+    """One row per (tool, message): how many builds, which, and the log of the first. Most frequent first."""
+    groups: dict[tuple[str, str], list[ReportedBuild]] = {}
+    for build in builds:
+        if build.status in ("error", "timeout", "killed"):
+            groups.setdefault((_failed_tool(build), _message(build)), []).append(build)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    rows = [
+        (
+            guarded(tool),
+            guarded(message),
+            str(len(failed)),
+            guarded(" ".join(build.name for build in failed)),
+            cell(failed[0].statistics.get("error_log")),
+        )
+        for (tool, message), failed in ordered
+    ]
+    return Table(columns=_ERROR_COLUMNS, rows=tuple(rows))
+
+
+def _failed_tool(build: ReportedBuild) -> str:
+    prefix = "tool_status:"
+    failed = [
+        key.removeprefix(prefix)
+        for key, status in build.statistics.items()
+        if key.startswith(prefix) and status in ("error", "timeout", "killed", "incomplete")
+    ]
+    return failed[-1] if failed else MISSING
+
+
+def _message(build: ReportedBuild) -> str:
+    """What happened, in one line: the same for builds that failed in the same way."""
+    for key in ("reason", "error_log"):
+        lines = str(build.statistics.get(key) or "").splitlines()
+        if lines:
+            return lines[0]
+    return build.status
+
+
+def _cells(values: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        for column, text in columns_of(str(key), value):
+            if column in found:  # keys that differ in case alone, as operators of two domains may
+                column = f"{column}-2"
+            found[column] = text
+    return found
+
+
+def _table(first: Sequence[str], rows: Sequence[Mapping[str, str]]) -> Table:
+    others = sorted({column for row in rows for column in row} - set(first))
+    columns = (*first, *others)
+    return Table(columns=columns, rows=tuple(tuple(row.get(column, MISSING) for column in columns) for row in rows))
