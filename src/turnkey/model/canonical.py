@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 SCHEME = "turnkey-model-hash 1"
+SCRIPTED = "scripted"
+"""Name of the step that stands for a whole scripted module."""
 
 
 class WeightBytes(NamedTuple):

@@ -6,15 +6,44 @@ This module imports torch only where a live module is hashed: ONNX files are nam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from turnkey.model.canonical import SCHEME, WeightBytes, digest_of, weights_digest
+from turnkey.model.canonical import SCHEME, SCRIPTED, WeightBytes, digest_of, weights_digest
 from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SCHEME", "digest_of", "onnx_hash", "weights_hash", "weights_hash_of_onnx"]
+    from turnkey.model.replay import Replay
+
+__all__ = ["SCHEME", "ModelHash", "digest_of", "onnx_hash", "replay_hash", "weights_hash", "weights_hash_of_onnx"]
+
+
+class ModelHash(NamedTuple):
+    """Attributes: 64 hex digits, of which users see the first 8; what they were taken of."""
+
+    digest: str
+    basis: str
+
+
+def replay_hash(replay: Replay) -> ModelHash:
+    """Hash of a model from one replay.
+
+    The basis is ``calls``; ``graph`` where the module as a whole is scripted; ``modules`` where the steps depend on
+    the values of this one sample or are incomplete.
+    """
+    if replay.error or replay.data_reads:
+        shapes = [output[1:] for output in replay.outputs]
+        document = {"inputs": replay.inputs, "modules": replay.tree, "outputs": shapes}
+        return ModelHash(digest_of(document), "modules")
+    document = {
+        "inputs": replay.inputs,
+        "weights": replay.weights,
+        "steps": replay.steps,
+        "outputs": replay.outputs,
+    }
+    is_graph = [step[0] for step in replay.steps] == [SCRIPTED]
+    return ModelHash(digest_of(document), "graph" if is_graph else "calls")
 
 
 def weights_hash(module: torch.nn.Module) -> str:

@@ -1,0 +1,285 @@
+"""A script, run in this process as ``python script.py`` would run it.
+
+`ScriptRun` is a context: inside, `run` executes the script and everything it changed of the process is put back at
+once, except ``__main__`` and the modules from the script's directory, which the model needs as long as it is in use
+(pickle, source look-up, sibling modules). Leaving the context removes those too.
+
+The whole script runs, with the user's rights: nothing here is a sandbox.
+
+Trade-offs (accepted): user code sees our frames below its own (``inspect.stack()``); modules that the script loaded
+from elsewhere stay loaded for the next input; `os._exit` and crashes end this process.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib.machinery
+import io
+import os
+import shlex
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+
+from turnkey.discovery.ending import Ending
+from turnkey.discovery.surroundings import Surroundings
+from turnkey.errors import InputError, UsageError
+
+_OWN_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptOutcome:
+    """How a script ended.
+
+    Attributes:
+        exit_code: what ``python script.py`` would have returned to its caller, 0 to 255.
+        error: the uncaught exception, without our frames; None if there was none.
+        traceback: as Python prints it, without our frames; empty if there was no exception.
+    """
+
+    exit_code: int
+    error: BaseException | None = None
+    traceback: str = ""
+
+
+def split_arguments(text: str) -> list[str]:
+    """Script arguments as the shell would split them; a comma directly before ``--`` separates too.
+
+    Raises:
+        UsageError: a quotation is not closed.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(
+            "the script arguments cannot be split into words",
+            evidence=f"--script-args {text!r}: {error}",
+            remedy="close the quotation, or put a backslash before a quote that is meant as such",
+        ) from error
+    return [part for word in words for part in _split_at_commas(word)]
+
+
+def _split_at_commas(word: str) -> Iterable[str]:
+    first, *rest = word.split(",--")
+    return (part for part in (first, *(f"--{part}" for part in rest)) if part)
+
+
+class ScriptRun:
+    """One run of one script.
+
+    Args:
+        path: the script, as the user named it; it becomes ``__file__`` and ``sys.argv[0]``.
+        arguments: further words of ``sys.argv``.
+
+    Raises:
+        InputError: the script cannot be read.
+    """
+
+    def __init__(self, path: str, arguments: Iterable[str] = ()) -> None:
+        self.path = path
+        self.arguments = tuple(arguments)
+        try:
+            self._source = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read",
+                evidence=str(error),
+                remedy="name a Python script: turnkey -i SCRIPT.py discover",
+            ) from error
+        self.directory = os.path.dirname(os.path.realpath(path))
+        self._modules_before: set[str] = set()
+        self._main_before: ModuleType | None = None
+
+    def __enter__(self) -> ScriptRun:
+        self._modules_before = set(sys.modules)
+        self._main_before = sys.modules.get("__main__")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what belongs to the script from `sys.modules`."""
+        for name in set(sys.modules) - self._modules_before:
+            module = sys.modules.get(name)
+            if isinstance(module, ModuleType) and self.owns_module(module):
+                del sys.modules[name]
+        if self._main_before is not None:
+            sys.modules["__main__"] = self._main_before
+
+    def owns_file(self, file: str) -> bool:
+        """Whether a source file is the script or lies in its directory, installed packages excepted."""
+        if not file or file.startswith("<"):
+            return False
+        path = os.path.realpath(file)
+        return path.startswith(self.directory.rstrip(os.sep) + os.sep) and not _is_installed(path)
+
+    def owns_module(self, module: ModuleType) -> bool:
+        """Whether a module was imported from the script's directory."""
+        fields = vars(module)  # not getattr: some modules answer every name with an object of their own
+        if isinstance(fields.get("__file__"), str):
+            return self.owns_file(fields["__file__"])
+        return any(self.owns_file(str(place)) for place in list(fields.get("__path__") or ()))
+
+    def imported_files(self) -> tuple[str, ...]:
+        """Source files of the modules that the script imported from its own directory, sorted."""
+        modules = [sys.modules[name] for name in set(sys.modules) - self._modules_before]
+        files = {vars(module).get("__file__") for module in modules if isinstance(module, ModuleType)}
+        return tuple(
+            sorted(os.path.realpath(file) for file in files if isinstance(file, str) and self.owns_file(file))
+        )
+
+    def run(
+        self, *, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+    ) -> ScriptOutcome:
+        """Execute the script to its end, its threads and exit handlers included.
+
+        Args:
+            before: called when everything is in place, just before the first line.
+            after: called as soon as the script has ended, also by an exception, before anything is put back.
+
+        Raises:
+            KeyboardInterrupt: the user interrupted; the process is put back first.
+        """
+        owner = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        surroundings = Surroundings()
+        ending = Ending(lambda name, file: name == "__main__" or self.owns_file(file))
+        empty = os.open(os.devnull, os.O_RDONLY)
+        stdin = _duplicate(0)
+        try:
+            os.dup2(empty, 0, inheritable=True)
+            self._set_up()
+            before()
+            outcome = self._execute(owner, ending)
+        finally:
+            if os.getpid() != owner:
+                os._exit(1)  # a forked child that an exception of ours drove out of the script
+            after()
+            ending.release()
+            surroundings.restore()
+            os.close(empty)
+            if stdin is not None:
+                os.dup2(stdin, 0)
+                os.close(stdin)
+        return outcome
+
+    def _set_up(self) -> None:
+        main = ModuleType("__main__")
+        loader = importlib.machinery.SourceFileLoader("__main__", self.path)
+        main.__dict__.update(
+            __file__=self.path, __builtins__=builtins, __loader__=loader, __cached__=None, __annotations__={}
+        )
+        sys.modules["__main__"] = main
+        sys.argv = [self.path, *self.arguments]
+        if not sys.flags.safe_path:
+            # The first entry is the directory of whatever started this process; the script's takes its place.
+            sys.path[:1] = [self.directory]
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "rb", closefd=False)), encoding="utf-8")
+        sys.stdout, sys.stderr = _stream(1, sys.__stdout__, errors="strict"), _stream(2, sys.__stderr__)
+
+    def _execute(self, owner: int, ending: Ending) -> ScriptOutcome:
+        error: BaseException | None = None
+        exit_code = 1
+        try:
+            try:
+                exec(self._compile(), sys.modules["__main__"].__dict__)
+            except BaseException as raised:  # noqa: BLE001 - the script's end, whatever it is
+                error = _without_our_frames(raised)
+            if isinstance(error, KeyboardInterrupt) and os.getpid() == owner:
+                raise error
+            outcome = _outcome(error)
+            exit_code = outcome.exit_code
+            ending.perform()
+        finally:
+            _flush(sys.stdout)
+            _flush(sys.stderr)
+            if os.getpid() != owner:  # a child that the script forked, and that ends here as the script does
+                os._exit(exit_code)
+        return outcome
+
+    def _compile(self) -> CodeType:
+        return compile(self._source, self.path, "exec", dont_inherit=True)
+
+
+def _outcome(error: BaseException | None) -> ScriptOutcome:
+    """The exit code of an ending, after printing what Python prints for it."""
+    if error is None:
+        return ScriptOutcome(exit_code=0)
+    if isinstance(error, SystemExit):
+        code = error.code
+        if code is None:
+            return ScriptOutcome(exit_code=0)
+        if isinstance(code, int):
+            return ScriptOutcome(exit_code=code & 0xFF)
+        print(code, file=sys.stderr)
+        return ScriptOutcome(exit_code=1, error=error, traceback=f"SystemExit: {code}")
+    text = "".join(traceback.format_exception(error))
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except Exception:  # noqa: BLE001 - a broken hook of the script: Python prints both, and so do we
+        traceback.print_exc()
+        print(text, file=sys.stderr, end="")
+    return ScriptOutcome(exit_code=1, error=error, traceback=text)
+
+
+def _without_our_frames(error: BaseException) -> BaseException:
+    """The exception with our frames taken out of its traceback, and of those it was raised from."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = _user_traceback(link.__traceback__)
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def _user_traceback(trace: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while trace is not None:
+        if os.path.dirname(os.path.abspath(trace.tb_frame.f_code.co_filename)) != _OWN_DIRECTORY:
+            kept.append(trace)
+        trace = trace.tb_next
+    result: TracebackType | None = None
+    for entry in reversed(kept):
+        result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return result
+
+
+def _stream(descriptor: int, model: io.TextIOBase | object, errors: str = "backslashreplace") -> io.TextIOWrapper:
+    """A fresh standard stream as a new interpreter makes it; the script may close it."""
+    raw = io.FileIO(descriptor, "wb", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=getattr(model, "encoding", None) or "utf-8",
+        errors=getattr(model, "errors", None) or errors,
+        line_buffering=descriptor == 2 or raw.isatty(),
+        write_through=bool(os.environ.get("PYTHONUNBUFFERED")),
+    )
+
+
+def _flush(stream: object) -> None:
+    try:
+        stream.flush()  # type: ignore[attr-defined]
+    except (OSError, ValueError, AttributeError):
+        return  # closed or replaced by the script, or a full disk: what was written so far counts
+
+
+def _duplicate(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # closed by whoever started us
+        return None
+
+
+def _is_installed(path: str) -> bool:
+    parts = path.split(os.sep)
+    return (
+        "site-packages" in parts
+        or "dist-packages" in parts
+        or path.startswith(sysconfig.get_paths()["stdlib"] + os.sep)
+        or path.startswith(os.path.dirname(_OWN_DIRECTORY) + os.sep)
+    )

@@ -1,0 +1,337 @@
+"""One visit to a script: run it, see its models, hand one on, and afterwards let everything go.
+
+The script's ``__main__`` and modules stay in place while its model is in use; `let_go` ends that, and so does the
+next visit. Memory: models live as long as a visit is current, so the caller ends it before the next input.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from turnkey import host
+from turnkey.discovery.arrival import Arrivals
+from turnkey.discovery.listing import FoundModel, Listing
+from turnkey.discovery.script import ScriptOutcome, ScriptRun, split_arguments
+from turnkey.errors import InputError, ModelError
+
+if TYPE_CHECKING:  # torch comes only when the script loads it
+    from turnkey.discovery.finding import Finding
+    from turnkey.discovery.invocation import Invocation
+    from turnkey.discovery.observer import Observer
+    from turnkey.model.source import SourceModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryOptions:
+    """How to look.
+
+    Attributes:
+        max_depth: module calls nested at most that deep are listed; 0 means top-level calls.
+        sample_count: captured inputs kept per signature, at least 1.
+        sample_bytes: of all captured inputs; the first of each signature is kept in any case.
+        keep_bytes: of models kept alive until the end of the script; None is a quarter of the free memory.
+        compiled: ``run``, or ``eager`` to run the script with torch.compile switched off.
+        seed: of the choice of samples.
+    """
+
+    max_depth: int = 0
+    sample_count: int = 16
+    sample_bytes: int = 256 << 20
+    keep_bytes: int | None = None
+    compiled: str = "run"
+    seed: int = 0
+
+
+class Visit:
+    """What one run of a script showed, with its models alive.
+
+    Attributes:
+        listing: as data; `select` marks the chosen entry.
+        outcome: how the script ended.
+        uses_torch: whether the script loaded torch.nn at all.
+        imported_files: source files of the script's own modules.
+        uncalled: names of models in the script that were never called, with their classes.
+        failed: classes of modules whose every call raised.
+    """
+
+    def __init__(
+        self,
+        script: ScriptRun,
+        outcome: ScriptOutcome,
+        findings: list[Finding],
+        failed: tuple[str, ...],
+        seconds: float,
+    ) -> None:
+        self.outcome = outcome
+        self.imported_files = script.imported_files()
+        self.uncalled = _uncalled_models()
+        self.failed = failed
+        self.uses_torch = bool(findings or failed or self.uncalled) or _uses_torch(script)
+        self._findings = findings
+        models: tuple[FoundModel, ...] = ()
+        if findings:
+            from turnkey.discovery.finding import tree_of
+
+            models = tree_of(findings)
+        self.listing = Listing(
+            path=script.path,
+            exit_code=outcome.exit_code,
+            seconds=seconds,
+            models=models,
+            traceback=outcome.traceback,
+        )
+
+    def select(self, target: str | None, *, build_dir: str = "") -> SourceModel:
+        """Choose a model and mark it in the listing.
+
+        Args:
+            target: a hash of the listing; None takes the last discovered top-level model with parameters, or the last
+                one if none has any.
+
+        Raises:
+            InputError: no entry has that hash.
+            ModelError: nothing was found, or the chosen model cannot be called again.
+        """
+        from turnkey.discovery.finding import source_of, tree_of, with_weights_hash
+
+        finding = self._find(target) if target else self._default()
+        position = self._findings.index(finding)
+        finding = self._findings[position] = with_weights_hash(finding)
+        listing = replace(self.listing, models=tree_of(self._findings))
+        chosen = listing.find(finding.found.hash)
+        if finding.invocation.seen.module is None or finding.result is None or chosen is None:
+            raise ModelError(
+                f"{finding.found.class_name} was seen, but cannot be handed on",
+                evidence=finding.found.note,
+                remedy=f"select another model by its hash: turnkey -i {self.listing.path}::HASH …",
+            )
+        self.listing = listing.with_status(chosen, "selected" if target else "auto-selected", build_dir)
+        return source_of(finding, self._findings)
+
+    def _find(self, target: str) -> Finding:
+        for finding in self._findings:
+            if target in (finding.found.hash, finding.found.model_hash):
+                return finding
+        valid = [f"{model.hash}  {model.name or '–'} ({model.class_name})" for model in self.listing if model.hash]
+        raise InputError(
+            f"{self.listing.path} has no model with the hash {target}",
+            evidence="\n".join(["it has:", *valid]) if valid else "no model was found in it",
+            remedy=f"turnkey -i {self.listing.path}::{valid[0].split()[0]} …" if valid else "",
+        )
+
+    def _default(self) -> Finding:
+        top = [finding for finding in self._findings if finding.invocation.depth == 0]
+        if not top:
+            raise self._nothing_found()
+        return ([finding for finding in top if finding.found.parameter_count] or top)[-1]
+
+    def _nothing_found(self) -> ModelError:
+        facts = [f"the script ran {self.listing.seconds:.1f} s and ended with exit code {self.outcome.exit_code}"]
+        if self.failed:
+            facts.append(f"every call raised of: {', '.join(self.failed)}")
+        if self.uncalled:
+            facts.append(f"models that were never called: {', '.join(self.uncalled)}")
+        return ModelError(
+            f"no model was found in {self.listing.path}",
+            evidence="\n".join(facts),
+            remedy="call the model itself, net(x), with real inputs. Calls of net.forward(x), calls only inside a\n"
+            "compiled function (--compiled eager shows them) and calls in child processes cannot be seen.",
+        )
+
+
+_current = ExitStack()
+
+
+def let_go() -> None:
+    """End the current visit: its ``__main__`` and modules leave, and its models as far as nobody else holds them."""
+    _current.close()
+    if "torch" in sys.modules:
+        dynamo: Any = sys.modules.get("torch._dynamo")
+        if dynamo is not None:
+            dynamo.reset()  # compiled code holds the modules that it was made of
+        gc.collect()
+
+
+def visit(path: str, *, script_args: str = "", options: DiscoveryOptions | None = None) -> Visit:
+    """Run a script and see its models.
+
+    Args:
+        path: the script, as the user named it. All of it runs, with the user's rights.
+        script_args: one text, split as a shell would.
+
+    Raises:
+        InputError: the script cannot be read.
+        UsageError: the arguments cannot be split.
+        KeyboardInterrupt: the user interrupted the script.
+
+    A script that fails is a visit too: see `Visit.outcome`.
+    """
+    arguments = split_arguments(script_args)
+    options = options or DiscoveryOptions()
+    let_go()
+    script = ScriptRun(path, arguments)
+    _current.enter_context(script)
+    watch = _Watch(script, options)
+    started = time.perf_counter()
+    try:
+        outcome = script.run(before=watch.begin, after=watch.end)
+        seconds = time.perf_counter() - started
+        return Visit(script, outcome, watch.findings(), watch.failed(), seconds)
+    except BaseException:
+        let_go()
+        raise
+    finally:
+        watch.forget()
+
+
+class _Watch:
+    """Places the observer when torch arrives, and takes it away when the script has ended."""
+
+    def __init__(self, script: ScriptRun, options: DiscoveryOptions) -> None:
+        self._script = script
+        self._options = options
+        self._observer: Observer | None = None
+        self._arrivals = Arrivals({"torch": self._torch_arrives, "torch._dynamo": self._dynamo_arrives})
+        self._undo = ExitStack()
+
+    def begin(self) -> None:
+        self._arrivals.wait()
+
+    def end(self) -> None:
+        """Also to be called in a half-begun state."""
+        self._arrivals.leave()
+        if self._observer is not None:
+            self._observer.remove()
+        self._undo.close()
+
+    def findings(self) -> list[Finding]:
+        if self._observer is None:
+            return []
+        from turnkey.discovery.finding import find_models
+
+        return find_models(self._observer.invocations)
+
+    def failed(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_class_name(item) for item in self._seen() if not item.calls and item.failed))
+
+    def forget(self) -> None:
+        """Let go of the models as far as this object holds them."""
+        self._observer = None
+
+    def _seen(self) -> list[Invocation]:
+        return self._observer.invocations if self._observer is not None else []
+
+    @contextmanager
+    def _torch_arrives(self) -> Iterator[None]:
+        yield
+        from turnkey.discovery.observer import Observer
+        from turnkey.discovery.torch_defaults import TorchDefaults
+
+        self._undo.callback(TorchDefaults().restore)
+        keep_bytes = self._options.keep_bytes
+        self._observer = Observer(
+            max_depth=self._options.max_depth,
+            sample_count=self._options.sample_count,
+            sample_bytes=self._options.sample_bytes,
+            keep_bytes=host.available_memory_bytes() // 4 if keep_bytes is None else keep_bytes,
+            owns_file=self._script.owns_file,
+            seed=self._options.seed,
+        )
+        self._observer.place()
+
+    @contextmanager
+    def _dynamo_arrives(self) -> Iterator[None]:
+        from turnkey.discovery.compiling import CompilerWatch
+
+        if self._observer is None:  # torch failed to load
+            yield
+            return
+        watch = CompilerWatch(self._observer)
+        self._undo.callback(watch.leave)
+        with watch.arriving():
+            yield
+        if self._options.compiled == "eager":
+            import torch
+
+            torch.compiler.set_stance("force_eager")
+            self._undo.callback(torch.compiler.set_stance, "default")
+
+
+def _class_name(invocation: Invocation) -> str:
+    return type(invocation.seen.module).__name__ if invocation.seen.module is not None else invocation.seen.class_name
+
+
+def _uncalled_models() -> tuple[str, ...]:
+    """Models bound to names of ``__main__``, for the message that says that nothing was called."""
+    torch: Any = sys.modules.get("torch")
+    main = sys.modules.get("__main__")
+    if torch is None or main is None or not hasattr(torch, "nn"):
+        return ()
+    return tuple(
+        f"{name} ({type(value).__name__})"
+        for name, value in vars(main).items()
+        if isinstance(value, torch.nn.Module) and not name.startswith("_")
+    )
+
+
+def _uses_torch(script: ScriptRun) -> bool:
+    """Whether the script, its own modules or a package that they import loaded torch.
+
+    In a process where torch was loaded before, `sys.modules` cannot tell; what the script's own names lead to can.
+    """
+    if "torch" not in sys.modules:
+        return False
+    own = [sys.modules["__main__"], *(m for m in list(sys.modules.values()) if script.owns_module(m))]
+    roots = {
+        str(getattr(value, "__module__", None) or getattr(value, "__name__", "")).partition(".")[0]
+        for module in own
+        for value in list(vars(module).values())
+    }
+    roots -= {"", "__main__", "turnkey"}
+    packages = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in roots]
+    return "torch" in roots or any("torch" in getattr(module, "__dict__", {}) for module in packages)
+
+
+def discover(path: str, script_args: str = "", max_depth: int = 0) -> Listing:
+    """Run a script and list the models that it calls, as data; nothing is written and nothing stays in memory.
+
+    Args:
+        path: the script. All of it runs, with the user's rights.
+        script_args: its arguments as one text.
+        max_depth: module calls nested at most that deep are listed; 0 means top-level calls.
+
+    Raises:
+        InputError: the script cannot be read.
+        ModelError: the script failed and called no model.
+    """
+    found = visit(path, script_args=script_args, options=DiscoveryOptions(max_depth=max_depth))
+    try:
+        if found.outcome.exit_code and not found.listing.models:
+            raise script_failed(found)
+        if found.listing.models:
+            with suppress(ModelError):  # the listing says why none can be handed on
+                found.select(None)
+        return found.listing
+    finally:
+        let_go()
+
+
+def script_failed(found: Visit) -> ModelError:
+    """The error of a script that ended with another exit code than 0."""
+    outcome = found.outcome
+    models = [f"{model.hash or '–'} {model.name} ({model.class_name})" for model in found.listing.models]
+    evidence = outcome.traceback.rstrip() or f"exit code {outcome.exit_code}"
+    if models:
+        evidence += f"\nmodels seen until then: {', '.join(models)}"
+    return ModelError(
+        f"the script {found.listing.path} ended with exit code {outcome.exit_code}",
+        evidence=evidence,
+        remedy="mend the script"
+        + (", or go on with the models seen until then: discover --allow-script-failure" if models else ""),
+    )
