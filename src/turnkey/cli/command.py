@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from turnkey import settings
 from turnkey.cli.nearest import nearest
 from turnkey.cli.splitter import Grammar, Section, print_sections
 from turnkey.cli.values import given_values
@@ -195,7 +196,7 @@ def _check_combination(given: Mapping[str, Any]) -> None:
 
 def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]]], grammar: Grammar) -> Work:
     from turnkey.launch import Options
-    from turnkey.launch.plan import check_sequences, labels_of
+    from turnkey.launch.plan import DEFAULT_SEQUENCES, check_sequences, labels_of
     from turnkey.model.inputs import expand_inputs
     from turnkey.model.label_filter import filter_inputs
     from turnkey.pipeline.sequence import Sequence as ToolSequence
@@ -206,8 +207,18 @@ def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]
     sequence = ToolSequence(working) if working else None
     check_sequences(kept.inputs, sequence)
     passed = ("cache_dir", "lean_cache", "process_isolation", "timeout", "memory_limit", "resume", "fail_fast")
-    options = Options(**{key: given[key] for key in (*passed, "seed", "verbose") if key in given})
-    return Work(inputs=kept.inputs, sequence=sequence, options=options, notes=(*expanded.notes, *kept.notes))
+    values = {key: given[key] for key in (*passed, "seed", "verbose") if key in given}
+    if values.get("process_isolation") and "timeout" not in values:
+        values["timeout"] = settings.timeout_seconds()  # a bad variable must fail before anything runs
+    options = Options(**values)
+    notes = [*expanded.notes, *kept.notes]
+    if sequence is None:
+        kinds = dict.fromkeys(item.kind for item in kept.inputs)
+        default = [
+            f"no tool named; each {kind.value} goes through: {' '.join(DEFAULT_SEQUENCES[kind])}" for kind in kinds
+        ]
+        notes = [*default, *notes]
+    return Work(inputs=kept.inputs, sequence=sequence, options=options, notes=tuple(notes))
 
 
 def _management_step(tool: type[Tool], values: Mapping[str, Any]) -> ManagementStep:

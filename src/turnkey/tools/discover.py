@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,4 +166,6 @@ class Discover(Tool):
 
 
 def _digests(files: tuple[str, ...]) -> dict[str, str]:
-    return {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
+    from turnkey.pipeline.source_file import digests
+
+    return digests(files)
