@@ -18,7 +18,7 @@ from typing import Any
 
 from turnkey import host
 from turnkey.errors import TurnkeyError, UsageError
-from turnkey.measure import environment, journal, schedule, statistics, verdict
+from turnkey.measure import environment, journal, schedule, statistics, verdict, windows
 from turnkey.measure.crew import WorkerFactory
 from turnkey.measure.environment import Pulse
 from turnkey.measure.inprocess import InProcessWorkers
@@ -325,7 +325,18 @@ class Experiment:
             return Bounds(sizes=sizes, passes=len(exact), exact=exact)
         tail = settings.objective in ("p90", "p99")
         passes = max(map(settings.passes_for, known.values())) if tail else settings.passes_for(slowest)
-        return Bounds(sizes=sizes, passes=passes, deadline=deadline)
+        # A round that may be the last goes on until the window rule has its answer.
+        wants_more = self._is_unstable if settings.windows and cycle >= settings.fewest_rounds else None
+        return Bounds(sizes=sizes, passes=passes, deadline=deadline, wants_more=wants_more)
+
+    def _is_unstable(self) -> bool:
+        """Whether the window rule wants more calls of some variant that is being measured."""
+        rule = self._settings.windows
+        if rule is None:
+            return False
+        timed = timed_slices(self._journal.slices)
+        present = [key for key in self._live if key in timed]
+        return not all(windows.is_exhausted(windows.of_rounds(timed[key], rule), rule) for key in present)
 
     def _look(self, cycle: int) -> bool:
         """Look at all pairs; True when nothing is pending."""

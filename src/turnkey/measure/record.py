@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import MeasurementInvalid, UsageError
-from turnkey.measure import journal, statistics, summary, validity, verdict, warmup
+from turnkey.measure import journal, statistics, summary, validity, verdict, warmup, windows
 from turnkey.measure.environment import Span
-from turnkey.measure.plan import Settings
+from turnkey.measure.plan import Settings, Windows
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.summary import CandidateSummary
 from turnkey.measure.validity import Reason
 from turnkey.measure.verdict import Floor, Verdict
+from turnkey.measure.windows import Stability
 
 
 class Record:
@@ -114,6 +115,17 @@ class Record:
         found = self._judge(key, other)
         return None if found is None else verdict.spoiled(found, self._spoilers(key, other))
 
+    def windows(self, key: str, rule: Windows | None = None) -> Stability:
+        """The Navigator's rule (by default the one of the settings) on the timed calls of one candidate.
+
+        Raises:
+            UsageError: no such candidate, or it has no timed calls.
+        """
+        self._entry(key)
+        if key not in self.timed:
+            raise UsageError(f"{key} has no timed calls", evidence=self.sentence())
+        return windows.of_rounds(self.timed[key], rule or self.settings.windows or Windows())
+
     def summary(self, key: str) -> CandidateSummary:
         """All numbers of one candidate.
 
@@ -167,6 +179,10 @@ class Record:
         for key in self.measured:
             if warmup.still_warming(by_round, key, twin=key + TWIN_SUFFIX):
                 add([validity.reason("no-steady-state", "it went on getting faster inside its rounds", key=key)])
+        for key in self.measured if self.settings.windows else ():
+            found_windows = self.windows(key)
+            if not found_windows.stable:
+                add([validity.reason("unstable", f"no agreement in {found_windows.trials} windows", key=key)])
         if self._floor().is_biased:
             add([validity.reason("aa-difference", f"the twin differs from its original by {self.noise_floor:.1%}")])
         if self.run.get("layout") == "contiguous":

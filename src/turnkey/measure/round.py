@@ -6,6 +6,7 @@ round's report says what happened.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,12 +45,14 @@ class Bounds:
         passes: how many; with ``exact`` the length of that.
         exact: entries of every pass, where exactly so many calls are asked; None otherwise.
         deadline: monotonic seconds after which no further pass starts; None without one.
+        wants_more: asked after the last pass: whether another one is to follow.
     """
 
     sizes: Mapping[str, SliceSize]
     passes: int
     exact: tuple[int, ...] | None = None
     deadline: float | None = None
+    wants_more: Callable[[], bool] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,7 +190,9 @@ class Rounds:
             self._dismiss(name)
 
     def _passes(self, report: RoundReport, bounds: Bounds, n_warm: Mapping[str, int], first_pass: int) -> None:
-        for number in range(bounds.passes):
+        for number in itertools.count():
+            if number >= bounds.passes and (bounds.wants_more is None or not bounds.wants_more()):
+                break
             if number and bounds.deadline is not None and time.monotonic() > bounds.deadline:
                 break
             present = sorted(self.members)

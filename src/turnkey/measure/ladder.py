@@ -1,0 +1,145 @@
+"""The ladder of batch sizes: which rung comes next, and when throughput no longer grows. Pure. spec §17."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from turnkey.errors import UsageError
+from turnkey.measure.statistics import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LadderRule:
+    """When to stop climbing.
+
+    Attributes:
+        throughput_cutoff_threshold: relative gain below which a rung fails; None or ≤ −1 never stops.
+        throughput_backoff_limit: failing rungs of grace, against the best of the last ones (later generation);
+            None is the earlier rule: against the rung before, no grace.
+        batch_sizes: the rungs; None is 1, 2, 4, …
+        max_batch_size: largest rung where ``batch_sizes`` is None; itself a rung.
+    """
+
+    throughput_cutoff_threshold: float | None = 0.05
+    throughput_backoff_limit: int | None = None
+    batch_sizes: tuple[int, ...] | None = None
+    max_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        threshold = self.throughput_cutoff_threshold
+        if threshold is not None and not math.isfinite(threshold):
+            raise UsageError("the throughput cutoff must be finite", evidence=f"{threshold}")
+        if self.batch_sizes is not None and (not self.batch_sizes or min(self.batch_sizes) < 1):
+            raise UsageError("batch sizes are whole numbers from 1", evidence=f"{self.batch_sizes}")
+
+    @property
+    def never_stops(self) -> bool:
+        return self.throughput_cutoff_threshold is None or self.throughput_cutoff_threshold <= -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One measured batch size.
+
+    Attributes:
+        throughput: items per second, 1000·batch/mean averaged over the last k windows.
+        peak_bytes: largest memory of the process, where known.
+        gain: interval of throughput over that of the rung it is compared to; None for the first.
+        extra: measured only because the gain before straddled the threshold.
+    """
+
+    batch: int
+    throughput: float
+    peak_bytes: int | None = None
+    gain: Interval | None = None
+    extra: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What comes next: a batch size, or none and the reason."""
+
+    batch: int | None
+    reason: str
+    extra: bool = False
+
+
+def throughput(means_ms: Sequence[float], batch: int) -> float:
+    """Items per second: 1000·batch/mean of each of the last windows, averaged."""
+    return sum(1000 * batch / mean for mean in means_ms) / len(means_ms)
+
+
+def sizes(rule: LadderRule) -> Iterator[int]:
+    """The rungs in ascending order: the given ones without duplicates, else the powers of two."""
+    if rule.batch_sizes is not None:
+        yield from sorted(set(rule.batch_sizes))
+        return
+    batch = 1
+    while rule.max_batch_size is None or batch < rule.max_batch_size:
+        yield batch
+        batch *= 2
+    yield rule.max_batch_size
+
+
+def next_step(rungs: Sequence[Rung], rule: LadderRule, *, free_bytes: float = math.inf) -> Step:
+    """Which batch size to measure after these rungs (in the order in which they were measured).
+
+    A rung whose predicted memory exceeds ``free_bytes`` is never tried. A rung that fails the cutoff is kept and
+    ends the climb; where its gain's interval straddles the threshold, one more rung is measured and marked.
+    """
+    done = len(rungs)
+    batch = next((size for i, size in enumerate(sizes(rule)) if i == done), None)
+    if batch is None:
+        return Step(batch=None, reason="all batch sizes were measured")
+    if rungs and rungs[-1].extra:
+        return Step(batch=None, reason=f"throughput stopped growing at batch {rungs[-2].batch}")
+    predicted = predicted_bytes(rungs, batch)
+    if predicted is not None and predicted > free_bytes:
+        need, room = (f"{value / 2**20:,.0f} MiB" for value in (predicted, free_bytes))
+        return Step(batch=None, reason=f"batch {batch} is predicted to need {need} of {room}")
+    if rungs and is_saturated(rungs, rule):
+        if _straddles(rungs[-1], rule):
+            return Step(batch=batch, reason="the gain's interval straddles the threshold", extra=True)
+        return Step(batch=None, reason=f"throughput stopped growing at batch {rungs[-1].batch}")
+    return Step(batch=batch, reason="")
+
+
+def is_saturated(rungs: Sequence[Rung], rule: LadderRule) -> bool:
+    """The documented boolean: the last rung's throughput is too small a gain."""
+    if rule.never_stops or len(rungs) < 2 or rule.throughput_cutoff_threshold is None:
+        return False
+    values = [rung.throughput for rung in rungs]
+    factor = 1 + rule.throughput_cutoff_threshold
+    if rule.throughput_backoff_limit is None:
+        return values[-1] < values[-2] * factor
+    best, failing = values[0], 0
+    for value in values[1:]:
+        if value < best * factor:
+            failing += 1
+        else:
+            best, failing = value, 0
+        if failing > rule.throughput_backoff_limit:
+            return True
+    return False
+
+
+def predicted_bytes(rungs: Sequence[Rung], batch: int) -> float | None:
+    """Memory that a batch size is going to need: the last two rungs continued as a line, never below the last.
+
+    None with under two rungs of known memory.
+    """
+    known = [(rung.batch, rung.peak_bytes) for rung in rungs if rung.peak_bytes is not None]
+    if len(known) < 2:
+        return None
+    slopes = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairwise(known)]
+    last_batch, last_bytes = known[-1]
+    return last_bytes + max(0.0, *slopes[-2:]) * (batch - last_batch)
+
+
+def _straddles(rung: Rung, rule: LadderRule) -> bool:
+    if rung.gain is None or rule.throughput_cutoff_threshold is None or rule.throughput_backoff_limit is not None:
+        return False
+    return rung.gain.low < 1 + rule.throughput_cutoff_threshold < rung.gain.high
