@@ -52,10 +52,12 @@ compdef _turnkey turnkey
 """,
     "fish": """\
 function __turnkey_candidates
-    set -l words (commandline -opc) (commandline -ct)
-    for candidate in (turnkey completion-answer $words[2..-1] 2>/dev/null)
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -e words[1]
+    for candidate in (turnkey completion-answer $words "$current" 2>/dev/null)
         if test "$candidate" = :files
-            __fish_complete_path (commandline -ct)
+            __fish_complete_path "$current"
         else
             echo $candidate
         end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turnkey.errors import UsageError
 from turnkey.pipeline.tool import Tool
 from turnkey.plugins import PluginTable
 
@@ -30,6 +31,15 @@ TOOLS = PluginTable(
 
 
 def find_tool(name: str) -> type[Tool]:
-    """The class of a tool. Raises UsageError for an unknown name."""
-    tool: type[Tool] = TOOLS.load(name)
-    return tool
+    """The class of a tool.
+
+    Raises:
+        UsageError: no tool has that name, or the plug-in of that name is not a tool.
+    """
+    found = TOOLS.load(name)
+    if not (isinstance(found, type) and issubclass(found, Tool) and getattr(found, "name", None) == name):
+        raise UsageError(
+            f"the tool {name!r} of {TOOLS.distributions(name)[0]} is not a tool",
+            evidence=f"its entry point leads to {found!r}, not to a subclass of Tool with the name {name!r}",
+        )
+    return found

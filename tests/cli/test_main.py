@@ -1,0 +1,233 @@
+"""The command as a user meets it: what it prints where, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnkey.cli.main import main
+from turnkey.tools.load_onnx import LoadOnnx
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def run(line: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(line.split())
+    captured = capfd.readouterr()
+    return code, captured.out, captured.err
+
+
+def document(line: str, capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    code, out, _ = run(line, capfd)
+    fields: dict[str, Any] = json.loads(out)
+    assert fields["exit_code"] == code
+    assert list(fields)[:7] == [
+        "schema_version",
+        "turnkey_version",
+        "exit_code",
+        "error",
+        "notes",
+        "results",
+        "tools",
+    ]
+    return fields
+
+
+def test_results_go_to_the_output_and_progress_to_the_error_stream(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run("m.onnx n.onnx load-onnx", capfd)
+    assert code == 0
+    assert out.splitlines()[0].split() == ["input", "status", "hash", "result", "build", "directory"]
+    assert out.splitlines()[1].startswith("m.onnx  successful")
+    assert out.splitlines()[-1] == "2 inputs: 2 successful"
+    assert "m: load-onnx successful" in err
+    assert "\x1b" not in out + err
+
+
+def test_one_failing_input_does_not_stop_the_others_and_its_error_stands_under_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = run("bad.onnx m.onnx load-onnx", capfd)
+    assert code == 1
+    lines = out.splitlines()
+    assert lines[1].startswith("bad.onnx  error")
+    assert lines[2].startswith("  bad input: ")
+    assert any(line.startswith("m.onnx    successful") for line in lines)
+    assert lines[-1] == "2 inputs: 1 error, 1 successful"
+
+
+def test_fail_fast_leaves_the_rest_not_started(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("bad.onnx m.onnx --fail-fast load-onnx", capfd)
+    assert code == 1
+    assert "m.onnx    not_started" in out
+
+
+def test_the_json_document_has_results_errors_and_statistics(capfd: pytest.CaptureFixture[str]) -> None:
+    fields = document("bad.onnx m.onnx --json load-onnx", capfd)
+    bad, good = fields["results"]
+    assert (bad["status"], bad["tool"], bad["error"]["type"]) == ("error", "load-onnx", "bad input")
+    assert bad["error"]["remedy"]
+    assert good["status"] == "successful"
+    assert good["statistics"]["hash"] == good["hash"]
+    assert Path(good["build_dir"]).is_dir()
+
+
+def test_a_usage_error_is_a_json_document_too(capfd: pytest.CaptureFixture[str]) -> None:
+    fields = document("--json missing.onnx load-onnx", capfd)
+    assert fields["exit_code"] == 2
+    assert fields["error"]["type"] == "usage error"
+
+
+def test_management_tools_answer_in_one_json_document(capfd: pytest.CaptureFixture[str]) -> None:
+    fields = document("--json version cache version", capfd)
+    assert list(fields["tools"]) == ["version", "cache", "version-2"]
+    assert fields["tools"]["cache"]["builds"] == []
+
+
+def test_a_closing_tool_sees_only_the_builds_of_this_call(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:
+    assert main(["m.onnx", "load-onnx"]) == 0
+    assert main(["n.onnx", "load-onnx", "report", "-o", str(workplace / "out")]) == 0
+    capfd.readouterr()
+    table = next((workplace / "out").glob("????-??-??.csv")).read_text()
+    assert [line.split(",")[0] for line in table.splitlines()] == ["build_name", "n"]
+
+
+def test_default_sequences_are_announced_first(capfd: pytest.CaptureFixture[str]) -> None:
+    _, _, err = run("bad.onnx", capfd)
+    assert err.splitlines()[0] == "no tool named; each ONNX file goes through: load-onnx verify benchmark"
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_run(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:
+    code, out, _ = run("m.onnx --dry-run discover verify report", capfd)
+    assert code == 0
+    assert "m.onnx -> m (never run here)" in out
+    assert "load-onnx" in out
+    assert "at the end: report" in out
+    assert not (workplace / "cache").exists()
+    main(["m.onnx", "load-onnx"])
+    capfd.readouterr()
+    entry = document("m.onnx --dry-run --json load-onnx", capfd)["dry_run"][0]
+    assert entry["build_name"] == "m"
+    assert entry["estimate_seconds"] is not None
+
+
+def test_a_generated_script_makes_the_same_build(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:
+    assert main(["m.onnx", "--gen-script", "same.py", "load-onnx", "optimize-ort", "--level", "basic", "report"]) == 0
+    assert not (workplace / "cache").exists()
+    done = subprocess.run([sys.executable, "same.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    generated = document("--json cache --stats", capfd)["tools"]["cache"]["builds"]["m"]
+    main(["m.onnx", "-d", "again", "load-onnx", "optimize-ort"])
+    capfd.readouterr()
+    direct = document("--json -d again cache --stats", capfd)["tools"]["cache"]["builds"]["m"]
+    changing = ("tool_duration", "tool_peak_memory", "timestamp")
+    assert {key: value for key, value in generated.items() if not key.startswith(changing)} == {
+        key: value for key, value in direct.items() if not key.startswith(changing)
+    }
+    assert list(workplace.glob("????-??-??.csv"))
+
+
+def test_a_generated_script_never_replaces_a_file(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:
+    (workplace / "mine.py").write_text("mine")
+    code, _, err = run("m.onnx --gen-script mine.py load-onnx", capfd)
+    assert code == 2
+    assert "mine.py exists already" in err
+    assert (workplace / "mine.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected", "absent"),
+    [
+        (None, ["load-onnx ended with ZeroDivisionError", "ZeroDivisionError: of a library"], ["execution.py"]),
+        ("False", ["Status: Unknown turnkey error: of a library"], ["Traceback"]),
+        ("True", ["ZeroDivisionError: of a library", "sequence.py"], []),
+    ],
+)
+def test_the_traceback_variable_says_how_much_is_shown(
+    mode: str | None,
+    expected: list[str],
+    absent: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("of a library")
+
+    monkeypatch.setattr(LoadOnnx, "run", broken)
+    if mode is not None:
+        monkeypatch.setenv("TURNKEY_TRACEBACK", mode)
+    code, out, _ = run("m.onnx load-onnx", capfd)
+    assert code == 1
+    assert all(part in out for part in expected), out
+    assert not any(part in out for part in absent), out
+
+
+@pytest.mark.parametrize(("mode", "shown"), [(None, False), ("False", False), ("True", True)])
+def test_a_usage_error_has_a_traceback_only_where_everything_is_wanted(
+    mode: str | None, shown: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if mode is not None:
+        monkeypatch.setenv("TURNKEY_TRACEBACK", mode)
+    code, _, err = run("missing.onnx load-onnx", capfd)
+    assert code == 2
+    assert ("Traceback" in err) is shown
+    assert "there is no file missing.onnx" in err
+
+
+def test_what_escapes_is_called_a_defect_of_turnkey(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise RuntimeError("impossible")
+
+    monkeypatch.setattr("turnkey.cli.main.split", broken)
+    code, _, err = run("version", capfd)
+    assert code == 1
+    assert "defect of Turnkey" in err
+    monkeypatch.setenv("TURNKEY_TRACEBACK", "False")
+    assert run("version", capfd)[2] == "Status: Unknown turnkey error: impossible\n"
+
+
+def test_a_terminal_gets_a_live_monitor_and_the_variable_switches_it_off(
+    on_terminal: Callable[..., tuple[int, str]],
+) -> None:
+    code, live = on_terminal("m.onnx", "load-onnx")
+    assert code == 0
+    assert "\x1b[" in live
+    assert "✓ load-onnx" in live
+    code, plain = on_terminal("m.onnx", "load-onnx", TURNKEY_BUILD_MONITOR="No")
+    assert code == 0
+    assert "\x1b" not in plain
+    assert "m: load-onnx successful" in plain
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "turnkey.cli.main", "-h"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert err == ""
+
+
+def test_ctrl_c_shows_what_is_finished_and_exits_with_130(workplace: Path) -> None:
+    (workplace / "slow.py").write_text("import time\nopen('started', 'w').close()\ntime.sleep(600)\n")
+    command = [sys.executable, "-m", "turnkey.cli.main", "-i", "m.onnx", "slow.py", "discover"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (workplace / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "m.onnx   successful" in out
+    assert "slow.py  killed" in out
+    assert "--resume continues it" in out
