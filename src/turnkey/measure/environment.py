@@ -34,6 +34,7 @@ class Pulse:
         at: monotonic seconds.
         busy_s, steal_s: of the CPUs that we may use, summed.
         throttled: periods in which the cgroup's quota stopped us.
+        hot: how often CPUs slowed down because of their temperature.
         celsius: hottest thermal zone now.
         governor: of the first CPU now.
         on_mains: False on battery.
@@ -43,6 +44,7 @@ class Pulse:
     busy_s: float | None = None
     steal_s: float | None = None
     throttled: int | None = None
+    hot: int | None = None
     celsius: float | None = None
     governor: str | None = None
     on_mains: bool | None = None
@@ -56,6 +58,7 @@ class Span:
     others: float | None = None
     steal: float | None = None
     throttled: int | None = None
+    hot: int | None = None
     celsius: float | None = None
     governor: str | None = None
     on_mains: bool | None = None
@@ -72,6 +75,7 @@ def pulse(*, root: Path = _ROOT, cpus: Sequence[int] | None = None) -> Pulse:
         busy_s=busy,
         steal_s=steal,
         throttled=host.cpu_throttled_periods(root=root),
+        hot=_hot(root),
         celsius=_celsius(root),
         governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         on_mains=_on_mains(root),
@@ -94,6 +98,7 @@ def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
         others=None if busy is None else max(0.0, (busy - ours_s) / capacity),
         steal=None if steal is None else max(0.0, steal / capacity),
         throttled=grown("throttled"),
+        hot=grown("hot"),
         celsius=after.celsius,
         governor=after.governor,
         on_mains=after.on_mains,
@@ -155,6 +160,12 @@ def _cpu_seconds(root: Path, cpus: Sequence[int]) -> tuple[float | None, float |
             steal += stolen
             found = True
     return (busy / _TICK, steal / _TICK) if found else (None, None)
+
+
+def _hot(root: Path) -> int | None:
+    cpus = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
+    counts = [value for place in cpus if (value := _number(place)) is not None]
+    return int(sum(counts)) if counts else None
 
 
 def _celsius(root: Path) -> float | None:

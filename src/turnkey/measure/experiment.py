@@ -249,7 +249,15 @@ class Experiment:
     def _choose_layout(self) -> None:
         """All together where they fit into memory, else pairs with a yardstick, else one at a time. spec §15."""
         run = self._journal.run
-        if not self._is_real or run["rounds"]:
+        slow = [
+            entry["v"]
+            for entry in run["calibration"]
+            if (entry.get("load_ns") or 0) + (entry.get("compile_ns") or 0) > _SLOW_LOAD_S * 1e9
+        ]
+        if slow:
+            self._settings = replace(self._settings, min_rounds=3, max_rounds=5, look_every=1)
+            self._notes.append(f"slow-load: {', '.join(slow)} load for more than 30 s, so there are 3 to 5 rounds")
+        if run["rounds"]:
             return
         needs = {entry["v"]: entry.get("peak_bytes") or 0 for entry in run["calibration"] if entry["v"] in self._live}
         if len(needs) < 2:

@@ -14,6 +14,10 @@ EFFORTS = ("quick", "standard", "rigorous")
 OBJECTIVES = ("median", "mean", "p90", "p99")
 QUICK_MARGIN = 0.10
 """`quick` claims a difference only where the whole interval lies beyond it."""
+_WHOLE = {
+    *("iterations", "threads", "min_rounds", "max_rounds", "look_every", "passes"),
+    *("max_trials", "min_trials", "measurement_request_count", "stabilization_windows"),
+}
 _OBJECTIVE_CALLS = {"p90": 36, "p99": 368}
 
 
@@ -55,6 +59,8 @@ class Settings:
         budget_s: wall time after which no further round starts.
         objective: statistic of a round that is compared.
         inputs: ``rotate`` through all samples, or ``same``.
+        min_rounds, max_rounds, look_every: when the decision is first tried, last tried, and how often between.
+        passes: of every round; None fits them to the length of a call.
         windows: add passes until this rule calls every candidate stable or its trials are used up.
         step_timeout_s: how long one step may keep a worker awake.
         stop_peers: False where processes must not be stopped.
@@ -72,6 +78,7 @@ class Settings:
     budget_s: float | None = None
     min_rounds: int | None = None
     max_rounds: int | None = None
+    look_every: int = 3
     passes: int | None = None
     objective: str = "median"
     inputs: str = "rotate"
@@ -86,7 +93,9 @@ class Settings:
             value = getattr(self, name)
             if value not in known:
                 raise UsageError(f"{name} {value!r} is unknown", remedy=f"one of: {', '.join(known)}")
-        _check_positive(self, ("iterations", "threads", "budget_s", "min_rounds", "max_rounds", "passes"))
+        _check_positive(
+            self, ("iterations", "threads", "budget_s", "min_rounds", "max_rounds", "passes", "look_every")
+        )
         _check_positive(self, ("alpha", "delta", "precision", "step_timeout_s"))
         if self.alpha >= 1:
             raise UsageError("alpha is a probability below 1", evidence=f"alpha={self.alpha}")
@@ -123,7 +132,7 @@ class Settings:
     def is_look(self, rounds: int) -> bool:
         """Whether the decision is tried after so many rounds; the last is always a look."""
         first = self.fewest_rounds
-        return rounds == self.most_rounds or (rounds >= first and (rounds - first) % 3 == 0)
+        return rounds == self.most_rounds or (rounds >= first and (rounds - first) % self.look_every == 0)
 
     def passes_for(self, call_ns: float) -> int:
         """Passes of a round for a call of this length; a tail objective wants more calls per round."""
@@ -151,8 +160,7 @@ def _check_positive(owner: object, names: tuple[str, ...]) -> None:
         value = getattr(owner, name)
         if value is None:
             continue
-        whole = name in ("iterations", "threads", "min_rounds", "max_rounds", "passes", "max_trials", "min_trials")
-        whole = whole or name in ("measurement_request_count", "stabilization_windows")
+        whole = name in _WHOLE
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             raise UsageError(f"{name} must be a {'whole ' if whole else ''}number", evidence=f"{name}={value!r}")
         if not 0 < value < math.inf:

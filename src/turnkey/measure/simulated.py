@@ -92,17 +92,35 @@ class SimulatedWorkers:
     Args:
         times: true duration of a call by key, nanoseconds.
         decay: calls over which a fresh process gets faster (by 0.8 of its steady time at first).
+        peak_bytes: memory that every process says it needs.
+        load_ns: how long every process says that it loads.
     """
 
-    def __init__(self, host: SimulatedHost, times: Mapping[str, float], *, decay: float = 30.0) -> None:
+    def __init__(
+        self,
+        host: SimulatedHost,
+        times: Mapping[str, float],
+        *,
+        decay: float = 30.0,
+        peak_bytes: int | None = None,
+        load_ns: int = 1,
+    ) -> None:
         self.host = host
         self._times = times
         self._decay = decay
+        self._peak_bytes = peak_bytes
+        self._load_ns = load_ns
 
     def __call__(
         self, description: TargetDescription, *, name: str, round_: int, threads: int, pad: int
     ) -> SimulatedWorker:
-        return SimulatedWorker(self.host, base=self._times[description.key], decay=self._decay)
+        return SimulatedWorker(
+            self.host,
+            base=self._times[description.key],
+            decay=self._decay,
+            peak_bytes=self._peak_bytes,
+            load_ns=self._load_ns,
+        )
 
 
 class SimulatedWorker:
@@ -110,8 +128,12 @@ class SimulatedWorker:
 
     can_sleep = True
 
-    def __init__(self, host: SimulatedHost, *, base: float, decay: float) -> None:
+    def __init__(
+        self, host: SimulatedHost, *, base: float, decay: float, peak_bytes: int | None, load_ns: int
+    ) -> None:
         self._host = host
+        self._peak_bytes = peak_bytes
+        self._load_ns = load_ns
         self._base = base * float(np.exp(host.generator.normal(0, host.noise.process)))
         self._decay = decay
         self._done = 0
@@ -121,7 +143,7 @@ class SimulatedWorker:
         rest = self._calls(8)
         return LoadReport(
             import_ns=1,
-            load_ns=1,
+            load_ns=self._load_ns,
             compile_ns=None,
             first_ns=first,
             call_ns=float(np.median(rest)),
@@ -147,7 +169,7 @@ class SimulatedWorker:
         return None
 
     def peak_memory(self) -> int | None:
-        return None
+        return self._peak_bytes
 
     def kill(self) -> None:
         return None

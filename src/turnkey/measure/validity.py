@@ -117,6 +117,8 @@ def of_host(spans: Sequence[Span]) -> list[Reason]:
     celsius = [item.celsius for item in spans if item.celsius is not None]
     if celsius and celsius[-1] - celsius[0] > WARMER_LIMIT:
         found.append(reason("temperature", f"from {celsius[0]:.0f} to {celsius[-1]:.0f} °C"))
+    elif (hot := sum(1 for item in spans if item.hot)) > THROTTLED_PASSES_LIMIT * len(spans):
+        found.append(reason("temperature", f"CPUs slowed down because of heat in {hot} of {len(spans)} passes"))
     governors = {item.governor for item in spans}
     if any(item.on_mains is False for item in spans):
         found.append(reason("power", "on battery"))
@@ -126,10 +128,10 @@ def of_host(spans: Sequence[Span]) -> list[Reason]:
 
 
 def is_disturbed(item: Span, earlier: Sequence[Span]) -> bool:
-    """Whether a pass is flagged: throttled, or stolen from well beyond what is usual on this host."""
+    """Whether a pass is flagged: throttled, too hot, or stolen from well beyond what is usual on this host."""
     usual = sorted(span.steal for span in earlier if span.steal is not None)
     limit = max(STEAL_LIMIT, 2 * usual[len(usual) // 2]) if usual else STEAL_LIMIT
-    return bool(item.throttled) or (item.steal is not None and item.steal > limit)
+    return bool(item.throttled or item.hot) or (item.steal is not None and item.steal > limit)
 
 
 def _mean(spans: Sequence[Span], name: str) -> float | None:
