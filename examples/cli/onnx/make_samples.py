@@ -17,10 +17,14 @@ HERE = Path(__file__).parent
 # Weights are drawn below: the text names them, so that the graph can be read.
 SAMPLE = """
 <ir_version: 9, opset_import: ["" : 20]>
-sample (float[batch, 64] x) => (float[batch, 10] y) {
-    hidden = Gemm (x, first_weight, first_bias)
-    active = Relu (hidden)
-    y = Gemm (active, second_weight, second_bias)
+sample (float[batch, 3, 128, 128] image) => (float[batch, 10] scores) {
+    edges = Conv <kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]> (image, edge_weight)
+    active_edges = Relu (edges)
+    parts = Conv <kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]> (active_edges, part_weight)
+    active_parts = Relu (parts)
+    pooled = GlobalAveragePool (active_parts)
+    features = Flatten (pooled)
+    scores = Gemm (features, score_weight, score_bias)
 }
 """
 TOKENS = """
@@ -34,10 +38,15 @@ tokens (int64[batch, length] input_ids, bool[batch, length] mask) => (float[batc
 }
 """
 SHAPES = {
-    "sample": {"first_weight": (64, 32), "first_bias": (32,), "second_weight": (32, 10), "second_bias": (10,)},
+    "sample": {
+        "edge_weight": (16, 3, 3, 3),
+        "part_weight": (32, 16, 3, 3),
+        "score_weight": (32, 10),
+        "score_bias": (10,),
+    },
     "tokens": {"table": (100, 8)},
 }
-LABELS = {"sample": "domain::selftest task::classification", "tokens": "domain::selftest task::embedding"}
+LABELS = {"sample": "domain::vision task::Computer_Vision", "tokens": "domain::selftest task::embedding"}
 
 
 def make(text: str) -> onnx.ModelProto:

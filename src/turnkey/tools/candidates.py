@@ -102,7 +102,8 @@ def candidates_of(
         options: ``--rt-args``; ``<runtime>.<option>`` is for that runtime only, others are for all.
 
     Raises:
-        UsageError: an unknown runtime, variant or device, or nothing that a runtime could execute.
+        UsageError: an unknown runtime, variant or device, or nothing that a runtime could execute. Of several
+            runtimes those that execute live modules only are left out, and said, where the source is a file.
         MissingDependencyError: a runtime is not installed.
     """
     wanted = _wanted(state, variants)
@@ -115,11 +116,20 @@ def candidates_of(
                 f"the runtime {runtime.name} has no device {device!r}",
                 evidence=f"it has: {', '.join(runtime.devices)}",
             )
+        if len(names) > 1 and source.module is None and runtime.executes == (LIVE,):
+            # One call may mix scripts and files: what only a script can give is left out for the files.
+            print(f"{runtime.name} is not measured: it executes live PyTorch models, and this is a file", flush=True)
+            continue
         mine = _options_for(runtime, options)
         for variant in _executed(runtime, wanted, is_chosen=bool(variants), has_module=source.module is not None):
             key = runtime.name if variant is None else f"{variant.key} @ {runtime.name}"
             path = None if variant is None else state.build_dir / variant.path
             found[key] = Candidate(key=key, runtime=runtime, variant=variant, path=path, device=device, options=mine)
+    if not found:
+        raise UsageError(
+            f"none of the runtimes {', '.join(names)} executes a file",
+            remedy="benchmark --runtime onnxruntime",
+        )
     return list(found.values())
 
 
