@@ -20,6 +20,8 @@ from turnkey.pipeline.events import Event
 from turnkey.pipeline.sequence import Sequence
 from turnkey.pipeline.state_file import load_state
 
+pytestmark = pytest.mark.usefixtures("small_tools")
+
 Writer = Callable[..., Path]
 
 

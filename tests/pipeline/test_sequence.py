@@ -15,6 +15,8 @@ from turnkey.pipeline.sequence import Sequence
 from turnkey.pipeline.state import State
 from turnkey.pipeline.state_file import load_state
 
+pytestmark = pytest.mark.usefixtures("small_tools")
+
 Writer = Callable[..., Path]
 
 

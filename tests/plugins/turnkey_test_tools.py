@@ -89,3 +89,30 @@ class PassOver(Tool):
 
     def run(self, state: State) -> State:
         raise ToolSkipped("nothing to do")
+
+
+class Discovers(Obey):
+    """Obey under the name of the tool that finds models."""
+
+    name = "discover"
+    arguments = (
+        Argument(flags=("--script-args",), help="words for the script"),
+        Argument(flags=("--max-depth",), help="depth", parse=int, default=0),
+    )
+
+    def run(self, state: State, **arguments: Any) -> State:
+        return super().run(state, **arguments).with_statistics(target=arguments.get("target"))
+
+
+class NeedsModel(Tool):
+    """Call the live model."""
+
+    name = "needs-model"
+    kind = ToolKind.SEQUENCE
+
+    @classmethod
+    def needs_live_model(cls, state: State, **arguments: Any) -> bool:
+        return True
+
+    def run(self, state: State) -> State:
+        return state

@@ -1,4 +1,4 @@
-"""A cache, scripts and the small tools of ``tests/plugins``, for this process and for workers."""
+"""What tests of several rooms share: a cache, scripts, and the small tools of ``tests/plugins``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 
 from turnkey import plugins
 
-PLUGINS = Path(__file__).parent.parent / "plugins"
+PLUGINS = Path(__file__).parent / "plugins"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def small_tools(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tools of ``tests/plugins`` as an installed plug-in, for this process and for workers."""
     monkeypatch.syspath_prepend(str(PLUGINS))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLUGINS), os.environ.get("PYTHONPATH", "")]))
     plugins._entry_points.cache_clear()

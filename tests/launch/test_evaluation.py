@@ -1,0 +1,301 @@
+"""Many inputs in one call: each has its own result, and the failures of one are nobody else's."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import turnkey
+from turnkey.errors import UsageError
+from turnkey.launch import Interrupted, Result, exit_code
+from turnkey.pipeline import durable
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.build_lock import hold
+from turnkey.pipeline.events import Event
+from turnkey.pipeline.state_file import load_state
+
+pytestmark = pytest.mark.usefixtures("small_tools")
+
+Writer = Callable[..., Path]
+
+
+def evaluate(paths: list[Path], cache: Path, steps: list[Any] | None = None, **options: Any) -> list[Result]:
+    return turnkey.evaluate_files(paths, steps or ["obey", "store"], cache, **options)
+
+
+def test_one_failing_input_does_not_stop_the_others(script: Writer, cache: Path) -> None:
+    paths = [
+        script("raise ValueError('mine')", "raises.py"),
+        script("import sys; sys.exit(0)", "exits.py"),
+        script("print('fine')", "good.py"),
+    ]
+    results = evaluate(paths, cache)
+
+    assert [result.status for result in results] == ["error", "error", "successful"]
+    assert exit_code(results) == 1
+    assert exit_code(results[2:]) == 0
+    assert "mine" in str(results[0].error)
+    assert results[0].failure is not None
+    assert "raises.py" in results[0].failure.user_traceback
+    assert "turnkey/pipeline" not in results[0].failure.user_traceback
+    assert "turnkey/pipeline" in results[0].failure.full_traceback
+
+
+def test_fail_fast_stops_at_the_first_failure(script: Writer, cache: Path) -> None:
+    results = evaluate([script("1 / 0", "bad.py"), script("", "good.py")], cache, fail_fast=True)
+
+    assert [result.status for result in results] == ["error", "not_started"]
+    assert exit_code(results) == 1
+
+
+def test_same_stem_author_and_hash_keep_builds_apart(script: Writer, cache: Path) -> None:
+    first = script("#labels author::google task::a,b\n", "a/m.py")
+    second = script("#labels author::google\n", "b/m.py")
+
+    results = evaluate([first, second, Path(f"{first}::12345678")], cache)
+
+    names = [result.build_name for result in results]
+    assert names[0] == "m_google"
+    assert names[1].startswith("m_google-")
+    assert names[2] == "m_google_12345678"
+    assert results[0].state is not None
+    assert results[0].state.statistics["labels"] == {"author": ["google"], "task": ["a", "b"]}
+    assert results[0].state.statistics["author"] == "google"
+
+
+def test_labels_select_inputs(script: Writer, cache: Path) -> None:
+    paths = [script("#labels task::a", "a.py"), script("#labels task::b", "b.py")]
+
+    (result,) = evaluate(paths, cache, labels="task::b")
+    assert result.build_name == "b"
+    with pytest.raises(UsageError, match="no input has"):
+        evaluate(paths, cache, labels=["task::c"])
+
+
+def test_the_folder_of_the_call_says_what_was_asked_and_done(script: Writer, cache: Path) -> None:
+    evaluate([script("1 / 0", "bad.py"), script("", "good.py")], cache)
+
+    (folder,) = (entry for entry in (cache / ".calls").iterdir() if entry.is_dir())
+    call = json.loads((folder / "call.json").read_text())
+    assert [Path(name).name for name in call["inputs"]] == ["bad.py", "good.py"]
+    assert call["sequence"][1][0] == "store"
+    item = json.loads((folder / "items" / "2.json").read_text())
+    assert item["build_name"] == "good"
+    bad = json.loads((folder / "results" / "1.json").read_text())
+    assert bad["status"] == "error"
+    assert "ZeroDivisionError" in bad["failure"]["full_traceback"]
+
+
+def test_lean_cache_removes_artifacts_in_process_and_isolated(script: Writer, cache: Path) -> None:
+    for isolation in (False, True):
+        (result,) = evaluate([script()], cache, lean_cache=True, process_isolation=isolation)
+        assert result.status == "successful"
+        assert result.build_dir is not None
+        assert not (result.build_dir / "onnx").exists()
+        assert (result.build_dir / "log_store.txt").exists()
+
+
+def test_lean_cache_also_after_a_timeout(script: Writer, cache: Path) -> None:
+    (result,) = evaluate(
+        [script()],
+        cache,
+        ["obey", "store", ("store", {"script": "import time; time.sleep(60)"})],
+        lean_cache=True,
+        process_isolation=True,
+        timeout=2.5,
+    )
+    assert result.status == "timeout"
+    assert result.build_dir is not None
+    assert not (result.build_dir / "onnx").exists()
+
+
+@pytest.mark.parametrize("options", [{"timeout": 5}, {"memory_limit": "1GiB"}])
+def test_limits_without_isolation_are_a_usage_error(options: dict[str, Any], script: Writer, cache: Path) -> None:
+    with pytest.raises(UsageError, match="processes of their own"):
+        evaluate([script()], cache, **options)
+    assert not cache.exists()
+
+
+def test_usage_errors_come_before_anything_is_written(script: Writer, cache: Path) -> None:
+    for call in (
+        lambda: evaluate([Path("missing.py")], cache),
+        lambda: evaluate([script()], cache, ["no-such-tool"]),
+        lambda: evaluate([script()], cache, ["store"]),
+        lambda: evaluate([script()], cache, ["load-onnx"]),
+        lambda: evaluate([script()], cache, memory_limit="much", process_isolation=True),
+        lambda: evaluate([script()], cache, use_slurm=True),
+    ):
+        with pytest.raises(UsageError):
+            call()
+    assert not cache.exists()
+
+
+def test_an_unwritable_cache_fails_each_input_with_the_remedy(script: Writer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    results = evaluate([script("", "a.py"), script("", "b.py")], tmp_path / "file" / "cache")
+
+    assert [result.status for result in results] == ["error", "error"]
+    assert all("-d DIR" in str(result.error) for result in results)
+
+
+def test_a_disk_that_fills_up_at_any_write_is_an_error_of_that_input_only(
+    script: Writer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [script("", "a.py"), script("", "b.py")]
+    real = os.fsync
+    calls = allowed = 0
+
+    def full_for_a(descriptor: int) -> None:
+        nonlocal calls
+        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(str(cache / "a")):
+            calls += 1
+            if calls >= allowed:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(durable.os, "fsync", full_for_a)
+    while allowed < 30:
+        calls, allowed = 0, allowed + 1
+        results = evaluate(paths, cache)
+        assert results[1].status == "successful"
+        if results[0].status == "successful":
+            break
+        assert "no space left" in str(results[0].error)
+        assert results[0].status == "error"
+        if BuildPaths(cache, "a").state.exists():
+            load_state(cache, "a")
+    assert allowed > 5
+
+
+def test_a_file_size_limit_in_a_worker_is_an_error_with_its_reason(script: Writer, cache: Path) -> None:
+    text = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
+
+    results = evaluate([script(text, "a.py"), script("", "b.py")], cache, process_isolation=True)
+
+    assert [result.status for result in results] == ["error", "successful"]
+    assert "no space left" in str(results[0].error)
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100
+
+
+def test_ctrl_c_between_inputs_gives_every_input_a_status(script: Writer, cache: Path) -> None:
+    def interrupt(event: Event) -> None:
+        if event.kind == "input-started" and event.input.endswith("second.py"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught:
+        evaluate([script("", f"{name}.py") for name in ("first", "second", "third")], cache, listen=interrupt)
+
+    assert [result.status for result in caught.value.results] == ["successful", "killed", "not_started"]
+
+
+def test_two_calls_on_one_cache_take_turns_per_build(script: Writer, cache: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    text = f"""
+        import time
+        for word in ("in", "out"):
+            with open({str(journal)!r}, "a") as file:
+                file.write(word + "\\n")
+            time.sleep(0.1)
+        """
+    path = script(text)
+    program = (
+        f"import turnkey; print(turnkey.evaluate_files({str(path)!r}, ['obey', 'store'], {str(cache)!r})[0].status)"
+    )
+    calls = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) for _ in range(3)]
+
+    assert [call.communicate(timeout=60)[0] for call in calls] == [b"successful\n"] * 3
+    assert journal.read_text().split() == ["in", "out"] * 3
+    assert load_state(cache, "model").build_status == "successful"
+    assert len(list((cache / "model" / "history").iterdir())) == 2
+
+
+def test_waiting_for_another_process_is_said(script: Writer, cache: Path) -> None:
+    evaluate([script()], cache)
+    program = textwrap.dedent(f"""
+        import sys, time
+        from pathlib import Path
+        from turnkey.pipeline.build import BuildPaths
+        from turnkey.pipeline.build_lock import hold
+        with hold(BuildPaths(Path({str(cache)!r}), "model")):
+            print("held", flush=True)
+            time.sleep(1.5)
+        """)
+    holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    notes: list[str] = []
+
+    (result,) = evaluate([script()], cache, listen=lambda event: notes.append(event.text))
+
+    holder.communicate()
+    assert result.status == "successful"
+    assert any("waiting" in note for note in notes)
+
+
+def test_a_child_that_a_script_forked_does_not_free_the_lock(script: Writer, cache: Path) -> None:
+    seen: list[bool] = []
+
+    def try_lock(event: Event) -> None:
+        if event.kind == "tool-started" and event.tool == "store":
+            program = textwrap.dedent(f"""
+                from pathlib import Path
+                from turnkey.pipeline.build import BuildPaths
+                from turnkey.pipeline.build_lock import is_held
+                raise SystemExit(is_held(BuildPaths(Path({str(cache)!r}), "model")))
+                """)
+            seen.append(subprocess.run([sys.executable, "-c", program], check=False).returncode == 1)
+
+    text = """
+        import gc, os, sys
+        child = os.fork()
+        if child == 0:
+            gc.collect()
+            os._exit(0)
+        os.waitpid(child, 0)
+        import multiprocessing
+        process = multiprocessing.get_context("fork").Process(target=gc.collect)
+        process.start()
+        process.join()
+        """
+    evaluate([script(text)], cache, listen=try_lock)
+
+    assert seen == [True]
+
+
+def test_memory_of_a_model_is_let_go_before_the_next_input(script: Writer, cache: Path) -> None:
+    results = evaluate([script()], cache)
+
+    assert results[0].state is not None
+    assert results[0].state.model is None
+
+
+def test_the_public_names_are_importable_without_heavy_packages() -> None:
+    program = textwrap.dedent("""
+        import sys, turnkey
+        turnkey.evaluate_files, turnkey.Sequence, turnkey.State, turnkey.load_state
+        heavy = {"torch", "numpy", "onnx", "onnxruntime", "rich", "psutil"} & set(sys.modules)
+        raise SystemExit(", ".join(sorted(heavy)) or 0)
+        """)
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_a_lock_is_free_again_after_a_call(script: Writer, cache: Path) -> None:
+    evaluate([script("1 / 0")], cache)
+
+    waited: list[bool] = []
+    with hold(BuildPaths(cache, "model"), on_wait=lambda: waited.append(True)):
+        pass
+    assert waited == []
