@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -113,7 +113,13 @@ def external_files(path: Path) -> tuple[Path, ...]:
     return tuple(sorted({_external_path(path, t) for t in tensors_of(model) if uses_external_data(t)}))
 
 
-def save_model(model: onnx.ModelProto, path: Path, *, external: bool | None = None) -> None:
+def save_model(
+    model: onnx.ModelProto,
+    path: Path,
+    *,
+    external: bool | None = None,
+    check: Callable[[Path], None] | None = None,
+) -> None:
     """Write a model that is in memory, with its weights in ``<file>.data`` where it is large.
 
     The files appear under their names complete, or not at all: the data file first, then the model.
@@ -122,6 +128,7 @@ def save_model(model: onnx.ModelProto, path: Path, *, external: bool | None = No
         model: with all weights inside; left as it was except for where large models keep their bytes.
         path: its directory is made; older files of these names are replaced.
         external: whether weights go to ``<file>.data``; by default from `EXTERNAL_FROM_BYTES` on.
+        check: called with the finished file before it appears under its name; raises to refuse it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data_path = data_path_of(path)
@@ -140,6 +147,8 @@ def save_model(model: onnx.ModelProto, path: Path, *, external: bool | None = No
             )
         else:
             written.write_bytes(model.SerializeToString(deterministic=True))
+        if check is not None:
+            check(written)
         _publish(Path(scratch), path)
 
 
@@ -192,6 +201,18 @@ def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
                 for nested in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
                     for graph in graphs_of(nested):
                         yield from graph.node
+
+
+def foreign_operators(model: onnx.ModelProto) -> list[str]:
+    """Operators that the ONNX standard does not know, such as ``com.microsoft.FusedMatMul``; sorted."""
+    local = {(function.domain, function.name) for function in model.functions}
+    return sorted(
+        {
+            f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            for node in nodes_of(model)
+            if (node.domain, node.op_type) not in local and not onnx.defs.has(node.op_type, node.domain)
+        }
+    )
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,7 +20,17 @@ from onnx import TensorProto
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.onnx_agreement import one_line
-from turnkey.formats.onnx_file import check_file, graphs_of, load_model, opset_of, save_model, tensors_of
+from turnkey.formats.onnx_file import (
+    check_file,
+    foreign_operators,
+    graphs_of,
+    load_model,
+    nodes_of,
+    opset_of,
+    save_model,
+    tensors_of,
+)
+from turnkey.formats.onnx_load_probe import LoadCrash, load_refusal
 
 _NARROWED = {TensorProto.INT64: TensorProto.INT32, TensorProto.DOUBLE: TensorProto.FLOAT16}
 _LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
@@ -53,11 +64,8 @@ class Fp16Conversion:
 
         Raises:
             InputError: the parent is not a readable ONNX file.
-            ConversionError: nothing in it is float32, or the converted graph is not valid.
+            ConversionError: it holds fused operators, cannot be converted, or the result is not valid.
         """
-        with _import_path_kept():
-            from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
-
         parent, settings = request.parent, request.settings
         if parent is None:
             raise ConversionError(
@@ -65,38 +73,71 @@ class Fp16Conversion:
                 remedy="turnkey -i SCRIPT.py discover export-pytorch convert-fp16",
             )
         model = load_model(parent)
-        known = {node.op_type for graph in graphs_of(model.graph) for node in graph.node}
+        _refuse_fused(model, parent)
+        known = {node.op_type for node in nodes_of(model)}
         notes = [f"--block {op}: the model has no such operator" for op in settings.block if op not in known]
         clipped = _beyond_float16(model)
         if clipped:
             notes.append(f"weights beyond float16 were clipped to {_LARGEST_FLOAT16:g}: {', '.join(clipped)}")
+        opset = opset_of(model)
         try:
-            converted = convert_float_to_float16(
-                model,
-                keep_io_types=settings.keep_io,
-                op_block_list=[*DEFAULT_OP_BLOCK_LIST, *settings.block],
-                disable_shape_infer=False,
-            )
-            if not settings.keep_io:
-                _narrow_border(converted.graph)
-            _put_in_order(converted.graph)
-        except Exception as error:
-            raise ConversionError(
-                f"{parent.name} cannot be converted to float16",
-                evidence=one_line(error),
-                remedy="name the operators to keep in float32: convert-fp16 --block OP",
-            ) from error
-        save_model(converted, request.path)
-        check_file(request.path)
+            _convert(model, request.path, settings)
+        except LoadCrash:
+            # The crash that we know needs a float16 Transpose: without one the file loads.
+            careful = replace(settings, block=(*settings.block, "Transpose"))
+            try:
+                _convert(load_model(parent), request.path, careful)
+            except LoadCrash as crash:
+                raise ConversionError(
+                    f"{request.path.name} cannot be made: ONNX Runtime does not survive it",
+                    evidence=str(crash),
+                    remedy="name the operators to keep in float32: convert-fp16 --block OP",
+                ) from crash
+            notes.append("Transpose stays in float32: with it ONNX Runtime crashes while loading the file")
         return Conversion(
             path=request.path,
             exporter="onnxruntime-float16",
             notes=tuple(notes),
-            facts={"opset": opset_of(converted), "downcast_applied": not settings.keep_io},
+            facts={"opset": opset, "downcast_applied": not settings.keep_io},
         )
 
 
 FORMAT = Fp16Conversion()
+
+
+def _convert(model: onnx.ModelProto, path: Path, settings: Fp16Settings) -> None:
+    """Convert a model, which is used up, and write it if ONNX Runtime loads the result.
+
+    Raises:
+        ConversionError: it cannot be converted, or the result is not valid.
+        LoadCrash: ONNX Runtime dies on the result.
+    """
+    with _import_path_kept():
+        from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    remedy = "name the operators to keep in float32: convert-fp16 --block OP"
+    try:
+        block = [*DEFAULT_OP_BLOCK_LIST, *settings.block]
+        converted = convert_float_to_float16(model, keep_io_types=settings.keep_io, op_block_list=block)
+        if not settings.keep_io:
+            _narrow_border(converted.graph)
+        _put_in_order(converted.graph)
+    except Exception as error:
+        raise ConversionError(
+            f"{path.name} cannot be made: the float16 conversion fails", evidence=one_line(error), remedy=remedy
+        ) from error
+
+    def refuse_broken(written: Path) -> None:
+        check_file(written)
+        refusal = load_refusal(written)
+        if refusal is not None:
+            raise ConversionError(
+                f"{path.name} cannot be made: the float16 form is not a valid graph",
+                evidence=one_line(refusal),
+                remedy=remedy,
+            )
+
+    save_model(converted, path, check=refuse_broken)
 
 
 @contextmanager
@@ -107,6 +148,16 @@ def _import_path_kept() -> Iterator[None]:
         yield
     finally:
         sys.path[:] = before
+
+
+def _refuse_fused(model: onnx.ModelProto, parent: Path) -> None:
+    foreign = foreign_operators(model)
+    if foreign:
+        raise ConversionError(
+            f"{parent.name} holds operators whose float16 form nobody defines",
+            evidence=", ".join(foreign),
+            remedy="convert before fusing: optimize-ort --level basic convert-fp16",
+        )
 
 
 def _beyond_float16(model: onnx.ModelProto) -> list[str]:

@@ -13,10 +13,9 @@ from pathlib import Path
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.onnx_agreement import one_line
-from turnkey.formats.onnx_file import load_graph, load_model, opset_of, save_model
+from turnkey.formats.onnx_file import foreign_operators, load_graph, load_model, opset_of, save_model
 
 LEVELS = ("basic", "extended", "all")
-_STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +69,11 @@ class OrtOptimization:
                 ) from error
             model = load_model(written)
         save_model(model, request.path)
-        foreign = sorted({node.domain for node in model.graph.node} - _STANDARD_DOMAINS)
         notes = [f"{nodes_before} nodes became {len(model.graph.node)}"]
         if level != "basic":
             notes.append("host-specific: optimised for ONNX Runtime on this processor")
-        if foreign:
-            notes.append(f"needs operators of {', '.join(foreign)}")
+        if foreign := foreign_operators(model):
+            notes.append(f"needs operators beyond the ONNX standard: {', '.join(foreign)}")
         return Conversion(
             path=request.path,
             exporter=f"onnxruntime-{level}",
