@@ -13,6 +13,7 @@ from turnkey.formats.torch_call import call_of, tensors_for
 from turnkey.model.call import CallStructure, Leaf
 from turnkey.model.samples import SampleSet
 from turnkey.model.source import SourceModel
+from turnkey.model.torch_bridge import evaluation_mode
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State, Variant
 
@@ -74,10 +75,10 @@ def export(state, *, dynamo=False, dynamic=True):
         given["dynamic_shapes"] = (tuple({0: torch.export.Dim("batch")} for _ in call.input_names),)
     elif dynamic:
         given["dynamic_axes"] = {name: {0: "batch"} for name in (*call.input_names, "output")}
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), evaluation_mode(call):
         warnings.simplefilter("ignore")
         made = torch.onnx.export(
-            call.eval(), tensors_for(call, samples.inputs[0]), None if dynamo else path, dynamo=dynamo, **given
+            call, tensors_for(call, samples.inputs[0]), None if dynamo else path, dynamo=dynamo, **given
         )
         if dynamo:
             made.save(path)

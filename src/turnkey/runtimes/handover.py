@@ -5,7 +5,9 @@
 2. Classes and functions that another process could not import (of ``__main__``, of the script's directory, of
    modules that are no longer on the path) are pickled by value; scripted modules are saved by TorchScript.
 3. The reader is told the SHA-256 by its parent and refuses any other bytes: unpickling runs code.
-4. The directory is removed when the measurement is over, also after an error.
+4. While the reader unpickles, installed packages that the writer never loaded are hidden: libraries import optional
+   packages, and a package that the script did without (or that does not load here) must not come in now.
+5. The directory is removed when the measurement is over, also after an error.
 
 Trade-offs (accepted): parameters are written once and read by every worker; a parent killed by SIGKILL leaves the
 directory behind in the system's temporary directory.
@@ -19,14 +21,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from turnkey.errors import ArtifactError
+from turnkey.errors import ArtifactError, ModelError
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.model.source import SourceModel
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from turnkey.model.call import CallStructure
 
+UNREADABLE = "the model cannot be rebuilt in a fresh process"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -48,8 +51,8 @@ class Handover:
 
     Attributes:
         samples: directory of the samples.
-        module: ``{"path", "sha256", "kind", "search_path"}`` of the live module, plain JSON; None where no runtime
-            needs it.
+        module: ``{"path", "sha256", "kind", "search_path", "absent"}`` of the live module, plain JSON; None where
+            no runtime needs it.
     """
 
     samples: Path
@@ -82,6 +85,7 @@ def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructu
 
     Raises:
         ArtifactError: the file is missing, is not this user's alone, or is not the one that the parent wrote.
+        ModelError: an object in it cannot be rebuilt in another process; the text is `UNREADABLE`.
     """
     import pickle
 
@@ -99,8 +103,11 @@ def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructu
         )
     # At the end: what this interpreter finds by itself stays what it was.
     sys.path.extend(entry for entry in handed["search_path"] if entry not in sys.path)
-    with path.open("rb") as file:
-        module, structure = pickle.load(file)
+    try:
+        with path.open("rb") as file, _hidden(handed["absent"]):
+            module, structure = pickle.load(file)
+    except Exception as error:  # whatever an object's own way of being rebuilt raises
+        raise ModelError(UNREADABLE, evidence=f"{type(error).__name__}: {error}") from error
     if handed["kind"] == "torchscript":
         import torch
 
@@ -127,7 +134,34 @@ def _write_module(source: SourceModel, directory: Path) -> Mapping[str, Any]:
     except Exception as error:  # whatever an object's own __reduce__ raises
         raise HandoverImpossible(f"{type(error).__name__}: {error}") from error
     search_path = [os.path.abspath(entry) for entry in sys.path if entry]
-    return {"path": str(path), "sha256": _sha256(path), "kind": kind, "search_path": search_path}
+    return {
+        "path": str(path),
+        "sha256": _sha256(path),
+        "kind": kind,
+        "search_path": search_path,
+        "absent": _absent_packages(),
+    }
+
+
+def _absent_packages() -> list[str]:
+    """Installed top-level packages that this process has not loaded."""
+    from importlib.metadata import packages_distributions
+
+    return sorted(set(packages_distributions()) - {name.partition(".")[0] for name in sys.modules})
+
+
+@contextmanager
+def _hidden(packages: Iterable[str]) -> Iterator[None]:
+    """Import these as if they were not installed; those that are loaded already stay."""
+    marked = [name for name in packages if name not in sys.modules]
+    try:
+        for name in marked:
+            sys.modules[name] = None  # type: ignore[assignment]  # the import system's mark for "there is none"
+        yield
+    finally:
+        for name in marked:
+            if sys.modules.get(name) is None:
+                sys.modules.pop(name, None)
 
 
 def _private_modules() -> list[ModuleType]:
@@ -145,7 +179,8 @@ def _private_modules() -> list[ModuleType]:
             continue
         file = os.path.abspath(file)
         of_script = script_directory is not None and file.startswith(script_directory + os.sep)
-        if of_script or not any(file.startswith(entry + os.sep) for entry in importable):
+        place = os.path.join(*name.split("."))
+        if of_script or not any(file.startswith(os.path.join(entry, place)) for entry in importable):
             found.append(module)
     return found
 

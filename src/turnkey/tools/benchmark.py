@@ -13,7 +13,7 @@ from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from turnkey.measure import CandidateSummary, Record
+    from turnkey.measure import CandidateSummary, Record, Settings
     from turnkey.model.samples import SampleSet
     from turnkey.model.source import SourceModel
     from turnkey.pipeline.state import State
@@ -167,42 +167,66 @@ class Benchmark(Tool):
 
 
 def _measured(
-    state: State, source: SourceModel, samples: SampleSet, candidates: list[Candidate], settings: Any
+    state: State, source: SourceModel, samples: SampleSet, candidates: list[Candidate], settings: Settings
 ) -> tuple[Record, list[str]]:
     """One experiment over all candidates; in this process where the live model cannot leave it."""
-    from turnkey.host import fair_threads
-    from turnkey.measure import run_experiment, run_in_process
-    from turnkey.runtimes.handover import HandoverImpossible, handed_over
+    from turnkey.measure import run_experiment
+    from turnkey.runtimes.handover import UNREADABLE, HandoverImpossible, handed_over
 
-    keys = [candidate.key for candidate in candidates]
-    reference = "torch" if "torch" in keys else keys[0] if len(keys) > 1 else None
-    path = _record_path(state, candidates, settings)
-    live = any(candidate.variant is None for candidate in candidates)
+    live = [candidate.key for candidate in candidates if candidate.variant is None]
     try:
-        with handed_over(source, samples, with_module=live) as handover:
-            targets = [candidate.description(handover) for candidate in candidates]
-            record = run_experiment(targets, reference=reference, settings=settings, path=path, listen=_log)
-        return record, []
+        with handed_over(source, samples, with_module=bool(live)) as handover:
+            record = run_experiment(
+                [candidate.description(handover) for candidate in candidates],
+                reference=_reference(candidates),
+                settings=settings,
+                path=_record_path(state, candidates, settings),
+                listen=_log,
+            )
+        errors = [record.summary(key).error or {} for key in live]
+        reason = next((str(error["evidence"]) for error in errors if error.get("what") == UNREADABLE), "")
+        if not reason:
+            return record, []
     except HandoverImpossible as impossible:
-        note = f"measured in this process, without fresh ones: the model cannot leave it ({impossible})"
-        _log(note)
+        reason = str(impossible)
+    note = f"measured in this process, without fresh ones: the model cannot leave it ({reason})"
+    _log(note)
+    return _measured_here(state, source, samples, candidates, settings), [note]
+
+
+def _measured_here(
+    state: State, source: SourceModel, samples: SampleSet, candidates: list[Candidate], settings: Settings
+) -> Record:
+    from turnkey.host import fair_threads
+    from turnkey.measure import run_in_process
+
     threads = settings.threads or fair_threads()
-    record = run_in_process(
-        {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates},
-        reference=reference,
-        settings=replace(settings, threads=threads),
-        path=path,
-        listen=_log,
-        facts={candidate.key: candidate.facts() for candidate in candidates},
-    )
-    return record, [note]
+    targets = {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates}
+    try:
+        return run_in_process(
+            targets,
+            reference=_reference(candidates),
+            settings=replace(settings, threads=threads),
+            path=_record_path(state, candidates, settings),
+            listen=_log,
+            facts={candidate.key: candidate.facts() for candidate in candidates},
+        )
+    finally:
+        for target in targets.values():
+            target.close()  # the module gets its flags back, the process its thread count
+
+
+def _reference(candidates: list[Candidate]) -> str | None:
+    """What the others are compared with: torch, else the first; one candidate alone is compared with nothing."""
+    keys = [candidate.key for candidate in candidates]
+    return None if len(keys) == 1 else "torch" if "torch" in keys else keys[0]
 
 
 def _log(text: str) -> None:
     print(text, flush=True)
 
 
-def _record_path(state: State, candidates: list[Candidate], settings: Any) -> Path:
+def _record_path(state: State, candidates: list[Candidate], settings: Settings) -> Path:
     """``runs/<UTC time>-<digest of the plan>.zip``; an unfinished record of the same plan is taken up again."""
     import hashlib
     import json
@@ -330,7 +354,8 @@ def _with_statistics(state: State, entry: Mapping[str, Any], choice: Recommendat
         mean_latency_units="milliseconds (ms)",
         throughput=entry.get("throughput_items_per_second"),
         throughput_units="inferences per second (IPS)",
-        median_latency_ms=entry.get("median_ms"),
+        # The centre to which the interval belongs; the median of all calls is p50_ms in the measurements.
+        median_latency_ms=entry.get("latency_ms"),
         latency_low_ms=entry.get("latency_low_ms"),
         latency_high_ms=entry.get("latency_high_ms"),
         torch_compilation_seconds=None if compile_ms is None else compile_ms / 1000,

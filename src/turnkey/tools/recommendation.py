@@ -49,13 +49,14 @@ def recommend(record: Record, *, verification: Mapping[str, str], size_bytes: Ma
     refused: dict[str, str] = {}
     eligible = []
     for key in record.keys:
-        spoilers = [item for item in record.reasons if item.key == key and item.spoils_verdict]
-        if spoilers:
-            refused[key] = f"INVALID ({', '.join(item.code for item in spoilers)})"
-        elif key not in record.measured:
-            refused[key] = "not measured"
+        codes = [item.code for item in record.reasons if item.key == key and item.spoils_verdict]
+        reasons = [f"INVALID ({', '.join(codes)})"] if codes else []
+        if key not in record.measured:
+            reasons = reasons or ["not measured"]
         elif verification.get(key) != VALID:
-            refused[key] = verification.get(key, "not verified")
+            reasons.insert(0, verification.get(key, "not verified"))
+        if reasons:
+            refused[key] = ", ".join(reasons)
         else:
             eligible.append(key)
     if not eligible:

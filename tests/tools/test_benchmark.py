@@ -1,0 +1,203 @@
+"""The tool benchmark on real runtimes in real worker processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from model_builds import Net, edit, export, loaded, samples_of, source, state_of
+
+from turnkey.errors import ConversionError, UsageError
+from turnkey.measure import Record
+from turnkey.tools.benchmark import Benchmark
+from turnkey.tools.verify import Verify
+
+TEXT = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,64] x) => (float[N,64] y) { y = Exp (x) }'
+QUICK = {"effort": "quick", "iterations": 6, "threads": 1}
+
+
+@pytest.fixture
+def file(tmp_path):
+    return loaded(tmp_path, TEXT, ({"x": np.ones((4, 64), np.float32)}, {"x": np.zeros((4, 64), np.float32)}))
+
+
+def entry_of(state, key):
+    [entry] = [entry for entry in state.measurements if entry["key"] == key]
+    return entry
+
+
+def is_spoilt(state):
+    """Whether this host was too busy for any comparison to stand; what is recommended then is tested elsewhere."""
+    return state.chosen is None and "INVALID" in state.statistics["recommendation"]
+
+
+def test_exactly_n_calls_are_timed_and_every_documented_key_is_filled(file):
+    state = Benchmark().run(Verify().run(file), **QUICK)
+    entry = entry_of(state, "onnx @ onnxruntime")
+    assert entry["timed_calls"] == 6
+    assert entry["batch_size"] == 4
+    assert entry["threads"] == 1
+    assert entry["p50_ms"] > 0
+    assert "p99_ms" not in entry, "six calls carry no p99"
+    assert entry["peak_memory_bytes"] > 1 << 20
+    assert entry["load_ms"] > 0
+    assert entry["first_call_ms"] > 0
+    statistics = state.statistics
+    assert statistics["iterations"] == 6
+    assert statistics["runtime"] == "onnxruntime"
+    assert statistics["device_type"] == "cpu"
+    assert statistics["mean_latency_units"] == "milliseconds (ms)"
+    assert statistics["throughput"] == pytest.approx(entry["throughput_items_per_second"])
+    assert statistics["validity"] in ("VALID", "INVALID")
+    record = Record.load(state.build_dir / statistics["record"])
+    assert record.summary("onnx @ onnxruntime").facts["variant"] == "onnx"
+    assert statistics["mean_latency"] == record.summary("onnx @ onnxruntime").mean_ms
+    assert state.listing.splitlines()[0].startswith("candidate")
+
+
+def test_what_was_not_verified_is_measured_and_not_recommended(file):
+    state = Benchmark().run(file, **QUICK)
+    assert state.chosen is None
+    assert "onnx is not verified: put verify before benchmark" in state.listing
+    assert state.statistics["runtime"] == "onnxruntime"
+
+
+def test_an_unverified_variant_is_not_recommended_and_the_reason_is_shown(tmp_path):
+    text = TEXT.replace("Exp (x)", "Sub (x, x)")
+    state = Verify().run(loaded(tmp_path, text, ({"x": np.ones((1, 64), np.float32)},)))
+    state = Benchmark().run(state, **QUICK)
+    assert state.chosen is None
+    assert "unverified" in state.statistics["recommendation"]
+
+
+def test_a_file_that_went_wrong_after_it_was_verified_is_invalid_and_refused(file):
+    state = Verify().run(file)
+    edit(state, lambda model: setattr(model.graph.node[0], "op_type", "Neg"))
+    state = Benchmark().run(state, **QUICK)
+    entry = entry_of(state, "onnx @ onnxruntime")
+    assert entry["validity"] == "INVALID"
+    assert any("wrong-output" in reason for reason in entry["reasons"])
+    assert state.chosen is None
+
+
+@pytest.mark.slow
+def test_torch_and_onnxruntime_are_compared_in_one_experiment_by_names_old_and_new(tmp_path):
+    module = Net().train()
+    state = export(state_of(tmp_path, source(module, samples_of((2, 3, 8)))))
+    state = Benchmark().run(Verify().run(state), runtimes=["torch-eager", "ort"], **QUICK)
+    assert [entry["key"] for entry in state.measurements] == ["torch", "onnx @ onnxruntime"]
+    assert len({entry["record"] for entry in state.measurements}) == 1
+    assert "against torch" in state.listing
+    assert "verdict" in entry_of(state, "onnx @ onnxruntime")
+    assert state.chosen in ("torch", "onnx @ onnxruntime") or is_spoilt(state)
+    assert entry_of(state, "torch")["verification"] == "valid"
+    assert module.training, "the script's model is as it was"
+
+
+@pytest.mark.slow
+def test_torch_compile_reports_its_compilation_apart_from_latency(tmp_path):
+    state = state_of(tmp_path, source(Net().eval(), samples_of((2, 3, 8))))
+    state = Benchmark().run(state, runtime="torch-compile", rt_args=["backend::aot_eager"], **QUICK)
+    entry = entry_of(state, "torch-compile")
+    assert entry["compile_ms"] > entry["p50_ms"]
+    assert state.statistics["torch_compilation_seconds"] == pytest.approx(entry["compile_ms"] / 1000)
+    assert state.chosen == "torch-compile" or is_spoilt(state)
+
+
+class CannotLeave(Net):
+    """A lock cannot be pickled."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+class CannotArrive(Net):
+    """Pickles, and refuses to be rebuilt elsewhere."""
+
+    def __reduce_ex__(self, protocol):
+        return _only_here, (os.getpid(),)
+
+
+def _only_here(pid):
+    if os.getpid() != pid:
+        raise OSError("this device belongs to another process")
+    return CannotArrive()
+
+
+@pytest.mark.parametrize(
+    ("module", "why"), [(CannotLeave, "lock"), pytest.param(CannotArrive, "belongs to", marks=pytest.mark.slow)]
+)
+def test_a_model_that_cannot_leave_this_process_is_measured_here_and_every_record_says_so(tmp_path, module, why):
+    threads = torch.get_num_threads()
+    state = state_of(tmp_path, source(module().train(), samples_of((2, 3, 8))))
+    state = Benchmark().run(state, **QUICK)
+    assert "measured in this process" in state.listing
+    assert why in state.listing
+    entry = entry_of(state, "torch")
+    assert entry["timed_calls"] == 6
+    assert any("replication: none" in note for note in entry["notes"])
+    assert torch.get_num_threads() == threads
+    assert state.model.module.training
+
+
+def test_a_runtime_that_fails_leaves_the_others_results_standing(file):
+    state = Verify().run(file)
+    (file.build_dir / "onnx" / "bad.onnx").write_bytes(b"not a model")
+    bad = replace(state.variant("onnx"), key="onnx-bad", path="onnx/bad.onnx")
+    both = replace(state, variants=(*state.variants, bad))
+    result = Benchmark().run(both, variants=["onnx", "onnx-bad"], **QUICK)
+    assert "ONNX Runtime cannot load bad.onnx" in entry_of(result, "onnx-bad @ onnxruntime")["error"]
+    assert result.chosen == "onnx @ onnxruntime" or is_spoilt(result)
+    with pytest.raises(ConversionError, match=r"cannot load bad\.onnx"):
+        Benchmark().run(both, variants=["onnx-bad"], **QUICK)
+
+
+def test_options_reach_the_runtime_that_they_are_for(file):
+    state = Benchmark().run(file, rt_args=["onnxruntime.graph_optimization_level::basic", "torch.x::1"], **QUICK)
+    record = Record.load(state.build_dir / state.statistics["record"])
+    options = record.summary("onnx @ onnxruntime").facts["options"]
+    assert options == {"graph_optimization_level": "basic"}
+
+
+def test_a_second_benchmark_keeps_the_first_ones_record_and_replaces_its_numbers(file):
+    first = Benchmark().run(file, **QUICK)
+    second = Benchmark().run(first, **{**QUICK, "iterations": 7})
+    assert len(list((file.build_dir / "runs").glob("*.zip"))) == 2
+    assert entry_of(second, "onnx @ onnxruntime")["timed_calls"] == 7
+    assert all(zipfile.is_zipfile(path) for path in (file.build_dir / "runs").glob("*.zip"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"runtime": "torch"}, "live PyTorch model"),
+        ({"runtime": "trt"}, "no runtime called 'trt'"),
+        ({"runtime": "onnxruntime", "runtimes": ["torch"]}, "give one of them"),
+        ({"variants": ["onnx-int8"]}, "no variant 'onnx-int8'"),
+        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"rt_args": ["::"]}, "--rt-args"),
+        ({"rt_args": ["speed::high"]}, "speed"),
+    ],
+)
+def test_contradictions_and_unknown_names_are_usage_errors(file, arguments, words):
+    with pytest.raises(UsageError, match=words):
+        Benchmark().run(file, **QUICK, **arguments)
+
+
+def test_without_any_variant_the_live_model_is_measured_and_onnxruntime_says_what_it_lacks(tmp_path):
+    state = state_of(tmp_path, source(Net().eval(), samples_of((2, 3, 8))))
+    with pytest.raises(UsageError, match="nothing that the runtime onnxruntime executes") as caught:
+        Benchmark().run(state, runtime="ort")
+    assert "export-pytorch" in caught.value.remedy
+
+
+def test_a_loaded_build_needs_its_script_again_only_for_torch(file):
+    assert not Benchmark.needs_live_model(file)
+    assert Benchmark.needs_live_model(file, runtimes=["onnxruntime", "torch-compile"])
+    assert Benchmark.needs_live_model(replace(file, variants=()))
