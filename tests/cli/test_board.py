@@ -55,3 +55,15 @@ def test_an_input_that_ends_before_it_started_is_shown_all_the_same() -> None:
     block = board.apply(Event(kind="input-finished", input="net.py", status="error"), now=0.0)
     assert block is not None
     assert "net.py" in board.summary_line(block).text
+
+
+def test_a_tool_that_could_not_say_how_it_ended_ends_like_its_input() -> None:
+    board = Board(ascii_only=True)
+    board.apply(started("discover"), now=0.0)
+    board.apply(tool("started", "discover", text="Discovering"), now=1.0)
+    done = Event(
+        kind="input-finished", input="net.py", build_name="net", status="killed", text="signal 11", seconds=3.0
+    )
+    block = board.apply(done, now=3.0)
+    assert block is not None
+    assert board.block_lines(block, now=9.0)[1].text.split() == ["XX", "discover", "2.0", "s", "signal", "11"]

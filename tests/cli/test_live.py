@@ -94,6 +94,16 @@ def test_without_a_terminal_there_is_one_plain_line_per_tool() -> None:
     assert stream.getvalue() == 'Building "net"\nnet: discover skipped (1.2 s): nothing to do\n'
 
 
+def test_an_input_that_was_killed_gets_a_plain_line_too() -> None:
+    stream = io.StringIO()
+    monitor = PlainMonitor(stream)
+    monitor.listen(event("input-finished", status="killed", text="signal 11", seconds=2.0))
+    assert stream.getvalue() == "net: killed (2.0 s): signal 11\n"
+    monitor.listen(event("tool-finished", tool="discover", status="error", text="no", seconds=1.0))
+    monitor.listen(event("input-finished", status="error", text="no", seconds=1.0))
+    assert len(stream.getvalue().splitlines()) == 2
+
+
 def test_a_quiet_monitor_writes_nothing_and_still_knows_the_notes() -> None:
     stream = io.StringIO()
     monitor = PlainMonitor(stream, quiet=True)

@@ -62,6 +62,9 @@ class Board:
         elif event.kind == "input-finished":
             block = self._blocks.pop(key, None) or Block(name=event.input)
             block.status, block.seconds = event.status, event.seconds
+            for line in block.tools:
+                if line.status == "running":  # it could not say how it ended: timed out, killed
+                    line.status, line.text, line.seconds = event.status, event.text, now - line.started_at
             return block
         return None
 

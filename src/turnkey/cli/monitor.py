@@ -16,6 +16,8 @@ from typing import Protocol, TextIO
 from turnkey import settings
 from turnkey.pipeline.events import Event
 
+_HARMLESS = ("successful", "skipped")
+
 
 class Monitor(Protocol):
     """Shows events; ``notes`` are those that were told, for ``--json``."""
@@ -35,6 +37,7 @@ class PlainMonitor:
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream = stream
         self._quiet = quiet
+        self._told: set[str] = set()
         self.notes: list[str] = []
 
     def note(self, text: str) -> None:
@@ -46,14 +49,21 @@ class PlainMonitor:
         if event.kind == "input-started":
             self._line(f'Building "{name}"')
         elif event.kind == "tool-finished":
-            reason = f": {event.text}" if event.text else ""
-            self._line(f"{name}: {event.tool} {event.status} ({event.seconds:.1f} s){reason}")
+            self._line(f"{name}: {event.tool} {_ending(event)}")
+            if event.status not in _HARMLESS:
+                self._told.add(name)
+        elif event.kind == "input-finished" and event.status not in _HARMLESS and name not in self._told:
+            self._line(f"{name}: {_ending(event)}")  # no tool of it could say so: timed out, killed
         elif event.kind == "note":
             self.note(event.text)
 
     def _line(self, text: str) -> None:
         if not self._quiet:
             print(text, file=self._stream, flush=True)
+
+
+def _ending(event: Event) -> str:
+    return f"{event.status} ({event.seconds:.1f} s)" + (f": {event.text}" if event.text else "")
 
 
 @contextmanager

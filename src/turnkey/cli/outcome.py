@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from turnkey import settings
-from turnkey.errors import TurnkeyError
+from turnkey.errors import ArtifactError, InputError, MissingDependencyError, TurnkeyError, UsageError
 from turnkey.version import __version__
 
 if TYPE_CHECKING:
@@ -120,8 +120,18 @@ def failure_text(failure: Failure) -> str:
         error = failure.error
         text = f"{error.title}: {error.what}" if failure.is_known else f"Unknown turnkey error: {error.evidence}"
         return f"Status: {text}"
-    trace = failure.full_traceback if mode == "full" else failure.user_traceback
-    return f"{failure.error}\n{trace}".rstrip()
+    if mode == "full":
+        return f"{failure.error}\n{failure.full_traceback}".rstrip()
+    return f"{failure.error}\n{_telling_traceback(failure)}".rstrip()
+
+
+def _telling_traceback(failure: Failure) -> str:
+    """The traceback of script, model or library, unless the error shows it already or is about a file."""
+    if isinstance(failure.error, (UsageError, InputError, MissingDependencyError, ArtifactError)):
+        return ""
+    shown = {line.strip() for line in str(failure.error).splitlines()}
+    lines = failure.user_traceback.splitlines()
+    return "" if all(line.strip() in shown for line in lines[1:]) else failure.user_traceback
 
 
 def _milliseconds(value: float) -> str:
