@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from turnkey.discovery import let_go
+from turnkey.errors import InputError
 from turnkey.launch.result import Result
 from turnkey.launch.resumption import resumption_of
 from turnkey.launch.work_item import WorkItem
@@ -31,6 +33,9 @@ def run_item(item: WorkItem, *, listen: Listener) -> Result:
     paths = BuildPaths(Path(item.cache_dir), item.build_name)
     try:
         outcome = _outcome(item, paths, listen)
+    except KeyboardInterrupt:
+        let_go()
+        raise
     except Exception as error:  # noqa: BLE001 - even a defect of ours must not stop the other inputs
         failure = Failure.of(error)
         nothing = State(paths.cache_dir, paths.build_name)
@@ -42,10 +47,11 @@ def run_item(item: WorkItem, *, listen: Listener) -> Result:
         cache_dir=paths.cache_dir,
         state=replace(outcome.state, model=None),
         reason=outcome.reason,
-        failure=outcome.failure,
+        failure=outcome.failure.detached() if outcome.failure else None,
         seconds=time.perf_counter() - started,
     )
     del outcome
+    let_go()
     gc.collect()  # models stand in cycles; the next input must not find this one's in memory
     listen(finished_event(result))
     return result
@@ -99,4 +105,15 @@ def _state_before(item: WorkItem, paths: BuildPaths) -> State:
         input=describe_input(item.absolute_path, target=item.target, first=item.steps[0][1]),
         labels={key: tuple(values) for key, values in item.labels.items()},
         environment=environment,
+        statistics=_library_place(item.absolute_path),
     )
+
+
+def _library_place(path: Path) -> dict[str, str]:
+    """Where the script is among those that come with Turnkey, if it is."""
+    from turnkey.tools.models_location import models_directory
+
+    try:
+        return {"builtin_model_script": path.relative_to(models_directory()).as_posix()}
+    except (ValueError, InputError):  # a script of the user's own, or none came along
+        return {}

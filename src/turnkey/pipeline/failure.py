@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,11 @@ class Failure:
             user_traceback=_without_our_frames(exception),
             full_traceback=full,
         )
+
+    def detached(self) -> Failure:
+        """The same without the frames of the exception, which would keep models alive."""
+        error = self.error
+        return replace(self, error=type(error)(error.what, evidence=error.evidence, remedy=error.remedy))
 
     def to_dict(self) -> dict[str, Any]:
         return {

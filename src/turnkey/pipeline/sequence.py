@@ -12,10 +12,12 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from turnkey.errors import InputError, TurnkeyError, UsageError
+from turnkey.host import system_info
 from turnkey.pipeline.arguments import effective_arguments
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
@@ -29,7 +31,7 @@ from turnkey.pipeline.plain_data import plain
 from turnkey.pipeline.revival import is_from_script, revived
 from turnkey.pipeline.sequence_input import describe_input
 from turnkey.pipeline.state import State
-from turnkey.pipeline.state_file import write_state
+from turnkey.pipeline.state_file import load_state, write_state
 from turnkey.pipeline.statistics import archive_statistics, error_excerpt, now, write_statistics
 from turnkey.pipeline.tool import Steps, Tool, ToolKind, ToolSkipped
 from turnkey.pipeline.toolbox import find_tool
@@ -43,7 +45,7 @@ class Outcome:
     """How a state came out of a sequence.
 
     Attributes:
-        state: the last good one; of a skipped sequence the one that came in.
+        state: the last good one; of a build that is not continued what its files say.
         status: ``successful``, ``error``, ``skipped`` or ``killed``.
         reason: why it was skipped or stopped; empty if successful.
         failure: of the tool that failed.
@@ -166,7 +168,7 @@ class Sequence:
         try:
             run = self._begin(state, paths, finished, named)
         except ToolSkipped as skipped:
-            return Outcome(state=state, status="skipped", reason=skipped.reason)
+            return Outcome(state=load_state(state_path=paths.state), status="skipped", reason=skipped.reason)
         for index in range(finished, len(self.steps)):
             failure = self._step(index, run, paths, told, echo=echo, named=named)
             if failure is not None:
@@ -419,7 +421,14 @@ def _with_general_statistics(state: State, tools: list[str]) -> State:
         turnkey_version=__version__,
         timestamp=now(),
         selected_sequence_of_tools=tools,
+        system_info=kept.get("system_info") or _system(),
     )
+
+
+@cache
+def _system() -> dict[str, Any]:
+    found: dict[str, Any] = plain(system_info().to_dict())
+    return {key: value for key, value in found.items() if value not in (None, "", [])}
 
 
 def _error_text(failure: Failure) -> str:

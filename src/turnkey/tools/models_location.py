@@ -17,7 +17,7 @@ class ModelsLocation(Tool):
     example = "turnkey models-location\nturnkey $(turnkey models-location -q)/selftest/linear.py"
 
     def manage(self, context: ManagementContext, quiet: bool = False, **arguments: Any) -> int:
-        path = _models_directory()
+        path = models_directory()
         if context.as_json:
             import json
 
@@ -27,7 +27,7 @@ class ModelsLocation(Tool):
         return 0
 
 
-def _models_directory() -> str:
+def models_directory() -> str:
     """Beside the sources of a clone, else where a wheel puts shared files."""
     import sys
     from pathlib import Path
