@@ -231,3 +231,4 @@ def test_ctrl_c_shows_what_is_finished_and_exits_with_130(workplace: Path) -> No
     assert "m.onnx   successful" in out
     assert "slow.py  killed" in out
     assert "--resume continues it" in out
+    assert str(workplace / "cache" / "slow") in out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from turnkey.errors import TurnkeyError
 from turnkey.launch.call_folder import CallFolder
@@ -16,7 +17,7 @@ from turnkey.launch.work_item import WorkItem
 from turnkey.model.inputs import Input
 from turnkey.pipeline.events import Event, Listener, silent
 from turnkey.pipeline.failure import Failure
-from turnkey.pipeline.sequence import Sequence
+from turnkey.pipeline.sequence import INTERRUPTED, Sequence
 
 
 def evaluate(
@@ -41,6 +42,7 @@ def evaluate(
     call = CallFolder.open(options, [source.text for source in inputs], sequence)
     results: list[Result] = []
     for number, source in enumerate(inputs, start=1):
+        item: WorkItem | Result | None = None
         try:
             item = _planned(source, number, sequence, options, listen)
             if isinstance(item, Result):
@@ -50,7 +52,7 @@ def evaluate(
                 results.append(_worked_on(item, call, options, listen))
         except KeyboardInterrupt as interruption:
             ended = interruption.results[0] if isinstance(interruption, Interrupted) else None
-            results.append(ended or _stopped(source, options, "killed", "interrupted (Ctrl-C); --resume continues it"))
+            results[number - 1 :] = [ended or _interrupted(source, item, options)]
             results.extend(_not_started(inputs[number:], options))
             raise Interrupted(results) from None
         call.keep_result(number, results[-1])
@@ -103,6 +105,14 @@ def _planned(
 
 def _stopped(source: Input, options: Options, status: str, reason: str) -> Result:
     return Result(input=source.text, status=status, cache_dir=options.cache_dir, reason=reason)
+
+
+def _interrupted(source: Input, item: WorkItem | Result | None, options: Options) -> Result:
+    """The result of the input that Ctrl-C met, with its build where that was known already."""
+    result = _stopped(source, options, "killed", INTERRUPTED)
+    if item is None:
+        return result
+    return replace(result, build_name=item.build_name, cache_dir=Path(item.cache_dir))
 
 
 def _not_started(inputs: Iterable[Input], options: Options) -> list[Result]:
