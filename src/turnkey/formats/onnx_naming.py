@@ -21,7 +21,7 @@ def name_border(graph: onnx.GraphProto, *, input_names: Sequence[str], output_na
     """
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
-    if {value.name for value in inputs} <= set(input_names):
+    if [value.name for value in inputs] == [name for name in input_names if name in {v.name for v in inputs}]:
         # TorchScript names inputs itself and drops those that the model does not use: nothing to do by position.
         input_names = [value.name for value in inputs]
     if len(inputs) != len(input_names) or len(graph.output) != len(output_names):
