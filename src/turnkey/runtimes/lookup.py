@@ -38,6 +38,18 @@ def find_runtime(name: str) -> Runtime:
     return runtime
 
 
+def known_runtime(text: str) -> str:
+    """A runtime's own name, from its name or alias: parses one word of a command line.
+
+    Raises:
+        ValueError: there is none of that name; the reason lists those that exist.
+    """
+    try:
+        return _named(text).name
+    except UsageError as error:
+        raise ValueError(f"{error.what}; {error.evidence}") from None
+
+
 def default_runtime(stored_as: str) -> str:
     """Name of the first runtime that executes a format.
 

@@ -30,6 +30,24 @@ def parse_device(text: str) -> str:
     return _DEVICES.get(text, text)
 
 
+def parse_runtime(text: str) -> str:
+    """A runtime by its name or alias."""
+    from turnkey.runtimes.lookup import known_runtime  # finds plug-ins: only when the option is given
+
+    return known_runtime(text)
+
+
+def parse_runtime_option(text: str) -> str:
+    """One word of ``--rt-args``, checked."""
+    from turnkey.runtimes.options import parse_runtime_arguments
+
+    try:
+        parse_runtime_arguments([text])
+    except UsageError as error:
+        raise ValueError(error.evidence) from None
+    return text
+
+
 class Benchmark(Tool):
     """Measure how fast the model runs, so that the verdict can be relied on.
 
@@ -57,6 +75,7 @@ class Benchmark(Tool):
         ),
         Argument(
             flags=("--runtime",),
+            parse=parse_runtime,
             metavar="NAME",
             default_text="the first that executes the newest variant",
             help="What executes the model: torch, torch-compile, onnxruntime; see turnkey system-info.",
@@ -64,6 +83,7 @@ class Benchmark(Tool):
         Argument(
             flags=("--runtimes",),
             arity=Arity.MANY,
+            parse=parse_runtime,
             metavar="NAME",
             help="Several runtimes, measured in one experiment and compared.",
         ),
@@ -84,6 +104,7 @@ class Benchmark(Tool):
         Argument(
             flags=("--rt-args",),
             arity=Arity.MANY,
+            parse=parse_runtime_option,
             metavar="KEY::VALUE",
             help="Options of the runtime: key::value, key::[a,b] or a word; RUNTIME.key::value for one of several.",
         ),
