@@ -74,7 +74,7 @@ def test_the_help_of_a_tool_is_its_docstring_and_its_arguments(
     assert " ".join(tool.__doc__.split(".")[0].split()) in words
     for argument in tool.arguments:
         if not argument.hidden:
-            assert " ".join(argument.help.split()) in words, argument.flags
+            assert " ".join(argument.help.rstrip(".").split()) in words, argument.flags
     if tool.kind is not ToolKind.MANAGEMENT:
         assert tool.example
         assert tool.reads
@@ -103,7 +103,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         assert len(line) <= max(width, 100), line
     for tool in ALL_TOOLS:
         for line in tool_help(tool, width=width).splitlines():
-            assert len(line) <= width or line.startswith(("usage", "  turnkey", "  eval", "  ")), line
+            assert len(line) <= width or line.startswith("  "), line
 
 
 def test_a_bad_environment_variable_does_not_keep_help_and_version_from_working(

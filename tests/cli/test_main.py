@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from turnkey.cli.main import main
@@ -232,3 +233,36 @@ def test_ctrl_c_shows_what_is_finished_and_exits_with_130(workplace: Path) -> No
     assert "slow.py  killed" in out
     assert "--resume continues it" in out
     assert str(workplace / "cache" / "slow") in out
+
+
+def test_labels_select_among_onnx_files_and_builds(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:
+    model = onnx.load("n.onnx")
+    onnx.helper.set_model_props(model, {"turnkey_labels": "task::negation"})
+    onnx.save(model, "n.onnx")
+    assert main(["m.onnx", "n.onnx", "load-onnx"]) == 0
+    capfd.readouterr()
+    fields = document("--json m.onnx n.onnx --labels task::negation load-onnx", capfd)
+    assert [result["input"] for result in fields["results"]] == ["n.onnx"]
+    assert "1 of 2 inputs have task::negation" in fields["notes"]
+    builds = "cache/m/m_state.yaml cache/n/n_state.yaml"
+    fields = document(f"--json -i {builds} --labels task::negation load-build optimize-ort", capfd)
+    assert [result["build_name"] for result in fields["results"]] == ["n"]
+
+
+def test_a_second_tool_of_one_name_has_its_own_log_and_keys(
+    capfd: pytest.CaptureFixture[str], workplace: Path
+) -> None:
+    fields = document("--json m.onnx load-onnx optimize-ort optimize-ort --level all", capfd)
+    statistics = fields["results"][0]["statistics"]
+    assert statistics["tool_status:optimize-ort"] == "successful"
+    assert statistics["tool_status:optimize-ort-2"] == "successful"
+    assert (workplace / "cache" / "m" / "log_optimize-ort-2.txt").is_file()
+
+
+def test_a_cache_with_spaces_and_words_that_equal_tools_work(
+    capfd: pytest.CaptureFixture[str], workplace: Path
+) -> None:
+    assert main(["m.onnx", "-d", "load-onnx", "load-onnx"]) == 0
+    assert (workplace / "load-onnx" / "m" / "m_state.yaml").is_file()
+    assert main(["m.onnx", "-d", "my results", "load-onnx"]) == 0
+    assert (workplace / "my results" / "m" / "m_state.yaml").is_file()

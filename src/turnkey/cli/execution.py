@@ -51,7 +51,8 @@ def _run_work(command: Command, work: Work) -> int:
     from turnkey.launch import Interrupted, evaluate, exit_code
 
     as_json = bool(command.globals.get("json"))
-    with open_monitor(inputs=len(work.inputs), quiet=bool(command.globals.get("quiet"))) as monitor:
+    wishes = {key: bool(command.globals.get(key)) for key in ("quiet", "verbose")}
+    with open_monitor(inputs=len(work.inputs), **wishes) as monitor:
         for note in work.notes:
             monitor.note(note)
         try:

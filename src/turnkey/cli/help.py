@@ -102,12 +102,12 @@ def program_help(catalogue: Catalogue, *, width: int) -> str:
 def tool_help(tool: type[Tool], *, width: int) -> str:
     """What ``turnkey <tool> -h`` prints."""
     visible = [argument for argument in (*tool.arguments, HELP) if not argument.hidden]
-    lines = [f"usage: {_usage(tool, visible)}", ""]
+    lines = [*_wrap(f"usage: {_usage(tool, visible)}", width, indent="       "), ""]
     for paragraph in _docstring(tool).split("\n\n"):
         if paragraph.startswith(" "):
             lines += [*paragraph.splitlines(), ""]
         else:
-            lines += [*textwrap.wrap(paragraph, width), ""]
+            lines += [*_wrap(paragraph, width), ""]
     for title, arguments in (
         ("positional arguments", [argument for argument in visible if argument.is_positional]),
         ("optional arguments", [argument for argument in visible if not argument.is_positional]),
@@ -157,7 +157,7 @@ def _arguments(arguments: Sequence[Argument], *, width: int, indent: int) -> lis
     for argument in arguments:
         if argument.hidden:
             continue
-        text = argument.help
+        text = argument.help.rstrip(".")
         default = default_text(argument)
         if argument.choices and argument.metavar:
             text += f"; one of {', '.join(argument.choices)}"
@@ -176,6 +176,11 @@ def _spelling(argument: Argument, flags: Sequence[str]) -> str:
     return f"{', '.join(flags)} {value}" + (" ..." if argument.arity is Arity.MANY else "")
 
 
+def _wrap(text: str, width: int, *, indent: str = "") -> list[str]:
+    """Lines of at most ``width``; options and file names are not broken at their hyphens."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+
+
 def _table(title: str, rows: Sequence[tuple[str, str]], *, width: int) -> list[str]:
     lines = ["", title, ""]
     for name, text in rows:
@@ -186,7 +191,7 @@ def _table(title: str, rows: Sequence[tuple[str, str]], *, width: int) -> list[s
 def _row(name: str, text: str, *, indent: int, width: int, column: int = 28) -> list[str]:
     """A name and its text beside it, or under it where the name is too long."""
     lead = " " * indent + name
-    wrapped = textwrap.wrap(text, width - column) or [""]
+    wrapped = _wrap(text, width - column) or [""]
     rest = [" " * column + line for line in wrapped]
     if len(lead) + 2 > column:
         return [lead, *rest]

@@ -67,11 +67,14 @@ def _ending(event: Event) -> str:
 
 
 @contextmanager
-def open_monitor(*, inputs: int, quiet: bool) -> Iterator[Monitor]:
-    """The monitor that fits this terminal and the user's wishes; closed at the end."""
+def open_monitor(*, inputs: int, quiet: bool, verbose: bool) -> Iterator[Monitor]:
+    """The monitor that fits this terminal and the user's wishes; closed at the end.
+
+    With ``verbose`` the terminal belongs to what scripts and tools print: it is not redrawn.
+    """
     with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, errors="replace") as stream:
         can_draw = stream.isatty() and os.environ.get("TERM") != "dumb"
-        if quiet or not can_draw or not settings.monitor_enabled():
+        if quiet or verbose or not can_draw or not settings.monitor_enabled():
             yield PlainMonitor(stream, quiet=quiet)
             return
         from turnkey.cli.live import LiveMonitor
