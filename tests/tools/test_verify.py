@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -184,3 +186,31 @@ def test_a_recommendation_does_not_outlive_its_verification(tmp_path):
 def test_nothing_to_verify_is_skipped_with_the_reason(tmp_path):
     with pytest.raises(ToolSkipped, match="no variant"):
         Verify().run(state_of(tmp_path, source(Net(), samples_of((1, 3, 8)))))
+
+
+def test_verifying_an_onnx_input_never_imports_torch(tmp_path):
+    code = f"""
+import sys
+from dataclasses import replace
+import numpy as np, onnx
+from pathlib import Path
+from turnkey.model.samples import SampleSet
+from turnkey.model.source import SourceModel
+from turnkey.pipeline.state import State, Variant
+from turnkey.tools.verify import Verify
+from turnkey.tools.benchmark import Benchmark
+folder = Path({str(tmp_path)!r}) / "b"
+folder.mkdir()
+text = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,3] x) => (float[N,3] y) {{ y = Exp (x) }}'
+onnx.save(onnx.parser.parse_model(text), folder / "m.onnx")
+samples = SampleSet(structure=None, inputs=({{"x": np.ones((1, 3), np.float32)}},), outputs=(None,), seed=0)
+model = SourceModel(module=None, path=folder / "m.onnx", samples=samples, class_name="g", model_hash="",
+                    hash_basis="graph", weights_hash="", parameter_count=0, parameter_bytes=0)
+state = State({str(tmp_path)!r}, "b", model=model)
+state = state.with_variant(Variant(key="onnx", format="onnx", path="m.onnx", sha256="", exporter="loaded"))
+state = Verify().run(state)
+Benchmark().run(state, effort="quick", iterations=2)
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

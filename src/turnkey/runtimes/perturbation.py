@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from turnkey.formats.torch_call import PositionalCall, call_of, tensors_for
 from turnkey.model.samples import Sample
 from turnkey.runtimes.lookup import find_runtime
 from turnkey.runtimes.runtime import LoadRequest
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import onnx
     import torch
 
+    from turnkey.formats.torch_call import PositionalCall
     from turnkey.model.call import CallStructure
 
 _WRAPPER = "module."
@@ -43,6 +43,7 @@ def compare_perturbed(
         seed: of the generator of the new weights (normal, standard deviation 0.05).
     """
     from turnkey.formats.onnx_file import load_model
+    from turnkey.formats.torch_call import call_of
 
     zeros = {name for name, weight in module.named_parameters() if weight.dim() >= 2 and not weight.any()}
     if not zeros:
@@ -72,6 +73,7 @@ def _replace(tensor: onnx.TensorProto, generator: np.random.Generator) -> np.nda
 def _module_outputs(call: PositionalCall, sample: Sample, weights: dict[str, np.ndarray]) -> Sample:
     import torch
 
+    from turnkey.formats.torch_call import tensors_for
     from turnkey.model.torch_bridge import array_of, evaluation_mode, tensor_of
 
     swapped = {}
