@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
+from torch._C._dynamo.eval_frame import set_eval_frame
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from turnkey.discovery.invocation import Invocation
@@ -14,6 +15,9 @@ from turnkey.model.call import CallStructure, Opaque, flatten_call
 from turnkey.model.key_value_cache import layers_of_argument
 from turnkey.model.samples import Sample
 from turnkey.model.torch_bridge import array_of, is_materialized
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _CONSTANTS = frozenset({type(None), bool, int, str})
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
@@ -82,6 +86,20 @@ def describe(args: Sequence[Any], kwargs: Mapping[str, Any], names: Mapping[str,
     )
 
 
+def uncompiled(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, run with Dynamo's frame evaluation switched off: its own frames are nobody's to compile."""
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        evaluation = set_eval_frame(None)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            set_eval_frame(evaluation)
+
+    return run
+
+
+@uncompiled
 def capture(invocation: Invocation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sample | None:
     """A copy of a call's tensors in host memory; None where they have no bytes (meta device).
 

@@ -2,15 +2,15 @@
 
 Three places where Dynamo would notice: it compares `Module.__call__` with the object that it met at its own import;
 it would inline a function it does not know into its graphs; and after a graph break it would try to compile our
-frames. So the original is back while Dynamo is imported and while it traces, and our files are among those that it
-never compiles.
+frames. So the original is back while Dynamo is imported and while it traces, our files are among those that it never
+compiles, and what the observer does beside the call runs `uncompiled`.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from turnkey.discovery.observer import Observer
@@ -51,7 +51,7 @@ class CompilerWatch:
         self._undo.clear()
 
     def _listen(self) -> None:
-        from torch._dynamo import trace_rules
+        from torch._dynamo import convert_frame, trace_rules
         from torch._dynamo.callback import callback_handler
 
         if "turnkey.discovery" not in _SKIPPED:
@@ -65,9 +65,30 @@ class CompilerWatch:
             kept = _KeptList(before, callback)
             setattr(callback_handler, name, kept)
             self._undo.append(_restore(callback_handler, name, kept, callback))
+        for name in _SILENT_CAPTURES:
+            if hasattr(convert_frame, name):
+                self._surround(convert_frame, name)
+
+    def _surround(self, owner: Any, name: str) -> None:
+        """Step aside for the time of one function of torch."""
+        original = getattr(owner, name)
+
+        @wraps(original)
+        def without_observer(*args: Any, **kwargs: Any) -> Any:
+            self._observer.step_aside()
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._observer.step_back()
+
+        setattr(owner, name, without_observer)
+        self._undo.append(lambda: setattr(owner, name, original))
 
 
 _SKIPPED: set[str] = set()
+
+_SILENT_CAPTURES = ("get_traced_fn", "_fullgraph_capture_frame")
+"""Of ``torch._dynamo.convert_frame``: strict export traces through these and tells no callback (torch 2.13)."""
 
 
 def _restore(handler: Any, name: str, kept: _KeptList, callback: Any) -> Callable[[], None]:
@@ -75,8 +96,3 @@ def _restore(handler: Any, name: str, kept: _KeptList, callback: Any) -> Callabl
         setattr(handler, name, [entry for entry in kept if entry is not callback])
 
     return restore
-
-
-def is_loaded() -> bool:
-    """Whether Dynamo is in this process already."""
-    return "torch._dynamo" in sys.modules

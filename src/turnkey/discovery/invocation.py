@@ -37,12 +37,14 @@ class SeenModel:
         class_name, kept_bytes: taken after its first call, when lazy parameters have their shapes.
         by_key: the raw form of a call (and its parent) to the invocation.
         by_signature: the canonical form; several raw forms may share one (``net(x)``, ``net(x=x)``).
+        inside: for what ``torch.compile(module)`` returns: the model inside, whose tables it shares.
         surplus_calls: calls with signatures beyond the limit, counted and otherwise not kept.
     """
 
     module: Any
     reference: weakref.ref[Any]
     class_name: str = ""
+    inside: SeenModel | None = None
     kept_bytes: int = 0
     by_key: dict[Any, Invocation] = field(default_factory=dict)
     by_signature: dict[Any, Invocation] = field(default_factory=dict)

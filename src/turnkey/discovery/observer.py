@@ -102,7 +102,9 @@ class Observer:
         """The replacement, and a function that makes it pass all calls on."""
         nesting = _Nesting()
         deepest = self._max_depth
-        models, invocation_of, settle, unseen = self._models, self._invocation_of, self._settle, _pass_unseen
+        models, unseen, uncompiled = self._models, _pass_unseen, arguments.uncompiled
+        invocation_of, settle = uncompiled(self._invocation_of), uncompiled(self._settle)
+        offer = uncompiled(Reservoir.offer)
         clock = time.perf_counter_ns
         key_of, capture = arguments.key_of, arguments.capture
         Tensor = torch.Tensor
@@ -143,7 +145,7 @@ class Observer:
             invocation.nanoseconds += clock() - start
             invocation.calls += 1
             if sample is not None:
-                invocation.reservoir.offer(sample)
+                offer(invocation.reservoir, sample)
             if invocation.calls == 1:
                 settle(self, invocation)
             return result
@@ -171,6 +173,7 @@ class Observer:
             return None
         with self._lock:
             seen = self._seen_model(module)
+            seen = seen.inside or seen
             invocation = seen.by_key.get(key)
             if invocation is not None:
                 return invocation
@@ -181,7 +184,7 @@ class Observer:
                 if len(seen.by_signature) >= SIGNATURES_PER_MODEL:
                     seen.surplus_calls += 1
                     return None
-                place = find_place(seen.module, sys._getframe(2), owns_file=self._owns_file)
+                place = find_place(module, sys._getframe(3), owns_file=self._owns_file)
                 if place is None:
                     return None
                 call = arguments.describe(args, kwargs, names)
@@ -209,7 +212,7 @@ class Observer:
         inner = getattr(module, "_orig_mod", None)
         if isinstance(inner, torch.nn.Module):  # what torch.compile(module) returns: the same model, called faster
             original = self._seen_model(inner)
-            seen = replace(original, module=module, reference=weakref.ref(module))
+            seen = replace(original, module=module, reference=weakref.ref(module), inside=original)
             self._models[id(inner)] = original
         else:
             seen = SeenModel(module=module, reference=weakref.ref(module))
@@ -221,7 +224,8 @@ class Observer:
         seen = invocation.seen
         if seen.class_name:
             return
-        seen.class_name = type(seen.module if seen.module is not None else module).__name__
+        kept = seen.module if seen.module is not None else module
+        seen.class_name = getattr(kept, "original_name", type(kept).__name__)  # of what was scripted, where it was
         if invocation.depth > 0:
             return  # parts live as long as their model
         with self._lock:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from turnkey.discovery.invocation import Place
 
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
+_STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
 _MACHINERY = tuple(
     os.path.join(_TORCH, *part.split("/"))
     for part in (
@@ -21,8 +24,11 @@ _MACHINERY = tuple(
         "export/_trace.py",
         "export/exported_program.py",
         "_export/",
-        "_dynamo/",
-        "_functorch/",
+        "_dynamo/convert_frame.py",
+        "_dynamo/functional_export.py",
+        "_dynamo/backends/",
+        "_functorch/_aot_autograd/",
+        "_functorch/aot_autograd.py",
         "_inductor/",
         "fx/_symbolic_trace.py",
         "fx/experimental/",
@@ -45,7 +51,7 @@ def find_place(module: Any, frame: FrameType | None, *, owns_file: Callable[[str
 
     Returns:
         The innermost frame of the user's code, or the immediate caller if there is none, with the name that the
-        model has in the first of the frames up to it that knows the model; None if torch's own machinery calls.
+        model has there, else in a library's frame on the way; None if torch's own machinery calls.
     """
     caller = frame
     name = ""
@@ -54,14 +60,15 @@ def find_place(module: Any, frame: FrameType | None, *, owns_file: Callable[[str
             break
         file = frame.f_code.co_filename
         if owns_file(file):
-            return Place(
-                file=file, line=frame.f_lineno, name=name or _name_in(frame.f_locals, frame.f_globals, module)
-            )
+            own = _name_in(frame.f_locals, frame.f_globals, module)
+            return Place(file=file, line=frame.f_lineno, name=own or name)
         if file.startswith(_MACHINERY):
             return None
-        if not file.startswith(_TORCH):
+        if not file.startswith((_TORCH, _STANDARD_LIBRARY)):
             name = name or _name_in(frame.f_locals, frame.f_globals, module)
         frame = frame.f_back
+    main = vars(sys.modules["__main__"])
+    name = _name_in(main, main, module) or name  # called from a thread, whose frames do not lead to the user's code
     if caller is None:
         return Place(file="", line=0, name=name)
     return Place(file=caller.f_code.co_filename, line=caller.f_lineno, name=name)

@@ -1,8 +1,8 @@
 """A script, run in this process as ``python script.py`` would run it.
 
-`ScriptRun` is a context: inside, `run` executes the script and everything it changed of the process is put back at
-once, except ``__main__`` and the modules from the script's directory, which the model needs as long as it is in use
-(pickle, source look-up, sibling modules). Leaving the context removes those too.
+`ScriptRun.run` executes the script, and everything it changed of the process is put back at once, except ``__main__``
+and the modules from the script's directory, which the model needs as long as it is in use (pickle, source look-up,
+sibling modules). `ScriptRun.leave` removes those too.
 
 The whole script runs, with the user's rights: nothing here is a sandbox.
 
@@ -73,7 +73,7 @@ class ScriptRun:
     """One run of one script.
 
     Args:
-        path: the script, as the user named it; it becomes ``__file__`` and ``sys.argv[0]``.
+        path: the script, as the user named it; it becomes ``sys.argv[0]``.
         arguments: further words of ``sys.argv``.
 
     Raises:
@@ -91,16 +91,12 @@ class ScriptRun:
                 evidence=str(error),
                 remedy="name a Python script: turnkey -i SCRIPT.py discover",
             ) from error
+        self.file = os.path.join(os.getcwd(), path)  # neither resolved nor normalised, as Python does it
         self.directory = os.path.dirname(os.path.realpath(path))
-        self._modules_before: set[str] = set()
-        self._main_before: ModuleType | None = None
-
-    def __enter__(self) -> ScriptRun:
         self._modules_before = set(sys.modules)
         self._main_before = sys.modules.get("__main__")
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
         """Remove what belongs to the script from `sys.modules`."""
         for name in set(sys.modules) - self._modules_before:
             module = sys.modules.get(name)
@@ -169,9 +165,9 @@ class ScriptRun:
 
     def _set_up(self) -> None:
         main = ModuleType("__main__")
-        loader = importlib.machinery.SourceFileLoader("__main__", self.path)
+        loader = importlib.machinery.SourceFileLoader("__main__", self.file)
         main.__dict__.update(
-            __file__=self.path, __builtins__=builtins, __loader__=loader, __cached__=None, __annotations__={}
+            __file__=self.file, __builtins__=builtins, __loader__=loader, __cached__=None, __annotations__={}
         )
         sys.modules["__main__"] = main
         sys.argv = [self.path, *self.arguments]
@@ -202,7 +198,7 @@ class ScriptRun:
         return outcome
 
     def _compile(self) -> CodeType:
-        return compile(self._source, self.path, "exec", dont_inherit=True)
+        return compile(self._source, self.file, "exec", dont_inherit=True)
 
 
 def _outcome(error: BaseException | None) -> ScriptOutcome:

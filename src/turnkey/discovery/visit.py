@@ -145,17 +145,20 @@ class Visit:
         )
 
 
-_current = ExitStack()
+_current: list[ScriptRun] = []
+"""At most one: two scripts cannot be ``__main__``."""
 
 
 def let_go() -> None:
     """End the current visit: its ``__main__`` and modules leave, and its models as far as nobody else holds them."""
-    _current.close()
+    if not _current:
+        return
+    _current.pop().leave()
+    dynamo: Any = sys.modules.get("torch._dynamo")
+    if dynamo is not None:
+        dynamo.reset()  # compiled code holds the modules that it was made of
     if "torch" in sys.modules:
-        dynamo: Any = sys.modules.get("torch._dynamo")
-        if dynamo is not None:
-            dynamo.reset()  # compiled code holds the modules that it was made of
-        gc.collect()
+        gc.collect()  # models stand in cycles with the script's own functions
 
 
 def visit(path: str, *, script_args: str = "", options: DiscoveryOptions | None = None) -> Visit:
@@ -176,7 +179,7 @@ def visit(path: str, *, script_args: str = "", options: DiscoveryOptions | None 
     options = options or DiscoveryOptions()
     let_go()
     script = ScriptRun(path, arguments)
-    _current.enter_context(script)
+    _current.append(script)
     watch = _Watch(script, options)
     started = time.perf_counter()
     try:

@@ -49,7 +49,7 @@ def replay_hash(replay: Replay) -> ModelHash:
 def weights_hash(module: torch.nn.Module) -> str:
     """8 hex digits over (path, shape, dtype, bytes) of parameters and buffers, sorted by path.
 
-    A tensor that is reachable by two paths counts under both, so that tying is seen.
+    A tensor that is reachable by several paths counts once, under the first.
     """
     return weights_digest(_weights(module))
 
@@ -57,10 +57,7 @@ def weights_hash(module: torch.nn.Module) -> str:
 def _weights(module: Any) -> Iterator[WeightBytes]:
     from turnkey.model.torch_bridge import array_of, is_materialized
 
-    tensors = {
-        **dict(module.named_parameters(remove_duplicate=False)),
-        **dict(module.named_buffers(remove_duplicate=False)),
-    }
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for path, tensor in sorted(tensors.items()):
         if is_materialized(tensor):
             array = array_of(tensor)

@@ -19,7 +19,7 @@ import random
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -75,16 +75,12 @@ def replay(module: torch.nn.Module, structure: CallStructure, sample: Sample) ->
     recorder = _Recorder(tensors.values(), [*module.parameters(), *module.buffers()])
     args, kwargs = structure.bind(tensors)
     result, error = None, ""
-    with ExitStack() as stack:
-        stack.enter_context(_put_back(module))
-        stack.enter_context(evaluation_mode(module))
-        stack.enter_context(_eager())
-        calls = stack.enter_context(_module_calls(recorder))
-        stack.enter_context(recorder)
-        try:
+    calls: list[Any] = []
+    try:
+        with _put_back(module), evaluation_mode(module), _eager(), _module_calls(recorder, calls), recorder:
             result = module(*args, **kwargs)
-        except Exception as raised:  # noqa: BLE001 - whatever the user's forward raises; told as a fact
-            error = f"{type(raised).__name__}: {raised}".splitlines()[0]
+    except Exception as raised:  # noqa: BLE001 - whatever the user's forward or eval raises; told as a fact
+        error = f"{type(raised).__name__}: {raised}".splitlines()[0]
     outputs = flatten_result(result, is_tensor=is_tensor) if not error else {}
     return Replay(
         inputs=[_shape_and_dtype(tensor) for tensor in tensors.values()],
@@ -264,10 +260,9 @@ def _shape_and_dtype(tensor: Any) -> list[Any]:
 
 
 @contextmanager
-def _module_calls(recorder: _Recorder) -> Iterator[list[Any]]:
+def _module_calls(recorder: _Recorder, root: list[Any]) -> Iterator[None]:
     """The tree of module calls; a scripted module inside is one step, since the mode does not see into it."""
     original: Any = torch.nn.Module.__call__
-    root: list[Any] = []
     open_calls = [root]
 
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -290,7 +285,7 @@ def _module_calls(recorder: _Recorder) -> Iterator[list[Any]]:
 
     torch.nn.Module.__call__ = called
     try:
-        yield root
+        yield
     finally:
         torch.nn.Module.__call__ = original
 

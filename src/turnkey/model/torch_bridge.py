@@ -6,7 +6,7 @@ Dtypes that numpy lacks (bfloat16, float8) are carried by ml_dtypes' numpy dtype
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import ml_dtypes
@@ -68,9 +68,11 @@ def arrays_of_result(result: Any) -> Sample:
 def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     """The module in evaluation mode and without gradients; every submodule gets its own flag back."""
     flags = [(child, child.training) for child in module.modules()]
-    # What torch.export returns refuses eval(): its mode was fixed when it was exported.
-    with suppress(NotImplementedError):
+    try:
         module.eval()
+    except (NotImplementedError, RecursionError):  # what torch.export returns refuses; a module that contains itself
+        for child, _ in flags:
+            child.training = False
     try:
         with torch.no_grad():
             yield
