@@ -20,6 +20,7 @@ from typing import Any
 
 from turnkey.errors import ModelError, TurnkeyError
 from turnkey.launch.execution import finished_event
+from turnkey.launch.last_words import last_words
 from turnkey.launch.out_of_memory import oom_kills
 from turnkey.launch.result import Interrupted, Result
 from turnkey.launch.warden import TERMINATION_SECONDS, Ending
@@ -28,7 +29,6 @@ from turnkey.pipeline import durable
 from turnkey.pipeline.aftermath import close_build
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
-from turnkey.pipeline.capture import log_tail
 from turnkey.pipeline.events import Event, Listener
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.lean_cache import remove_artifacts
@@ -151,7 +151,7 @@ class _Process:
                 event = Event.from_dict(message["event"])
                 if event.kind == "tool-started":
                     self.tool = event.tool
-                elif event.kind == "tool-finished":
+                elif event.kind == "tool-finished" and event.status != "killed":
                     self.tool = ""
             elif "result" in message:
                 self.result = Result.from_dict(message["result"])
@@ -199,7 +199,7 @@ def _verdict(item: WorkItem, process: _Process, paths: BuildPaths, *, out_of_mem
     ending = process.ending or Ending(exit_code=process.exit_code)
     at_work = f"while {process.tool} was at work" if process.tool else "outside of any tool"
     log = paths.log(process.tool) if process.tool else process.log
-    tail = f"end of {log}:\n{log_tail(log, lines=15)}"
+    tail = f"end of {log}:\n{last_words(log)}"
     if process.was_interrupted:
         return "killed", ModelError(INTERRUPTED, evidence=f"Ctrl-C {at_work}")
     if ending.cause == "timeout":
