@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import struct
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,9 +41,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def on_terminal() -> Callable[..., tuple[int, str]]:
     """Run the command with a terminal as its standard streams; its exit code and all that it wrote."""
 
-    def run(*words: str, **variables: str) -> tuple[int, str]:
+    def run(*words: str, columns: int = 80, **variables: str) -> tuple[int, str]:
         child, terminal = pty.fork()
         if child == 0:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
             os.environ.update({"TERM": "xterm", "PYTHONIOENCODING": "utf-8", **variables})
             os.execv(sys.executable, [sys.executable, "-m", "turnkey.cli.main", *words])
         written = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -207,6 +208,22 @@ def test_a_terminal_gets_a_live_monitor_and_the_variable_switches_it_off(
     assert code == 0
     assert "\x1b" not in plain
     assert "m: load-onnx successful" in plain
+
+
+def test_the_picture_fits_a_narrow_terminal_although_tools_write_into_logs(
+    on_terminal: Callable[..., tuple[int, str]],
+) -> None:
+    _, written = on_terminal("m.onnx", "load-onnx", "optimize-ort", columns=30)
+    drawn = [part for part in re.split(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]", written.split("input  ")[0]) if part]
+    assert drawn
+    assert max(len(part) for part in drawn) <= 30, drawn
+
+
+def test_without_a_descriptor_of_its_own_the_error_stream_gets_plain_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["m.onnx", "load-onnx"]) == 0
+    assert "m: load-onnx successful" in capsys.readouterr().err
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

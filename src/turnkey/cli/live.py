@@ -6,12 +6,14 @@ all: the thread waits, without waking, until that tool has finished; the last pi
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -98,8 +100,15 @@ class LiveMonitor:
                 self._changed.wait_for(lambda: self._stopped, timeout=_REDRAW_SECONDS)
 
     def _draw(self) -> None:
+        self._fit()
         self._print_finished()
         self._live.update(Group(*map(_text, self._board.lines(now=time.monotonic()))), refresh=True)
+
+    def _fit(self) -> None:
+        """Take the size of the terminal from our own stream: rich would ask descriptors that lead into a log now."""
+        with suppress(OSError):  # no terminal to ask: rich's own idea of the size stays
+            columns, lines = os.get_terminal_size(self._console.file.fileno())
+            self._console.size = ConsoleDimensions(columns, lines)
 
     def _print_finished(self) -> None:
         """What stays on the terminal: blocks of finished inputs and notes, above what is redrawn."""

@@ -72,7 +72,12 @@ def open_monitor(*, inputs: int, quiet: bool, verbose: bool) -> Iterator[Monitor
 
     With ``verbose`` the terminal belongs to what scripts and tools print: it is not redrawn.
     """
-    with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, errors="replace") as stream:
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except OSError:  # a notebook's or a test's stand-in has no descriptor; nothing can redirect it either
+        yield PlainMonitor(sys.stderr, quiet=quiet)
+        return
+    with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="replace") as stream:
         can_draw = stream.isatty() and os.environ.get("TERM") != "dumb"
         if quiet or verbose or not can_draw or not settings.monitor_enabled():
             yield PlainMonitor(stream, quiet=quiet)
