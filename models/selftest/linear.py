@@ -20,5 +20,5 @@ class LinearTestModel(torch.nn.Module):
 
 
 torch.manual_seed(0)
-model = LinearTestModel(10, 5)
+model = LinearTestModel(10, 5).eval()
 model(torch.rand(arguments.batch_size, 10))

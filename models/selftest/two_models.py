@@ -4,8 +4,8 @@
 import torch
 
 torch.manual_seed(0)
-encoder = torch.nn.Sequential(torch.nn.Linear(10, 4), torch.nn.Tanh())
-decoder = torch.nn.Linear(4, 10)
+encoder = torch.nn.Sequential(torch.nn.Linear(10, 4), torch.nn.Tanh()).eval()
+decoder = torch.nn.Linear(4, 10).eval()
 for _ in range(2):
     hidden = encoder(torch.rand(3, 10))
 decoder(hidden)

@@ -21,5 +21,5 @@ class TwoLayerTestModel(torch.nn.Module):
 
 
 torch.manual_seed(0)
-model = TwoLayerTestModel(10, 20, 5)
+model = TwoLayerTestModel(10, 20, 5).eval()
 model(torch.rand(arguments.batch_size, 10))
