@@ -200,7 +200,7 @@ def test_what_escapes_is_called_a_defect_of_turnkey(
 def test_a_terminal_gets_a_live_monitor_and_the_variable_switches_it_off(
     on_terminal: Callable[..., tuple[int, str]],
 ) -> None:
-    code, live = on_terminal("m.onnx", "load-onnx")
+    code, live = on_terminal("m.onnx", "load-onnx", columns=0)
     assert code == 0
     assert "\x1b[" in live
     assert "✓ load-onnx" in live

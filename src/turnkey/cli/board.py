@@ -55,7 +55,8 @@ class Board:
             self._blocks[key] = Block(name=key, tools=[ToolLine(name=name) for name in event.planned])
         elif event.kind == "tool-started":
             line = self._line(key, event.tool)
-            line.status, line.text, line.started_at = "running", event.text, now
+            text = f"{event.text} (nothing is drawn meanwhile)" if event.measures else event.text
+            line.status, line.text, line.started_at = "running", text, now
         elif event.kind == "tool-finished":
             line = self._line(key, event.tool)
             line.status, line.text, line.seconds = event.status, event.text, event.seconds

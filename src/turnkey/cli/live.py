@@ -101,14 +101,15 @@ class LiveMonitor:
 
     def _draw(self) -> None:
         self._fit()
+        self._live.update(Group(*map(_text, self._board.lines(now=time.monotonic()))))
         self._print_finished()
-        self._live.update(Group(*map(_text, self._board.lines(now=time.monotonic()))), refresh=True)
+        self._live.refresh()
 
     def _fit(self) -> None:
         """Take the size of the terminal from our own stream: rich would ask descriptors that lead into a log now."""
         with suppress(OSError):  # no terminal to ask: rich's own idea of the size stays
             columns, lines = os.get_terminal_size(self._console.file.fileno())
-            self._console.size = ConsoleDimensions(columns, lines)
+            self._console.size = ConsoleDimensions(columns or 80, lines or 25)  # some terminals say 0
 
     def _print_finished(self) -> None:
         """What stays on the terminal: blocks of finished inputs and notes, above what is redrawn."""
