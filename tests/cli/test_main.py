@@ -109,7 +109,7 @@ def test_default_sequences_are_announced_first(capfd: pytest.CaptureFixture[str]
 def test_a_dry_run_changes_nothing_and_says_what_would_run(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:
     code, out, _ = run("m.onnx --dry-run discover verify report", capfd)
     assert code == 0
-    assert "m.onnx -> m (never run here)" in out
+    assert "m.onnx -> m (no estimate)" in out
     assert "load-onnx" in out
     assert "at the end: report" in out
     assert not (workplace / "cache").exists()

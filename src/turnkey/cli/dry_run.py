@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.cli.command import Command, Work
+from turnkey.cli.shell import shell_command
 from turnkey.errors import TurnkeyError
 from turnkey.launch.plan import labels_of, sequence_for
 from turnkey.model.inputs import Input, InputKind
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_name import base_name, build_names
 from turnkey.pipeline.statistics import read_statistics
+from turnkey.pipeline.toolbox import TOOLS
 
 _PREFIX = "tool_duration:"
 
 
 def dry_run(work: Work) -> list[dict[str, Any]]:
-    """One entry per input: ``input``, ``build_name``, ``sequence`` ([[tool, arguments], …]), ``estimate_seconds``.
+    """One entry per input: ``input``, ``build_name``, ``sequence`` ([[tool, arguments], …]), ``command`` (the same for
+    a shell, with every default written out), ``estimate_seconds``.
 
     The estimate is the sum over the tools of what each took in the last run of this build, else of the median over
     the builds of the cache; None where a tool has never run there.
@@ -37,6 +40,7 @@ def dry_run(work: Work) -> list[dict[str, Any]]:
                 "input": item.text,
                 "build_name": name,
                 "sequence": [[tool, dict(arguments)] for tool, arguments in sequence.steps],
+                "command": shell_command([item.text], sequence.steps, tool_names=TOOLS.names()),
                 "estimate_seconds": round(total, 1) if None not in seconds else None,
             }
         )
@@ -45,14 +49,12 @@ def dry_run(work: Work) -> list[dict[str, Any]]:
 
 def text_of(entries: list[dict[str, Any]], command: Command, work: Work) -> str:
     """The entries for people."""
-    lines = [f"{len(entries)} inputs, cache {work.options.cache_dir}; nothing was run"]
+    lines = [f"inputs: {len(entries)}, cache: {work.options.cache_dir}; nothing was run"]
     for entry in entries:
         estimate = entry["estimate_seconds"]
-        duration = "never run here" if estimate is None else f"about {estimate:.0f} s"
+        duration = "no estimate" if estimate is None else f"about {estimate:.0f} s"
         lines.append(f"{entry['input']} -> {entry['build_name']} ({duration})")
-        for tool, arguments in entry["sequence"]:
-            shown = " ".join(f"{key}={value!r}" for key, value in arguments.items())
-            lines.append(f"  {tool} {shown}".rstrip())
+        lines.append(f"  {entry['command']}")
     lines.extend(f"at the end: {step.tool.name}" for step in command.management)
     return "\n".join(lines)
 
