@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,16 @@ from turnkey.model.call import flatten_call
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import array_of, is_tensor
+
+
+@contextmanager
+def torchvision_operators() -> Iterator[None]:
+    """Lets transformers import beside a torchvision that lacks its operators (a CPU build of torch)."""
+    fragment = torch.library.Library("torchvision", "FRAGMENT")
+    with suppress(RuntimeError):  # a torchvision that works has them already
+        fragment.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        fragment.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    yield
 
 
 def samples_of(module: torch.nn.Module, *args: Any, **kwargs: Any) -> SampleSet:

@@ -119,7 +119,8 @@ def plan_export(source: SourceModel, *, wanted: DynamicAxes) -> ExportPlan:
     Raises:
         ModelError: the module fails on its captured inputs.
     """
-    inputs = source.samples.inputs[:_CHECKED_SAMPLES]
+    # A trace that froze one branch agrees with the inputs that take it: there every captured input is asked.
+    inputs = source.samples.inputs[: None if source.data_dependent else _CHECKED_SAMPLES]
     structure = source.samples.structure
     assert source.module is not None, "the caller has looked"
     probe = _Probe(source, call_of(source.module, structure, inputs[0]))

@@ -105,6 +105,10 @@ class OnnxExport:
             if outcome == "chosen":
                 notes += [*said, *(f"{a.exporter} ({a.axes}) {a.outcome}: {a.reason}" for a in attempts[:-1])]
                 notes += [f"dynamic axes: {label}"] if axes else []
+                if exporter == onnx_torchscript.NAME and not plan.may_trace:
+                    notes.append(
+                        "control flow depends on data: the file holds the branches of the captured inputs alone"
+                    )
                 return Conversion(
                     path=request.path,
                     exporter=exporter,
