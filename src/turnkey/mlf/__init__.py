@@ -1,0 +1,24 @@
+"""Model Library Format: a network as a tarball of C source, and back."""
+
+from __future__ import annotations
+
+from turnkey.mlf.export import Exported, export
+from turnkey.mlf.failures import NonStaticShapeError, UnsupportedInModelLibraryFormatError
+from turnkey.mlf.library import Library, Module, load
+from turnkey.mlf.memory_plan import plan
+from turnkey.mlf.options import ExportOptions
+from turnkey.mlf.params import load_params, save_params
+
+__all__ = [
+    "ExportOptions",
+    "Exported",
+    "Library",
+    "Module",
+    "NonStaticShapeError",
+    "UnsupportedInModelLibraryFormatError",
+    "export",
+    "load",
+    "load_params",
+    "plan",
+    "save_params",
+]

@@ -1,0 +1,181 @@
+"""Building a module on the host: units compiled by our own command line into a shared library, cached by content.
+
+Building and then running a tarball runs its author's program. Only ``codegen/*/src/*`` is compiled; a Makefile of
+the tarball is never called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+from turnkey import settings
+from turnkey.mlf.failures import failure
+from turnkey.mlf.library import Module
+from turnkey.mlf.toolchain import WARNINGS, Compiled, Compiler, compile_units, find_compiler
+
+OPTIMIZATION = ("-O3", "-std=gnu99", "-fno-strict-aliasing")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
+_LIBRARY, _FACTS = "module.so", "facts.json"
+_MACHINE_FLAGS = "-march=native"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A compiled module.
+
+    Attributes:
+        library: the shared library.
+        from_cache: no compiler was called.
+        warnings, sections, stack_bytes: as the compiler told when it was built.
+    """
+
+    library: Path
+    compiler: Compiler
+    flags: tuple[str, ...]
+    from_cache: bool
+    warnings: tuple[str, ...] = ()
+    sections: Mapping[str, int] = field(default_factory=dict)
+    stack_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+def build(
+    module: Module,
+    *,
+    cc: str | None = None,
+    cflags: Sequence[str] | None = None,
+    sanitize: bool = False,
+    cache: Path | None = None,
+) -> Build:
+    """Compile a module, or take the library of an equal earlier build.
+
+    Args:
+        cflags: replace optimisation flags (``-O3 -march=native`` …); the others stay.
+        cache: directory of built libraries; below the product's cache by default.
+
+    Raises:
+        MlfMissingDependencyError: no compiler.
+        UnsupportedInModelLibraryFormatError: it does not compile; with the compiler's first lines.
+        MlfArtifactError: the tarball has no C sources for this module.
+    """
+    compiler = find_compiler(cc)
+    sources = module.sources()
+    units = sorted(path for path in sources if "/src/" in path)
+    if not units:
+        raise failure(
+            "mlf-missing-part",
+            f"the tarball has no C sources for the module {module.name!r}",
+            evidence=f"{len(module.library.files)} files, none under codegen/*/src",
+        )
+    flags = (*_host_flags(compiler, cflags), *WARNINGS, *(SANITIZERS if sanitize else ()))
+    extra = _further_files(module)
+    key = _key(compiler, flags, {**{path: text.encode() for path, text in sources.items()}, **extra})
+    place = (cache or settings.cache_dir() / "mlf-builds") / key
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        if not (place / _FACTS).exists():
+            _compile(module, compiler, flags, sources, extra, units, place, sanitize=sanitize)
+            from_cache = False
+        else:
+            from_cache = True
+    facts = json.loads((place / _FACTS).read_text())
+    return Build(
+        library=place / _LIBRARY,
+        compiler=compiler,
+        flags=flags,
+        from_cache=from_cache,
+        warnings=tuple(facts["warnings"]),
+        sections=facts["sections"],
+        stack_bytes=facts["stack_bytes"],
+    )
+
+
+def _host_flags(compiler: Compiler, cflags: Sequence[str] | None) -> tuple[str, ...]:
+    if cflags is not None:
+        return ("-std=gnu99", "-fno-strict-aliasing", *cflags)
+    native = compiler.target.startswith(("x86_64", "aarch64"))
+    # One rounding for a product and its sum: closer to the exact value, and what other runtimes do here too.
+    return (*OPTIMIZATION, *((_MACHINE_FLAGS, "-ffp-contract=fast") if native else ()))
+
+
+def _further_files(module: Module) -> dict[str, bytes]:
+    """Files that the units need beside them: runtime headers, and constants that the assembler includes."""
+    files = module.library.archive.files
+    return {
+        path: content
+        for path, content in files.items()
+        if path.startswith("runtime/include/") or (path.startswith("codegen/host/src/") and path.endswith(".bin"))
+    }
+
+
+def _key(compiler: Compiler, flags: Sequence[str], files: Mapping[str, bytes]) -> str:
+    total = hashlib.sha256()
+    total.update(repr((compiler.name, compiler.version, compiler.target, tuple(flags), _processor())).encode())
+    for path in sorted(files):
+        total.update(f"{path}:{len(files[path])}:".encode())
+        total.update(files[path])
+    return total.hexdigest()[:32]
+
+
+def _processor() -> str:
+    """Code for this processor must not be run on another one that shares the cache."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return os.uname().machine
+    return next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+
+
+def _compile(
+    module: Module,
+    compiler: Compiler,
+    flags: Sequence[str],
+    sources: Mapping[str, str],
+    extra: Mapping[str, bytes],
+    units: Sequence[str],
+    place: Path,
+    *,
+    sanitize: bool,
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="turnkey-mlf-") as directory:
+        root = Path(directory)
+        for path, content in {**{path: text.encode() for path, text in sources.items()}, **extra}.items():
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        includes = [f"-I{root}/codegen/host/include", f"-I{root}/runtime/include"]
+        pool = root / f"codegen/host/src/{module.name}_constants.bin"
+        macro = f'-DTVMGEN_{module.name.upper()}_CONSTANTS_FILE="{pool}"'
+        graph = () if "graph" in module.metadata.executors else ("-DTVMGEN_NO_GRAPH",)
+        staged = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        try:
+            made = compile_units(
+                compiler,
+                [root / unit for unit in units],
+                staged / _LIBRARY,
+                flags=(*flags, "-fPIC", *includes, macro, *graph),
+                link=("-shared", *(SANITIZERS if sanitize else ()), "-lm"),
+            )
+            (staged / _FACTS).write_text(json.dumps(_facts(made, directory)))
+            if place.exists():  # half of an older build: its facts are missing
+                shutil.rmtree(place)
+            os.replace(staged, place)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+
+
+def _facts(made: Compiled, directory: str) -> dict[str, object]:
+    return {
+        "warnings": [line.replace(f"{directory}/", "") for line in made.warnings],
+        "sections": dict(made.sections),
+        "stack_bytes": dict(made.stack_bytes),
+    }

@@ -1,0 +1,97 @@
+"""Errors of the Model Library Format: rungs of the one ladder, each with a stable ``code`` in its message."""
+
+from __future__ import annotations
+
+from turnkey.errors import (
+    ArtifactError,
+    ConversionError,
+    MissingDependencyError,
+    TurnkeyError,
+    UsageError,
+    VerificationError,
+)
+
+
+class _Coded(TurnkeyError):
+    """A rung with a code; the code ends the first line, so that it survives every border as text."""
+
+    def __init__(self, what: str, *, code: str = "", evidence: str = "", remedy: str = "") -> None:
+        super().__init__(f"{what} [{code}]" if code else what, evidence=evidence, remedy=remedy)
+        self.code = code or what.rpartition("[")[2].rstrip("]")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.evidence, self.remedy))
+
+
+def _rebuild(kind: type[_Coded], what: str, evidence: str, remedy: str) -> _Coded:
+    return kind(what, evidence=evidence, remedy=remedy)
+
+
+class UnsupportedInModelLibraryFormatError(_Coded, ConversionError):
+    """The model cannot become a Model Library Format tarball."""
+
+
+class NonStaticShapeError(UnsupportedInModelLibraryFormatError):
+    """A tensor's shape is not known before the program runs; memory is planned before it runs."""
+
+
+class MlfUsageError(_Coded, UsageError):
+    """An option or argument is wrong; nothing was done."""
+
+
+class MlfMissingDependencyError(_Coded, MissingDependencyError):
+    """The generator, a compiler or a solver is not there."""
+
+
+class MlfVerificationError(_Coded, VerificationError):
+    """The C code computes something else, or writes where it must not."""
+
+
+class MlfArtifactError(_Coded, ArtifactError):
+    """A tarball, or a part of it, is corrupt, hostile, or not what its metadata says."""
+
+
+_CODES: dict[str, type[_Coded]] = {
+    "mlf-dynamic-shape": NonStaticShapeError,
+    **dict.fromkeys(
+        (
+            "mlf-unsupported-op",
+            "mlf-unsupported-dtype",
+            "mlf-non-tensor",
+            "mlf-name-clash",
+            "mlf-unplanned-memory",
+            "mlf-over-budget",
+            "mlf-compile-failed",
+        ),
+        UnsupportedInModelLibraryFormatError,
+    ),
+    **dict.fromkeys(
+        ("mlf-duplicate-module", "mlf-multiple-operators", "mlf-bad-option", "mlf-bad-sample"), MlfUsageError
+    ),
+    **dict.fromkeys(("mlf-no-generator", "mlf-no-compiler", "mlf-no-solver"), MlfMissingDependencyError),
+    **dict.fromkeys(("mlf-mismatch", "mlf-overrun", "mlf-not-repeatable"), MlfVerificationError),
+    **dict.fromkeys(
+        (
+            "mlf-bad-archive",
+            "mlf-unsafe-path",
+            "mlf-too-large",
+            "mlf-missing-part",
+            "mlf-bad-version",
+            "mlf-bad-metadata",
+            "mlf-bad-params",
+            "mlf-bad-graph",
+            "mlf-changed",
+        ),
+        MlfArtifactError,
+    ),
+}
+
+
+def failure(code: str, what: str, *, evidence: str = "", remedy: str = "") -> _Coded:
+    """The error of that code, to be raised. An unknown code is a defect of ours (KeyError)."""
+    return _CODES[code](what, code=code, evidence=evidence, remedy=remedy)
+
+
+def codes() -> tuple[str, ...]:
+    """All codes, in the order of the table."""
+    return tuple(_CODES)

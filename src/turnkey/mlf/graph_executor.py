@@ -1,0 +1,129 @@
+"""The graph executor on the host: packed kernels node by node, every intermediate kept.
+
+It runs what any graph executor would run: the functions that the graph names, over the parameters of the ``.params``
+file. Its outputs equal the ahead-of-time entry's bit for bit, and a wrong kernel can be told by its first wrong node.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from turnkey.mlf import dtypes
+from turnkey.mlf.failures import failure
+from turnkey.mlf.graph_json import VIEW, Graph, Node
+from turnkey.mlf.library import Module
+from turnkey.mlf.runner import ModuleRunner, checked
+from turnkey.mlf.tensor import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_TENSOR_HANDLE = 7
+
+
+class _Device(ctypes.Structure):
+    _fields_ = (("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32))
+
+
+class _DataType(ctypes.Structure):
+    _fields_ = (("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16))
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("device", _Device),
+        ("ndim", ctypes.c_int32),
+        ("dtype", _DataType),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+class GraphExecutor:
+    """Runs a module's graph.
+
+    Raises:
+        MlfArtifactError: the tarball has no graph, or the library lacks a function that the graph names.
+    """
+
+    def __init__(self, module: Module, runner: ModuleRunner) -> None:
+        graph = module.graph
+        if graph is None:
+            raise failure(
+                "mlf-missing-part",
+                f"the module {module.name!r} has no graph",
+                evidence="no executor-config/graph in the tarball",
+                remedy="export with --executor graph or both",
+            )
+        self._graph: Graph = graph
+        self._module = module
+        self._library = runner.library
+        for node in graph.nodes:
+            if node.function not in (None, VIEW) and not hasattr(self._library, str(node.function)):
+                raise failure(
+                    "mlf-missing-part", "the graph names a function that the sources lack", evidence=str(node.function)
+                )
+
+    def run(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All tensors of the graph by name: arguments and nodes; a further output of a node is ``name:index``.
+
+        Raises:
+            MlfUsageError: the sample does not fit.
+        """
+        import numpy as np
+
+        graph = self._graph
+        parameters = self._module.parameters()
+        inputs = {tensor.name: tensor for tensor in self._module.inputs}
+        values: list[np.ndarray] = []
+        named: dict[str, np.ndarray] = {}
+        for index, node in enumerate(graph.nodes):
+            first = graph.first_entry[index]
+            entries = graph.entries[first : first + node.outputs]
+            if node.function is None:
+                entry = entries[0]
+                given = sample if node.name in inputs else parameters
+                tensor = Tensor(name=node.name, dtype=entry.dtype, shape=entry.shape)
+                made = [checked(tensor, given)]
+            elif node.function == VIEW:
+                source, output = node.inputs[0]
+                made = [values[graph.first_entry[source] + output].reshape(entries[0].shape)]
+            else:
+                made = [np.zeros(entry.shape, dtypes.of_name(entry.dtype).numpy()) for entry in entries]
+                self._call(node, [values[graph.first_entry[s] + o] for s, o in node.inputs], made)
+            values += made
+            named.update({node.name if i == 0 else f"{node.name}:{i}": array for i, array in enumerate(made)})
+        return named
+
+    def outputs(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The graph's heads under the names of the module's outputs."""
+        named = self.run(sample)
+        found = {}
+        for tensor, head in zip(self._module.outputs, self._graph.heads, strict=True):
+            entry = self._graph.entries[head]
+            index = head - self._graph.first_entry[entry.node]
+            name = self._graph.nodes[entry.node].name
+            found[tensor.name] = named[name if index == 0 else f"{name}:{index}"]
+        return found
+
+    def _call(self, node: Node, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        arrays = [*inputs, *outputs]
+        tensors = [_tensor_of(array) for array in arrays]
+        values = (ctypes.c_uint64 * len(arrays))(*(ctypes.addressof(tensor) for tensor in tensors))
+        codes = (ctypes.c_int * len(arrays))(*([_TENSOR_HANDLE] * len(arrays)))
+        function = getattr(self._library, str(node.function))
+        function.restype = ctypes.c_int32
+        if function(values, codes, len(arrays), None, None, None) != 0:
+            raise failure("mlf-bad-sample", f"the kernel {node.function} returned an error", evidence=node.name)
+
+
+def _tensor_of(array: np.ndarray) -> Any:
+    kind = dtypes.of_name(array.dtype.name)
+    shape = (ctypes.c_int64 * max(1, array.ndim))(*array.shape)
+    tensor = _Tensor(array.ctypes.data, _Device(1, 0), array.ndim, _DataType(kind.code, kind.bits, 1), shape, None, 0)
+    tensor.keep = shape  # the structure holds only its address
+    return tensor

@@ -1,0 +1,189 @@
+"""Compilers: finding one, its identity, compiling units, and what it says about sizes and stacks."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from turnkey.mlf.failures import failure
+
+WARNINGS = ("-Wall", "-Wextra")
+_SECONDS = 1800
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """A C compiler with a GNU-like driver.
+
+    Attributes:
+        command: words in front of every call.
+        name, version: ``gcc`` ``12.2.0``.
+        target: its own word for what it compiles for: ``x86_64-linux-gnu``.
+    """
+
+    command: tuple[str, ...]
+    name: str
+    version: str
+    target: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.partition(".")[0] or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What a compilation left.
+
+    Attributes:
+        warnings: lines that are warnings.
+        sections: text, rodata, data, bss in bytes.
+        stack_bytes: of each function that its compiler could tell: bytes of its frame.
+    """
+
+    path: Path
+    warnings: tuple[str, ...] = ()
+    sections: Mapping[str, int] = field(default_factory=dict)
+    stack_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+def find_compiler(command: str | None = None) -> Compiler:
+    """The compiler that the user named, else ``$CC``, else ``cc``.
+
+    Raises:
+        MlfMissingDependencyError: it is not there, or is no C compiler.
+    """
+    words = tuple(shlex.split(command or os.environ.get("CC") or "cc"))
+    if not words or shutil.which(words[0]) is None:
+        raise failure(
+            "mlf-no-compiler",
+            "no C compiler was found",
+            evidence=f"{' '.join(words) or 'CC is empty'}: not on the PATH",
+            remedy="apt install gcc   # or --cc NAME, or export-mlf --no-compile",
+        )
+    return _identified(words)
+
+
+@functools.cache
+def _identified(words: tuple[str, ...]) -> Compiler:
+    version = _output((*words, "-dumpfullversion", "-dumpversion"))
+    target = _output((*words, "-dumpmachine"))
+    banner = _output((*words, "--version"))
+    if not version or not target:
+        raise failure(
+            "mlf-no-compiler",
+            f"{words[0]} is not a C compiler that we know how to ask",
+            evidence=banner.splitlines()[0] if banner else "it answers nothing to --version",
+            remedy="--cc gcc   # or clang",
+        )
+    name = "clang" if "clang" in banner else "gcc"
+    return Compiler(command=words, name=name, version=version.splitlines()[0], target=target)
+
+
+def _output(words: Sequence[str]) -> str:
+    result = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def compile_units(
+    compiler: Compiler,
+    sources: Iterable[Path],
+    output: Path,
+    *,
+    flags: Sequence[str],
+    link: Sequence[str],
+) -> Compiled:
+    """Compile C units one by one, in a directory of their own, and link them into ``output``.
+
+    Args:
+        flags: for compiling; include paths and macros too.
+        link: for linking: ``("-shared", "-lm")``.
+
+    Raises:
+        UnsupportedInModelLibraryFormatError: with the first lines that the compiler printed.
+    """
+    warnings: list[str] = []
+    stacks: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix="turnkey-mlf-") as directory:
+        objects = []
+        for index, source in enumerate(sources):
+            target = Path(directory) / f"{index}_{source.stem}.o"
+            text = _call(compiler, ("-c", str(source), "-o", str(target), *flags, "-fstack-usage"), directory)
+            warnings += [line for line in text.splitlines() if " warning: " in line]
+            objects.append(str(target))
+            usage = target.with_suffix(".su")
+            if usage.exists():
+                stacks.update(_stack_usage(usage.read_text(errors="replace")))
+        text = _call(compiler, (*objects, "-o", str(output), *link), directory)
+        warnings += [line for line in text.splitlines() if " warning: " in line]
+        sections = _sections(objects)
+    return Compiled(path=output, warnings=tuple(warnings), sections=sections, stack_bytes=stacks)
+
+
+def compile_object(compiler: Compiler, source: Path, output: Path, *, flags: Sequence[str]) -> Path:
+    """Compile one unit to an object file."""
+    _call(compiler, ("-c", str(source), "-o", str(output), *flags), str(output.parent))
+    return output
+
+
+def _call(compiler: Compiler, arguments: Sequence[str], directory: str) -> str:
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        result = subprocess.run(
+            (*compiler.command, *arguments),
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            timeout=_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _failed(compiler, f"no answer within {_SECONDS} s") from error
+    if result.returncode != 0:
+        lines = [line for line in result.stderr.splitlines() if "error" in line.lower()] or result.stderr.splitlines()
+        raise _failed(compiler, "\n".join(lines[:6]) or f"exit status {result.returncode}")
+    return result.stderr
+
+
+def _failed(compiler: Compiler, evidence: str) -> Exception:
+    return failure(
+        "mlf-compile-failed",
+        f"{compiler.name} {compiler.version} does not compile the C code",
+        evidence=evidence,
+        remedy="--cc NAME for another compiler; --no-compile exports without trying",
+    )
+
+
+def _stack_usage(text: str) -> dict[str, int]:
+    """Frames from a ``.su`` file: ``file:line:column:function <tab> bytes <tab> static``."""
+    found = {}
+    for line in text.splitlines():
+        parts = line.split("\t")
+        if len(parts) >= 2 and parts[1].isdigit():
+            found[parts[0].rpartition(":")[2]] = int(parts[1])
+    return found
+
+
+def _sections(objects: Sequence[str]) -> dict[str, int]:
+    """text, rodata, data and bss over object files, by ``size -A``; empty without that program."""
+    program = shutil.which("size")
+    if program is None:
+        return {}
+    text = _output((program, "-A", *objects))
+    totals = dict.fromkeys(("text", "rodata", "data", "bss"), 0)
+    for name, size in re.findall(r"^(\.\S+)\s+(\d+)\s+\d+", text, re.M):
+        for section in totals:
+            if name == f".{section}" or name.startswith(f".{section}."):
+                totals[section] += int(size)
+    return totals

@@ -1,0 +1,199 @@
+"""Verification of a built module: numbers against a reference, and where it wrote.
+
+Every sample runs with the workspace and outputs filled with 0x00, 0xA5 and 0xFF, twice in a row with the last: the
+bytes of the outputs must agree, inputs must be unchanged, and the guard zones around every block intact. Two threads
+with a workspace each must agree with one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from turnkey.mlf.failures import failure
+from turnkey.mlf.runner import Call, ModuleRunner
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from turnkey.verify import Tolerances
+
+_FILLS = (0x00, 0xA5, 0xFF)
+
+Pair = tuple["Mapping[str, np.ndarray]", "Mapping[str, np.ndarray]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What verification found.
+
+    Attributes:
+        reference, reference_version: whose outputs were compared with.
+        samples: how many.
+        max_abs, max_rel: largest differences over all outputs and samples; relative to the output's largest value.
+        high_water_bytes: last byte of the workspace that was ever written, plus one.
+        notes: what a reader must know (a reference that is zero proves little).
+    """
+
+    reference: str
+    reference_version: str
+    samples: int
+    max_abs: float
+    max_rel: float
+    high_water_bytes: int
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "reference": self.reference,
+            "version": self.reference_version,
+            "samples": self.samples,
+            "max_abs": self.max_abs,
+            "max_rel": self.max_rel,
+            "verdict": "valid",
+        }
+
+
+def verify(
+    runner: ModuleRunner,
+    pairs: Sequence[Pair],
+    *,
+    reference: str,
+    reference_version: str,
+    tolerances: Tolerances | None = None,
+) -> Verified:
+    """Check a module on samples with known outputs.
+
+    Raises:
+        MlfVerificationError: ``mlf-mismatch``, ``mlf-overrun`` or ``mlf-not-repeatable``, with what and where.
+        MlfUsageError: no samples, or samples of another model.
+    """
+    from turnkey.verify import compare
+
+    if not pairs:
+        raise failure("mlf-bad-sample", "there is no sample to verify with", evidence="0 samples")
+    max_abs = max_rel = 0.0
+    high_water = 0
+    notes: dict[str, None] = {}
+    for number, (sample, expected) in enumerate(pairs):
+        outputs, touched = _checked_run(runner, sample)
+        high_water = max(high_water, touched)
+        comparison = compare(dict(expected), outputs, tolerances=tolerances)
+        failed = comparison.first_failure
+        if failed is not None:
+            raise failure(
+                "mlf-mismatch",
+                f"the C code computes another {failed.name!r} than {reference}",
+                evidence=f"sample {number}: {comparison.reason}",
+                remedy="turnkey show-mlf TARBALL --debug   # names the first node that differs",
+            )
+        for name, array in expected.items():
+            absolute, relative = _differences(array, outputs[name])
+            max_abs, max_rel = max(max_abs, absolute), max(max_rel, relative)
+        if comparison.verdict.value != "valid":
+            notes[comparison.reason] = None
+    _check_threads(runner, pairs[0][0])
+    return Verified(
+        reference=reference,
+        reference_version=reference_version,
+        samples=len(pairs),
+        max_abs=max_abs,
+        max_rel=max_rel,
+        high_water_bytes=high_water,
+        notes=tuple(notes),
+    )
+
+
+def _checked_run(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
+    """Outputs of one sample under all fills, and how far into the workspace anything was written."""
+    import numpy as np
+
+    results: list[dict[str, np.ndarray]] = []
+    written: np.ndarray | None = None
+    for fill in _FILLS:
+        call = runner.prepare(sample, fill=fill)
+        before = [block.bytes.copy() for block in call.inputs]
+        runner.call(call)
+        _check_guards(runner, call)
+        for tensor, block, kept in zip(runner.module.inputs, call.inputs, before, strict=True):
+            if not np.array_equal(block.bytes, kept):
+                raise failure(
+                    "mlf-overrun",
+                    f"the C code changes its input {tensor.name!r}",
+                    evidence=f"byte {int(np.flatnonzero(block.bytes != kept)[0])}",
+                )
+        changed = call.workspace.bytes != fill
+        written = changed if written is None else written | changed
+        results.append(runner.outputs(call))
+        if runner.module.abi.get("workspace") != "io":  # there, a run overwrites its inputs
+            runner.call(call)
+            results.append(runner.outputs(call))
+    for other in results[1:]:
+        _check_equal(results[0], other)
+    touched = int(np.flatnonzero(written)[-1]) + 1 if written is not None and written.any() else 0
+    return results[0], touched
+
+
+def _check_guards(runner: ModuleRunner, call: Call) -> None:
+    for name, block in call.blocks(runner.module):
+        damage = block.damage()
+        if damage:
+            raise failure(
+                "mlf-overrun",
+                f"the C code writes outside of {name}",
+                evidence=f"{len(damage)} bytes, the first at offset {damage[0]} of {block.bytes.size}",
+                remedy="do not use this tarball; build with sanitize=True to see where",
+            )
+
+
+def _check_equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> None:
+    for name, array in first.items():
+        if array.tobytes() != second[name].tobytes():
+            raise failure(
+                "mlf-not-repeatable",
+                f"two runs on one sample give different bytes in {name!r}",
+                evidence="memory that was not written before is read, or state is kept between runs",
+                remedy="do not use this tarball; build with sanitize=True to see where",
+            )
+
+
+def _check_threads(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> None:
+    """Two threads with two workspaces at once; ctypes lets them run side by side."""
+    expected = runner.run(sample)
+    found: list[dict[str, np.ndarray]] = []
+    start = threading.Barrier(2)
+
+    def work() -> None:
+        call = runner.prepare(sample)
+        start.wait()
+        for _ in range(3):
+            if runner.module.abi.get("workspace") == "io":
+                call = runner.prepare(sample)
+            runner.call(call)
+        found.append(runner.outputs(call))
+
+    if runner.module.abi.get("workspace") == "internal":
+        return  # one workspace belongs to the module: one call at a time, as its header says
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for outputs in found:
+        _check_equal(expected, outputs)
+
+
+def _differences(expected: np.ndarray, actual: np.ndarray) -> tuple[float, float]:
+    import numpy as np
+
+    if expected.size == 0:
+        return 0.0, 0.0
+    left, right = expected.astype(np.float64), actual.astype(np.float64)
+    finite = np.isfinite(left) & np.isfinite(right)
+    if not finite.any():
+        return 0.0, 0.0
+    largest = float(np.abs(left[finite] - right[finite]).max())
+    scale = float(np.abs(left[finite]).max())
+    return largest, largest / scale if scale else 0.0
