@@ -34,6 +34,8 @@ def test_a_command_begins_with_inputs_options_or_tools() -> None:
         ("a.py discover --max-depth 1 load", ["load-onnx", "load-build"]),
         ("a.py discover export-pytorch --exporter dy", ["dynamo"]),
         ("a.py discover export-pytorch --exporter=dy", ["--exporter=dynamo"]),
+        ("a.py discover export-pytorch --exporter = dy", ["dynamo"]),
+        ("a.py discover export-pytorch --exporter =", ["auto", "dynamo", "torchscript", "fast"]),
         ("completion ", ["bash", "zsh", "fish"]),
         ("completion f", ["fish"]),
         ("-d ", [FILES]),

@@ -65,6 +65,15 @@ def test_one_failing_input_does_not_stop_the_others_and_its_error_stands_under_i
     assert lines[-1] == "2 inputs: 1 error, 1 successful"
 
 
+@pytest.mark.parametrize(("inputs", "code"), [("m.onnx", 0), ("bad.onnx m.onnx", 1)], ids=["successful", "one failed"])
+def test_the_exit_code_is_the_same_in_processes_of_their_own(
+    inputs: str, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for mode in ("", " --process-isolation --timeout 100"):
+        assert main(f"-i {inputs}{mode} load-onnx".split()) == code
+        assert f"{code} error" in capfd.readouterr().out or code == 0
+
+
 def test_fail_fast_leaves_the_rest_not_started(capfd: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run("bad.onnx m.onnx --fail-fast load-onnx", capfd)
     assert code == 1

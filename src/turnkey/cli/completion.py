@@ -96,6 +96,10 @@ class Completion(Tool):
 def answer(words: Sequence[str], grammar: Grammar) -> list[str]:
     """Candidates for the last word, sorted by kind: values, else options and tools; empty after a mistake."""
     before, current = list(words[:-1]), words[-1] if words else ""
+    if current == "=":  # bash takes --option=value apart into three words
+        current = ""
+    elif before[-1:] == ["="]:
+        before.pop()
     flag, equals, value = current.partition("=")
     if equals and flag.startswith("-"):
         return [f"{flag}={text}" for text in answer([*before, flag, value], grammar) if text != FILES]
