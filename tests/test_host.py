@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,49 @@ def test_system_info_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert facts["memory_bytes"] > 0
     assert facts["processor"]
     assert 1 <= facts["fair_threads"] <= facts["affinity_cpus"]
+
+
+class FakeNvml(types.ModuleType):
+    """The few functions of pynvml that are used, for a machine with one GPU; there is none where tests run."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, failing: str = "") -> None:
+        super().__init__("pynvml")
+        self.open = 0
+        self._failing = failing
+
+    def __getattr__(self, name: str) -> object:
+        answers = {
+            "nvmlSystemGetDriverVersion": b"570.1",
+            "nvmlDeviceGetCount": 1,
+            "nvmlDeviceGetHandleByIndex": "handle",
+            "nvmlDeviceGetName": "NVIDIA H100",
+            "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(total=80 << 30),
+        }
+
+        def answer(*arguments: object) -> object:
+            if name == self._failing:
+                raise self.NVMLError("not today")
+            self.open += {"nvmlInit": 1, "nvmlShutdown": -1}.get(name, 0)
+            return answers.get(name)
+
+        return answer
+
+
+def test_a_gpu_is_named_with_memory_and_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    assert host.gpus() == ((host.Gpu(name="NVIDIA H100", memory_bytes=80 << 30, driver="570.1"),), "")
+    assert fake.open == 0
+
+
+@pytest.mark.parametrize("failing", ["nvmlInit", "nvmlDeviceGetName"])
+def test_a_driver_that_fails_is_no_gpu_and_no_error(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml(failing)
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    found, note = host.gpus()
+    assert found == ()
+    assert "not today" in note or failing == "nvmlInit"
+    assert fake.open == 0
