@@ -188,6 +188,40 @@ def test_a_file_size_limit_in_a_worker_is_an_error_with_its_reason(script: Write
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100
 
 
+def test_a_disk_that_a_script_fills_is_told_in_three_parts(script: Writer, cache: Path) -> None:
+    text = "import errno, os, sys\nraise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), '/somewhere/weights.bin')"
+
+    results = evaluate([script(text, "a.py"), script("", "b.py")], cache)
+
+    assert [result.status for result in results] == ["error", "successful"]
+    assert "no space left" in results[0].reason
+    assert "/somewhere/weights.bin" in str(results[0].error)
+    assert results[0].failure is not None
+    assert results[0].failure.is_known
+
+
+def test_an_empty_directory_left_by_a_full_disk_is_claimed_by_the_next_call(script: Writer, cache: Path) -> None:
+    (cache / "model").mkdir(parents=True)
+
+    assert evaluate([script()], cache)[0].build_name == "model"
+
+
+def test_output_is_echoed_to_standard_error_when_asked(
+    script: Writer, cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for isolation in (False, True):
+        evaluate(
+            [script("import os\nprint('hello')\nos.system('echo child')")],
+            cache,
+            ["obey"],
+            verbose=True,
+            process_isolation=isolation,
+        )
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert "hello\nchild\n" in err
+
+
 def test_ctrl_c_between_inputs_gives_every_input_a_status(script: Writer, cache: Path) -> None:
     def interrupt(event: Event) -> None:
         if event.kind == "input-started" and event.input.endswith("second.py"):

@@ -15,9 +15,11 @@ from turnkey.launch.plan import build_of, check_sequences, labels_of, sequence_f
 from turnkey.launch.result import FAILED, Interrupted, Result
 from turnkey.launch.work_item import WorkItem
 from turnkey.model.inputs import Input
+from turnkey.pipeline import durable
 from turnkey.pipeline.events import Event, Listener, silent
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.sequence import INTERRUPTED, Sequence
+from turnkey.pipeline.state_file import load_state
 
 
 def evaluate(
@@ -53,6 +55,7 @@ def evaluate(
         except KeyboardInterrupt as interruption:
             ended = interruption.results[0] if isinstance(interruption, Interrupted) else None
             results[number - 1 :] = [ended or _interrupted(source, item, options)]
+            call.keep_result(number, results[-1])
             results.extend(_not_started(inputs[number:], options))
             raise Interrupted(results) from None
         call.keep_result(number, results[-1])
@@ -90,7 +93,8 @@ def _planned(
         for warning in warnings:
             listen(Event(kind="note", input=source.text, text=warning))
         build = build_of(source, labels, options.cache_dir)
-    except TurnkeyError as error:
+    except (TurnkeyError, OSError) as caught:
+        error = durable.cannot_write(options.cache_dir, caught) if isinstance(caught, OSError) else caught
         result = _stopped(source, options, "error", error.what)
         return replace(result, failure=Failure.of(error))
     return work_item(
@@ -112,7 +116,11 @@ def _interrupted(source: Input, item: WorkItem | Result | None, options: Options
     result = _stopped(source, options, "killed", INTERRUPTED)
     if item is None:
         return result
-    return replace(result, build_name=item.build_name, cache_dir=Path(item.cache_dir))
+    result = replace(result, build_name=item.build_name, cache_dir=Path(item.cache_dir))
+    try:
+        return replace(result, state=load_state(result.cache_dir, result.build_name))
+    except TurnkeyError:  # interrupted before its first write
+        return result
 
 
 def _not_started(inputs: Iterable[Input], options: Options) -> list[Result]:

@@ -53,7 +53,7 @@ def claim(cache_dir: Path, source: Path, *, author: str = "", model_hash: str = 
     with cache_lock(cache_dir):
         for candidate in (name, f"{name}-{_digest(source)}"):
             paths = BuildPaths(cache_dir, candidate)
-            if not paths.directory.exists():
+            if _is_free(paths.directory):
                 _mark(paths, str(source))
             if owner(paths) == str(source):
                 return paths
@@ -74,7 +74,7 @@ def claim_directory(paths: BuildPaths, source: str) -> None:
     check_name(paths.build_name)
     open_cache(paths.cache_dir)
     with cache_lock(paths.cache_dir):
-        if paths.directory.exists() and any(paths.directory.iterdir()) and not paths.marker.is_file():
+        if not paths.marker.is_file() and not _is_free(paths.directory):
             raise InputError(
                 "this directory is not a build of ours",
                 evidence=str(paths.directory),
@@ -82,6 +82,11 @@ def claim_directory(paths: BuildPaths, source: str) -> None:
             )
         if not paths.marker.is_file():
             _mark(paths, source)
+
+
+def _is_free(directory: Path) -> bool:
+    """Whether nothing is there, or an empty directory that a full disk kept from being marked."""
+    return not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
 
 
 def _mark(paths: BuildPaths, source: str) -> None:

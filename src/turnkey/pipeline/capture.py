@@ -32,7 +32,7 @@ def captured(log: Path, *, first_line: str, echo: bool = False) -> Iterator[None
     Args:
         log: replaced if it exists.
         first_line: without its line break.
-        echo: copy the log to the terminal as it grows.
+        echo: copy the log to standard error as it grows (standard output is for results).
 
     Raises:
         InputError: the log cannot be written.
@@ -70,7 +70,7 @@ def _redirected(target: int, *, follow: Path | None) -> Iterator[None]:
     nothing = os.open(os.devnull, os.O_RDONLY)
     saved = {descriptor: _duplicate(descriptor) for descriptor in (0, 1, 2)}
     streams = sys.stdin, sys.stdout, sys.stderr
-    follower = _Follower(follow, saved[1]) if follow is not None else None
+    follower = _Follower(follow, saved[2]) if follow is not None else None
     try:
         for descriptor, source in ((0, nothing), (1, target), (2, target)):
             os.dup2(source, descriptor, inheritable=True)

@@ -69,9 +69,14 @@ def remove_leftovers(directory: Path) -> None:
             leftover.unlink()
 
 
+def is_full(error: OSError) -> bool:
+    """Whether the disk, a quota or a limit of file sizes is what refused a write."""
+    return error.errno in _SPACE
+
+
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The three-part error for a write that the system refused."""
-    if error.errno in _SPACE:
+    if is_full(error):
         what = f"cannot write {path.name}: no space left"
         remedy = "free some space, or choose a cache on another disk: turnkey -d DIR …"
     elif error.errno in _ACCESS:

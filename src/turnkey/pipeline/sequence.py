@@ -11,6 +11,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from turnkey.errors import InputError, TurnkeyError, UsageError
 from turnkey.host import system_info
+from turnkey.pipeline import durable
 from turnkey.pipeline.arguments import effective_arguments
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
@@ -228,7 +230,8 @@ class Sequence:
                     status, reason = "skipped", skipped.reason
                     print(f"skipped: {reason}", flush=True)
                 except (Exception, SystemExit):
-                    traceback.print_exc()
+                    with suppress(OSError):  # a full disk: the failure itself is told all the same
+                        traceback.print_exc()
                     raise
         except KeyboardInterrupt:
             self._finish(run, index, "killed", clock, memory, reason=INTERRUPTED)
@@ -236,7 +239,7 @@ class Sequence:
             told.finished(name, "killed", INTERRUPTED, time.perf_counter() - clock)
             raise
         except (Exception, SystemExit) as exception:  # noqa: BLE001 - whatever script, model or library raised
-            failure = Failure.of(exception, tool=name)
+            failure = Failure.of(_in_three_parts(exception, paths.log(name)), tool=name)
             status, reason = "error", failure.error.what
             kept = getattr(exception, "state", None)  # what the tool had found until it failed
             state = _checked(kept, name) if isinstance(kept, State) else state
@@ -387,6 +390,15 @@ def _with_live_model(tool: type[Tool], state: State, arguments: Mapping[str, Any
         return state
     print("the model is not in memory any more: running its script again", flush=True)
     return revived(state)
+
+
+def _in_three_parts(exception: BaseException, log: Path) -> BaseException:
+    """A full disk is nobody's defect, wherever it was met."""
+    if not isinstance(exception, OSError) or not durable.is_full(exception):
+        return exception
+    error = durable.cannot_write(Path(exception.filename or log), exception)
+    error.__cause__ = exception
+    return error
 
 
 def _checked(result: object, name: str) -> State:

@@ -123,11 +123,20 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagementContext:
-    """What a management tool may use: the cache, how to print, and the builds of this call for closing tools."""
+    """What a management tool may use.
+
+    Attributes:
+        cache_dir: of this call.
+        as_json: print one JSON document and nothing else on the standard output.
+        build_names: for a closing tool, the builds of this call; else None.
+        cache_dirs: where those builds lie: builds that were loaded stay in their own caches.
+        globals: global arguments that were given, by key.
+    """
 
     cache_dir: str
     as_json: bool = False
     build_names: tuple[str, ...] | None = None
+    cache_dirs: tuple[str, ...] = ()
     globals: Mapping[str, Any]
     quiet: bool = False
 
