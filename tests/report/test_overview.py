@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from turnkey.report.overview import overview, print_table
 from turnkey.report.rows import Table
 from turnkey.report.source import collect
@@ -12,7 +14,13 @@ from .conftest import MEASUREMENT, MakeBuild
 
 
 def test_a_figure_with_too_few_calls_behind_it_is_a_dash_and_the_choice_is_marked(make_build: MakeBuild) -> None:
-    invalid = {**MEASUREMENT, "key": "torch", "validity": "INVALID", "reasons": ["noise: 30 %"], "p99_ms": 2.0}
+    invalid = {
+        **MEASUREMENT,
+        "key": "torch",
+        "validity": "INVALID",
+        "reasons": ["noise: 30 % (use a quiet host)"],
+        "p99_ms": 2.0,
+    }
     paths = make_build("net", measurements=[MEASUREMENT, invalid], chosen=MEASUREMENT["key"])
     first, second = overview(collect([paths.cache_dir]).builds).rows
     assert first[2:] == (
@@ -26,7 +34,7 @@ def test_a_figure_with_too_few_calls_behind_it_is_a_dash_and_the_choice_is_marke
         "valid",
         "recommended",
     )
-    assert second[-1] == "INVALID: noise: 30 %"
+    assert second[-1] == "INVALID (noise)"
 
 
 def test_a_build_without_measurements_says_how_far_it_came(make_build: MakeBuild) -> None:
@@ -42,8 +50,13 @@ def test_without_a_terminal_rows_are_neither_wrapped_nor_coloured() -> None:
     assert "\x1b" not in output.getvalue()
 
 
-def test_a_name_can_neither_move_the_cursor_nor_be_markup() -> None:
-    output = io.StringIO()
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("output", [io.StringIO(), Terminal()], ids=["pipe", "terminal"])
+def test_a_name_can_neither_move_the_cursor_nor_be_markup(output: io.StringIO) -> None:
     print_table(Table(columns=("build", "status"), rows=(("\x1b[2Jx[red]y[/red]", "ok"),)), output)
-    assert "\x1b" not in output.getvalue()
+    assert "\x1b[2J" not in output.getvalue()
     assert "x[red]y[/red]" in output.getvalue()

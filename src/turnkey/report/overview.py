@@ -6,7 +6,8 @@ measured, or that too few calls stand behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
 from turnkey.pipeline.quantity import size_text
@@ -32,28 +33,41 @@ def overview(builds: Iterable[ReportedBuild]) -> Table:
 
 
 def print_table(table: Table, file: IO[str] | None = None) -> None:
-    """Print a table: with lines and wrapped cells on a terminal, else plain and unwrapped.
+    """Print a table: with lines and wrapped cells on a terminal, else as plain aligned text, nothing wrapped or cut.
 
     Args:
         file: where to; None is stdout.
     """
-    from rich.box import SIMPLE_HEAD  # costs tens of milliseconds: only where a table is printed
+    file = file or sys.stdout
+    rows = [[_printable(cell) for cell in row] for row in table.rows]
+    if not file.isatty():
+        print(_plain(table.columns, rows), file=file)
+        return
+    from rich.box import SIMPLE_HEAD  # costs tens of milliseconds: only on a terminal
     from rich.console import Console
     from rich.table import Table as Grid
     from rich.text import Text
 
-    console = Console(file=file, highlight=False, markup=False)
-    if not console.is_terminal:
-        # The width of what reads a pipe is not known: nothing is wrapped or cut.
-        console = Console(file=file, highlight=False, markup=False, width=10_000)
-    grid = Grid(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in table.columns:
         is_text = column in _TEXT_COLUMNS
         grid.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
-    for row in table.rows:
+    for row in rows:
         # Text, not markup: names come from files of strangers.
-        grid.add_row(*(Text(_printable(cell), style="green" if cell == _CHOSEN else "") for cell in row))
-    console.print(grid)
+        grid.add_row(*(Text(cell, style="green" if cell == _CHOSEN else "") for cell in row))
+    Console(file=file, highlight=False).print(grid)
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    lines = []
+    for row in (columns, *rows):
+        cells = [
+            cell.ljust(width) if column in _TEXT_COLUMNS else cell.rjust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def _figures(entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -73,8 +87,8 @@ def _remark(build: ReportedBuild, entry: Mapping[str, Any]) -> str:
     if build.chosen is not None and entry.get("key") == build.chosen:
         return _CHOSEN
     if entry.get("validity") == "INVALID":
-        reasons = entry.get("reasons") or ["see the record"]
-        return f"INVALID: {reasons[0]}"
+        codes = dict.fromkeys(str(reason).partition(":")[0] for reason in entry.get("reasons") or ())
+        return f"INVALID ({', '.join(codes)})" if codes else "INVALID"
     return ""
 
 
