@@ -27,7 +27,7 @@ class FaultyTarget(NumpyTarget):
     """
 
     def __init__(self, *, fault: str, after: int = 0, once: str = "") -> None:
-        super().__init__(kernels=2, size=200_000)
+        super().__init__(kernels=2, size=100_000)
         self._fault = fault
         self._after = after
         self._once = Path(once) if once else None
@@ -100,7 +100,7 @@ class FaultyTarget(NumpyTarget):
             case "raise":
                 raise RuntimeError("shape mismatch in node 7")
             case "garbage":
-                for descriptor in range(3, 20):  # every descriptor it can find, the reply pipe among them
+                for descriptor in range(3, 256):  # every descriptor it can find, the reply pipe among them
                     try:
                         os.write(descriptor, b"\x00\xffnot json\n")
                     except OSError:
@@ -109,8 +109,11 @@ class FaultyTarget(NumpyTarget):
                 print('{"ok": "forged"}', flush=True)
                 print("noise", file=sys.stderr, flush=True)
             case "child":
-                if os.fork() == 0:
+                child = os.fork()
+                if child == 0:
                     time.sleep(3600)
+                if self._once is not None:
+                    self._once.write_text(str(child))
 
 
 def load_faulty(*, threads: int, fault: str, after: int = 0, once: str = "") -> FaultyTarget:

@@ -17,20 +17,20 @@ from turnkey.errors import MeasurementInvalid
 from turnkey.measure import Record, Settings, TargetDescription, run_experiment
 
 HERE = str(Path(__file__).parent)
-QUICK = Settings(effort="quick", passes=3, step_timeout_s=5)
+QUICK = Settings(effort="quick", passes=3, step_timeout_s=120)
 
 
 def good(key: str = "good") -> TargetDescription:
     return TargetDescription(
         key=key,
         factory="turnkey.measure.numpy_target:load_numpy",
-        arguments={"kernels": 2, "size": 200_000},
+        arguments={"kernels": 2, "size": 100_000},
     )
 
 
-def faulty(fault: str, **arguments: Any) -> TargetDescription:
+def faulty(fault: str, *, key: str = "faulty", **arguments: Any) -> TargetDescription:
     return TargetDescription(
-        key="faulty",
+        key=key,
         factory="fault_targets:load_faulty",
         arguments={"fault": fault, **arguments},
         environment={"PYTHONPATH": HERE},
@@ -48,6 +48,13 @@ def workers_alive() -> list[int]:
     return [child.pid for child in mine if "turnkey.measure.worker" in " ".join(cmdline(child))]
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # whoever adopted it may not have reaped it
+    except psutil.NoSuchProcess:
+        return False
+
+
 def cmdline(process: psutil.Process) -> list[str]:
     try:
         return [] if process.status() == psutil.STATUS_ZOMBIE else process.cmdline()
@@ -55,30 +62,47 @@ def cmdline(process: psutil.Process) -> list[str]:
         return []
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        ("crash", "SIGSEGV"),
-        ("exit", "exit code 0"),
-        ("hang", "no answer within"),
-        ("leak", "SIGKILL"),
-        ("garbage", "makes no sense"),
-        ("raise", "shape mismatch in node 7"),
-        ("raise-in-load", "cannot read the model"),
-    ],
-)
-def test_a_worker_that_is_lost_leaves_the_others_standing_and_says_why(fault: str, said: str) -> None:
-    settings = Settings(effort="quick", passes=3, step_timeout_s=3)
-    record = measure(faulty(fault, after=20), settings)
-    assert record.measured == ("good",)
-    assert record.summary("good").latency_ms is not None
-    lost = record.summary("faulty")
+LOST = {
+    "crash": "SIGSEGV",
+    "exit": "exit code 0",
+    "leak": "SIGKILL",
+    "garbage": "makes no sense",
+    "raise": "shape mismatch in node 7",
+    "raise-in-load": "cannot read the model",
+    "nan-fact": "cannot be written as JSON",
+}
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """One good worker among all kinds of bad ones, in one round."""
+    path = tmp_path_factory.mktemp("troubled") / "run.zip"
+    bad = [faulty(fault, key=fault, after=20) for fault in (*LOST, "wrong", "nan", "fallback", "missing")]
+    bad.append(faulty("print", key="print", after=5))
+    record = run_experiment([good(), *bad], reference="good", settings=QUICK, path=path)
+    assert not workers_alive()
+    return record
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_worker_that_is_lost_leaves_the_others_standing_and_says_why(troubled: Record, fault: str) -> None:
+    assert troubled.summary("good").latency_ms is not None
+    assert fault not in troubled.measured
+    lost = troubled.summary(fault)
     assert lost.error is not None
-    assert said in lost.error["what"]
+    assert LOST[fault] in lost.error["what"]
     assert lost.validity == "INVALID"
-    assert "faulty failed" in record.sentence()
-    attempts = [p for p in record.run["rounds"][0]["processes"] if p["v"] == "faulty"]
+    assert fault in troubled.sentence()
+    attempts = [p for p in troubled.run["rounds"][0]["processes"] if p["v"] == fault]
     assert len(attempts) == 2  # tried again once
+
+
+def test_a_worker_that_hangs_is_ended_after_its_awake_time() -> None:
+    settings = Settings(effort="quick", passes=3, step_timeout_s=10)
+    record = measure(faulty("hang", after=20), settings)
+    error = record.summary("faulty").error
+    assert error is not None
+    assert "no answer within 10 s" in error["what"]
 
 
 def test_the_log_tail_of_a_crash_is_kept_as_evidence(tmp_path: Path) -> None:
@@ -92,7 +116,7 @@ def test_the_log_tail_of_a_crash_is_kept_as_evidence(tmp_path: Path) -> None:
         assert [name for name in archive.namelist() if name.startswith("logs/")] == ["logs/faulty-1.txt"]
 
 
-@pytest.mark.parametrize("after", [3, 40, 80])
+@pytest.mark.parametrize("after", [3, 75])
 def test_a_crash_by_chance_is_replaced_and_the_round_goes_on(tmp_path: Path, after: int) -> None:
     record = measure(faulty("crash", after=after, once=str(tmp_path / "crashed")))
     assert record.measured == ("good", "faulty")
@@ -104,7 +128,7 @@ def test_a_crash_by_chance_is_replaced_and_the_round_goes_on(tmp_path: Path, aft
 
 def test_a_crash_in_a_later_round_leaves_the_rounds_before_it(tmp_path: Path) -> None:
     # The first process of a round is the calibration's: it and the first round's make the file grow unharmed.
-    settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=10)
+    settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=120)
     record = measure(faulty("crash-in-third-process", once=str(tmp_path / "processes")), settings)
     assert record.summary("good").rounds == 3
     assert record.summary("faulty").rounds == 1
@@ -112,53 +136,45 @@ def test_a_crash_in_a_later_round_leaves_the_rounds_before_it(tmp_path: Path) ->
     assert record.summary("faulty").latency_ms is not None
 
 
-def test_a_mistake_that_a_retry_cannot_mend_is_not_retried() -> None:
-    record = measure(faulty("missing"))
-    error = record.summary("faulty").error
+def test_a_mistake_that_a_retry_cannot_mend_is_not_retried(troubled: Record) -> None:
+    error = troubled.summary("missing").error
     assert error is not None
     assert error["type"] == "missing dependency"
     assert error["remedy"] == "pip install openfoo"
-    assert len([p for p in record.run["rounds"][0]["processes"] if p["v"] == "faulty"]) == 1
+    assert len([p for p in troubled.run["rounds"][0]["processes"] if p["v"] == "missing"]) == 1
 
 
 @pytest.mark.parametrize(("fault", "said"), [("wrong", "max abs error 0.5"), ("nan", "not finite")])
-def test_a_worker_with_a_wrong_output_is_timed_but_neither_wins_nor_is_valid(fault: str, said: str) -> None:
-    record = measure(faulty(fault))
-    found = record.summary("faulty")
+def test_a_worker_with_a_wrong_output_is_timed_but_neither_wins_nor_is_valid(
+    troubled: Record, fault: str, said: str
+) -> None:
+    found = troubled.summary(fault)
     assert found.latency_ms is not None
     assert found.validity == "INVALID"
     assert any("wrong-output" in reason and said in reason for reason in found.reasons)
-    assert record.fastest == "good"
-    verdict = record.verdict("faulty")
+    assert troubled.fastest not in ("wrong", "nan")
+    verdict = troubled.verdict(fault)
     assert verdict is not None
     assert not verdict.is_valid
 
 
-def test_a_fall_back_to_another_device_invalidates() -> None:
-    found = measure(faulty("fallback")).summary("faulty")
+def test_a_fall_back_to_another_device_invalidates(troubled: Record) -> None:
+    found = troubled.summary("fallback")
     assert any("provider-fallback" in reason and "Conv_3" in reason for reason in found.reasons)
 
 
-def test_what_a_model_prints_is_never_read_as_a_reply() -> None:
-    record = measure(faulty("print", after=5, once=""))
-    assert record.summary("faulty").error is None
-
-
-def test_a_fact_that_json_cannot_hold_is_an_error_of_that_target_alone() -> None:
-    record = measure(faulty("nan-fact"))
-    error = record.summary("faulty").error
-    assert error is not None
-    assert "cannot be written as JSON" in error["what"]
+def test_what_a_model_prints_is_never_read_as_a_reply(troubled: Record) -> None:
+    assert troubled.summary("print").error is None
+    assert troubled.summary("print").latency_ms is not None
 
 
 def test_children_of_a_worker_are_ended_with_it(tmp_path: Path) -> None:
-    before = {p.pid for p in psutil.process_iter()}
-    measure(faulty("child", after=10, once=str(tmp_path / "forked")))
-    time.sleep(0.2)
-    left = [
-        p for p in psutil.process_iter() if p.pid not in before and "turnkey.measure.worker" in " ".join(cmdline(p))
-    ]
-    assert left == []
+    child = tmp_path / "forked"
+    measure(faulty("child", after=10, once=str(child)))
+    deadline = time.monotonic() + 10
+    while is_running(int(child.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(int(child.read_text()))
 
 
 def test_strict_turns_invalid_into_an_error() -> None:

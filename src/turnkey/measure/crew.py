@@ -55,6 +55,9 @@ class Worker(Protocol):
     def can_sleep(self) -> bool:
         """Whether it is stopped while its peers run."""
 
+    def arrive(self) -> None:
+        """Wait until it has imported its runtime; the factory started that without waiting."""
+
     def load(self) -> LoadReport: ...
 
     def calibrate(self, *, call_ns: float) -> WarmUp: ...
@@ -82,7 +85,7 @@ class WorkerFactory(Protocol):
     """Starts a worker: ``name`` is the key, with a suffix for the twin."""
 
     def __call__(self, description: TargetDescription, *, name: str, round_: int, threads: int, pad: int) -> Worker:
-        """Raises `WorkerLost` if it cannot be started."""
+        """Start it and let it import, without waiting. Raises `WorkerLost` if it cannot be started."""
 
 
 class WorkerLost(Exception):

@@ -38,6 +38,9 @@ class InProcessWorker:
         self._bench = bench
         self._tail = ""
 
+    def arrive(self) -> None:
+        self._try(self._bench.arrive)
+
     def load(self) -> LoadReport:
         return self._try(self._bench.load)
 

@@ -121,7 +121,8 @@ class ProcessWorker:
                 "threads": threads,
                 "same_input": same_input,
             }
-            self._request(start)
+            self._send(start)
+            self._send({"do": "arrive"})
         except BaseException:
             self.kill()
             raise
@@ -129,6 +130,10 @@ class ProcessWorker:
     @property
     def can_sleep(self) -> bool:
         return self._stop
+
+    def arrive(self) -> None:
+        for _ in ("started", "imported"):
+            self._answer()
 
     def load(self) -> LoadReport:
         return self._typed(LoadReport, self._request({"do": "load"}), tuples=("notes",))
@@ -186,10 +191,16 @@ class ProcessWorker:
 
     def _request(self, command: Mapping[str, Any]) -> Any:
         """Send one command and wait, without polling, for its reply."""
+        self._send(command)
+        return self._answer()
+
+    def _send(self, command: Mapping[str, Any]) -> None:
         try:
             _write(self._commands, json.dumps(command, allow_nan=False).encode() + b"\n")
         except BrokenPipeError:
             raise self._lost() from None
+
+    def _answer(self) -> Any:
         line = self._read_line()
         try:
             reply = json.loads(line, parse_constant=_refuse_constant)

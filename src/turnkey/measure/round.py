@@ -121,7 +121,7 @@ class Rounds:
         error: TurnkeyError | None = None
         for attempt in (0, 1):
             member = self._start(key, report, attempt)
-            if member is None:
+            if member is None or not self._arrive(member, report) or not self._load(member, report):
                 error = report.lost[key]
                 if report.processes[-1]["lost"]["final"]:
                     break
@@ -168,7 +168,9 @@ class Rounds:
         """
         report = RoundReport(number=number)
         try:
-            for name in schedule.load_order(names, seed=self._settings.seed, round_=number):
+            order = schedule.load_order(names, seed=self._settings.seed, round_=number)
+            self._gather(order, report)
+            for name in order:
                 self._enter(name, report, n_warm, attempt=0)
             calls = {name.removesuffix(TWIN_SUFFIX): member.call_ns for name, member in self.members.items()}
             if calls:
@@ -248,11 +250,34 @@ class Rounds:
                 attempt=member.attempt,
             )
 
+    def _gather(self, names: Sequence[str], report: RoundReport) -> None:
+        """Start the processes and let them import, a few at a time; each then sleeps until it is its turn to load.
+
+        Importing is no part of loading and nothing is timed yet, so the cores may be shared here and only here.
+        """
+        step = max(1, self._cpus)
+        for first in range(0, len(names), step):
+            batch = names[first : first + step]
+            started = [member for name in batch if (member := self._start(name, report, attempt=0))]
+            for member in started:
+                if self._arrive(member, report):
+                    member.worker.sleep()
+
     def _enter(self, name: str, report: RoundReport, n_warm: Mapping[str, int], *, attempt: int) -> None:
-        """Start, load, verify, warm, stop; a second try after a loss that may be chance."""
-        member = self._start(name, report, attempt)
+        """Load, verify, warm, stop; a second try, with a new process, after a loss that may be chance."""
+        member = self.members.get(name)
+        if member is None and (attempt or name in report.lost):
+            if attempt == 0:
+                if _last(report, name)["lost"]["final"]:
+                    return
+                attempt = 1
+            member = self._start(name, report, attempt)
+            if member is not None and not self._arrive(member, report):
+                member = None
         if member is None:
-            if not attempt and not report.processes[-1]["lost"]["final"]:
+            return
+        if not self._load(member, report):
+            if not attempt and not member.facts["lost"]["final"]:
                 self._enter(name, report, n_warm, attempt=1)
             return
         key = name.removesuffix(TWIN_SUFFIX)
@@ -292,27 +317,40 @@ class Rounds:
         facts: dict[str, Any] = {"v": name, "attempt": attempt, "pad": pad, "threads": self._threads[key]}
         facts |= {"load_ns": None, "notes": [], "lost": None}
         report.processes.append(facts)
-        member: Member | None = None
         try:
             worker = self._workers(
                 self._descriptions[key], name=name, round_=report.number, threads=self._threads[key], pad=pad
             )
-            member = Member(name=name, worker=worker, attempt=attempt, facts=facts, call_ns=0.0)
-            self.members[name] = member
-            loaded = worker.load()
         except WorkerLost as lost:
-            if member is None:
-                facts["lost"] = _loss(lost)
-                report.lost[name] = lost.error
-            else:
-                self._note_loss(report, member, lost)
-                self._dismiss(name)
+            facts["lost"] = _loss(lost)
+            report.lost[name] = lost.error
             return None
-        facts.update(_loaded(loaded))
-        if not worker.can_sleep:
-            facts["notes"].append("peers-not-stopped: idle workers wait in a blocking read")
-        member.call_ns = loaded.call_ns
+        member = Member(name=name, worker=worker, attempt=attempt, facts=facts, call_ns=0.0)
+        self.members[name] = member
         return member
+
+    def _arrive(self, member: Member, report: RoundReport) -> bool:
+        try:
+            member.worker.arrive()
+        except WorkerLost as lost:
+            self._note_loss(report, member, lost)
+            self._dismiss(member.name)
+            return False
+        return True
+
+    def _load(self, member: Member, report: RoundReport) -> bool:
+        try:
+            member.worker.wake()
+            loaded = member.worker.load()
+        except WorkerLost as lost:
+            self._note_loss(report, member, lost)
+            self._dismiss(member.name)
+            return False
+        member.facts.update(_loaded(loaded))
+        if not member.worker.can_sleep:
+            member.facts["notes"].append("peers-not-stopped: idle workers wait in a blocking read")
+        member.call_ns = loaded.call_ns
+        return True
 
     def _note_loss(self, report: RoundReport, member: Member, lost: WorkerLost) -> TurnkeyError:
         member.facts["lost"] = _loss(lost)
@@ -344,6 +382,11 @@ class Rounds:
             self._recovered_s += wait
             time.sleep(wait)
         return ("disturbed",)
+
+
+def _last(report: RoundReport, name: str) -> dict[str, Any]:
+    """The newest process of that name."""
+    return next(process for process in reversed(report.processes) if process["v"] == name)
 
 
 def _loaded(report: LoadReport) -> dict[str, Any]:

@@ -138,6 +138,9 @@ class SimulatedWorker:
         self._decay = decay
         self._done = 0
 
+    def arrive(self) -> None:
+        return None
+
     def load(self) -> LoadReport:
         first = self._calls(1)[0]
         rest = self._calls(8)

@@ -177,15 +177,15 @@ def fewest_for_quantile(q: float, *, level: float = 0.05) -> int:
 def percentile(rounds: Sequence[Floats], q: float, *, level: float = 0.05) -> Interval | None:
     """A percentile with its interval from the calls of each round, nanoseconds; None with too few calls.
 
-    Where five rounds or more would each suffice, the interval is t over rounds, since calls in one burst are not
-    independent; the estimate stays that of the pooled calls.
+    Where five rounds or more would each suffice, the interval is t over rounds (of logs, as for the latency), since
+    calls in one burst are not independent; the estimate stays that of the pooled calls.
     """
     fewest = fewest_for_quantile(q, level=level)
     pooled = np.concatenate(rounds) if rounds else np.empty(0)
     if len(pooled) < fewest:
         return None
     if len(rounds) >= 5 and all(len(part) >= fewest for part in rounds):
-        over = t_interval([quantile(part, q) for part in rounds], level=level)
+        over = t_interval([math.log(quantile(part, q)) for part in rounds], level=level).exp()
         estimate = quantile(pooled, q)
         return Interval(mean=estimate, low=min(over.low, estimate), high=max(over.high, estimate), n=len(pooled))
     return order_interval(pooled, q, level=level)
