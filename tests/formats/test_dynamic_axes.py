@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnkey.errors import UsageError
-from turnkey.formats.dynamic_axes import STATIC, batch_axes, observed_axes, requested_axes
+from turnkey.formats.dynamic_axes import STATIC, DynamicAxes, batch_axes, observed_axes, requested_axes
 
 SAMPLE = {
     "ids": np.zeros((2, 6), np.int64),
@@ -42,9 +42,13 @@ def test_requested_axes_may_count_from_the_end_and_unknown_ones_are_usage_errors
         requested_axes(SAMPLE, [("ids", 2)])
 
 
+def test_the_batch_axis_keeps_its_name_when_it_is_requested():
+    assert requested_axes(SAMPLE, [("ids", 0), ("table", 0)]).sentence() == "table_0 = table:0; batch = ids:0"
+
+
 def test_merging_keeps_the_first_symbol_of_an_axis():
-    merged = requested_axes(SAMPLE, [("ids", 0)]).merged(batch_axes(SAMPLE))
-    assert merged.sentence() == "ids_0 = ids:0; batch = mask:0"
+    merged = DynamicAxes({"ids": {0: "n"}}).merged(batch_axes(SAMPLE))
+    assert merged.sentence() == "n = ids:0; batch = mask:0"
 
 
 @given(extent=st.integers(1, 7), wanted=st.integers(1, 20))

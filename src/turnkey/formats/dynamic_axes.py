@@ -121,7 +121,10 @@ def requested_axes(sample: Sample, requests: Sequence[tuple[str, int]]) -> Dynam
                 remedy=f"--dynamic {name}:0",
             )
         places.append((name, axis % rank))
-    return _named(sample, places)
+    batch = batch_axes(sample).symbols
+    of_batch = {name: {0: BATCH} for name, axis in places if axis == 0 and name in batch}
+    others = [(name, axis) for name, axis in places if axis != 0 or name not in batch]
+    return _named(sample, others).merged(DynamicAxes(of_batch))
 
 
 def _named(sample: Sample, places: Iterable[tuple[str, int]]) -> DynamicAxes:

@@ -26,7 +26,7 @@ from turnkey.formats.dynamic_axes import DynamicAxes, requested_axes
 from turnkey.formats.export_plan import ExportPlan, plan_export
 from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.onnx_agreement import Agreement, Finding, judge_file, one_line
-from turnkey.formats.onnx_file import check_file, load_model, opset_of, save_model
+from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_naming import name_border, name_dimensions
 from turnkey.formats.torch_call import tensors_for
 from turnkey.model.torch_bridge import evaluation_mode
@@ -174,12 +174,12 @@ def _try(
 
 def _finish(path: Path, plan: ExportPlan, axes: DynamicAxes, opset: int) -> None:
     """Give inputs and outputs their names, check the file, and refuse another opset than the one asked for."""
-    model = load_model(path)
+    model = load_graph(path)  # without its external data: only names change, and large weights stay where they are
     if opset_of(model) != opset:
         raise ConversionError(f"it wrote opset {opset_of(model)} instead of {opset}")
     name_border(model.graph, input_names=plan.call.input_names, output_names=plan.output_names)
     name_dimensions(model.graph, plan.output_shapes(axes))
-    save_model(model, path)
+    path.write_bytes(model.SerializeToString())
     check_file(path)
 
 

@@ -103,7 +103,7 @@ def check_file(path: Path) -> None:
         raise InputError(
             f"{path.name} is not a valid ONNX model",
             evidence=f"{path}: {_first_lines(str(error))}",
-            remedy="export the model again; `python -m onnx.checker` has no more to say about it",
+            remedy="export the model again, with a newer exporter or another opset",
         ) from error
 
 
@@ -271,7 +271,7 @@ def _not_onnx(path: Path, evidence: str) -> InputError:
     return InputError(
         f"{path.name} is not an ONNX model",
         evidence=evidence,
-        remedy="download or export the file again; a large-file pointer of git counts as broken, too",
+        remedy="export or download the file again (a pointer file of git-lfs is no model)",
     )
 
 

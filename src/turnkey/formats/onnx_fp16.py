@@ -24,6 +24,7 @@ from turnkey.formats.onnx_file import (
     check_file,
     foreign_operators,
     graphs_of,
+    load_graph,
     load_model,
     nodes_of,
     opset_of,
@@ -81,12 +82,12 @@ class Fp16Conversion:
             notes.append(f"weights beyond float16 were clipped to {_LARGEST_FLOAT16:g}: {', '.join(clipped)}")
         opset = opset_of(model)
         try:
-            _convert(model, request.path, settings)
+            _convert(model, parent, request.path, settings)
         except LoadCrash:
             # The crash that we know needs a float16 Transpose: without one the file loads.
             careful = replace(settings, block=(*settings.block, "Transpose"))
             try:
-                _convert(load_model(parent), request.path, careful)
+                _convert(load_model(parent), parent, request.path, careful)
             except LoadCrash as crash:
                 raise ConversionError(
                     f"{request.path.name} cannot be made: ONNX Runtime does not survive it",
@@ -105,7 +106,7 @@ class Fp16Conversion:
 FORMAT = Fp16Conversion()
 
 
-def _convert(model: onnx.ModelProto, path: Path, settings: Fp16Settings) -> None:
+def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Settings) -> None:
     """Convert a model, which is used up, and write it if ONNX Runtime loads the result.
 
     Raises:
@@ -117,8 +118,17 @@ def _convert(model: onnx.ModelProto, path: Path, settings: Fp16Settings) -> None
 
     remedy = "name the operators to keep in float32: convert-fp16 --block OP"
     try:
-        block = [*DEFAULT_OP_BLOCK_LIST, *settings.block]
-        converted = convert_float_to_float16(model, keep_io_types=settings.keep_io, op_block_list=block)
+        # The converter needs to know every type, but inference serialises the model, which protobuf refuses beyond
+        # 2 GiB: it works on the graph without external weights.
+        inferred = onnx.shape_inference.infer_shapes(load_graph(parent))
+        del model.graph.value_info[:]
+        model.graph.value_info.extend(inferred.graph.value_info)
+        converted = convert_float_to_float16(
+            model,
+            keep_io_types=settings.keep_io,
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *settings.block],
+            disable_shape_infer=True,
+        )
         if not settings.keep_io:
             _narrow_border(converted.graph)
         _put_in_order(converted.graph)

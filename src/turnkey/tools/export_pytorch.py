@@ -103,7 +103,9 @@ class ExportPytorchModel(Tool):
             )
         )
         print(attempts_table(conversion.attempts))
-        tries = {
-            f"{a['exporter']} ({a['axes']})": f"{a['outcome']} {a['reason']}".strip() for a in conversion.attempts
-        }
-        return with_onnx(state, conversion, key="onnx", parent=None).with_statistics(export_attempts=tries)
+        tries: dict[str, list[str]] = {}
+        for attempt in conversion.attempts:
+            said = f"{attempt['outcome']}: {attempt['reason']}" if attempt["reason"] else attempt["outcome"]
+            tries.setdefault(attempt["exporter"], []).append(f"{said} ({attempt['axes']})")
+        outcomes = {name: "; ".join(said) for name, said in tries.items()}
+        return with_onnx(state, conversion, key="onnx", parent=None).with_statistics(export_attempts=outcomes)
