@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnkey import settings
 from turnkey.cli.command import Command, ManagementStep, Work
 from turnkey.errors import TurnkeyError, UsageError
 from turnkey.pipeline.tool import ManagementContext
+
+if TYPE_CHECKING:  # imports YAML, which management tools do without
+    from turnkey.launch import Result
 
 
 def execute(command: Command, words: Sequence[str]) -> int:
@@ -64,19 +67,21 @@ def _run_work(command: Command, work: Work) -> int:
         print(table(results))
     answers: dict[str, Any] = {}
     if code != 130:
-        builds = tuple(dict.fromkeys(result.build_name for result in results if result.build_name))
-        caches = tuple(dict.fromkeys(result.cache_dir for result in results)) or (work.options.cache_dir,)
-        code = max(code, _manage(command, cache_dir=caches[0], build_names=builds, answers=answers))
+        code = max(code, _manage(command.management, _closing_context(command, work, results), answers))
     if as_json:
-        notes = [*work.notes, *monitor.notes]
-        print_document(exit_code=code, results=results, tools=answers, notes=notes)
+        print_document(exit_code=code, results=results, tools=answers, notes=monitor.notes)
     return code
 
 
 def _manage_alone(command: Command) -> int:
     answers: dict[str, Any] = {}
-    cache_dir = Path(command.globals.get("cache_dir") or settings.cache_dir())
-    code = _manage(command, cache_dir=cache_dir, build_names=None, answers=answers)
+    context = ManagementContext(
+        cache_dir=str(command.globals.get("cache_dir") or settings.cache_dir()),
+        as_json=bool(command.globals.get("json")),
+        globals=command.globals,
+        quiet=bool(command.globals.get("quiet")),
+    )
+    code = _manage(command.management, context, answers)
     if command.globals.get("json"):
         from turnkey.cli.outcome import print_document
 
@@ -84,38 +89,43 @@ def _manage_alone(command: Command) -> int:
     return code
 
 
-def _manage(command: Command, *, cache_dir: Path, build_names: tuple[str, ...] | None, answers: dict[str, Any]) -> int:
-    """Run the management tools in order; the worst exit code. With ``--json`` their output goes to ``answers``."""
-    as_json = bool(command.globals.get("json"))
-    context = ManagementContext(
-        cache_dir=str(cache_dir),
-        as_json=as_json,
-        build_names=build_names,
+def _closing_context(command: Command, work: Work, results: Sequence[Result]) -> ManagementContext:
+    """The builds of this call, wherever they lie."""
+    built = [result for result in results if result.build_name]
+    return ManagementContext(
+        cache_dir=str(work.options.cache_dir),
+        as_json=bool(command.globals.get("json")),
+        build_names=tuple(dict.fromkeys(result.build_name for result in built)),
+        cache_dirs=tuple(dict.fromkeys(str(result.cache_dir) for result in built)),
         globals=command.globals,
         quiet=bool(command.globals.get("quiet")),
     )
+
+
+def _manage(steps: Sequence[ManagementStep], context: ManagementContext, answers: dict[str, Any]) -> int:
+    """Run management tools in order; the worst exit code.
+
+    Args:
+        answers: gets what each tool answered to ``--json``; the second ``report`` is ``report-2``.
+    """
     codes = [0]
-    for step, name in zip(command.management, _names(command.management), strict=True):
+    counts: dict[str, int] = {}
+    for step in steps:
+        tool = step.tool.name
+        counts[tool] = counts.get(tool, 0) + 1
+        name = tool if counts[tool] == 1 else f"{tool}-{counts[tool]}"
         try:
-            if as_json:
+            if context.as_json:
                 code, answers[name] = _answer(step, context)
             else:
                 code = step.tool().manage(context, **step.arguments)
             codes.append(code)
         except TurnkeyError as error:
-            codes.append(2 if isinstance(error, UsageError) else 1)
+            nothing_was_run = isinstance(error, UsageError) and context.build_names is None
+            codes.append(2 if nothing_was_run else 1)
             answers[name] = {"error": error.to_dict()}
             print(error, file=sys.stderr)
     return max(codes)
-
-
-def _names(steps: Sequence[ManagementStep]) -> list[str]:
-    """Names of the answers: the second ``report`` is ``report-2``."""
-    names: list[str] = []
-    for step in steps:
-        again = sum(name.split("-", 1)[0] == step.tool.name or name == step.tool.name for name in names)
-        names.append(step.tool.name if not again else f"{step.tool.name}-{again + 1}")
-    return names
 
 
 def _answer(step: ManagementStep, context: ManagementContext) -> tuple[int, Any]:

@@ -17,12 +17,15 @@ _HEADER = '''"""Does the same as this command, run from {directory!r}:
 """
 
 import turnkey
-from turnkey.launch import exit_code
 '''
 
 _CLOSING = """
-builds = tuple(result.build_name for result in results if result.build_name)
-context = ManagementContext(cache_dir=str(results[0].cache_dir), build_names=builds, globals={})
+context = ManagementContext(
+    cache_dir={cache_dir!r},
+    build_names=tuple(result.build_name for result in results if result.build_name),
+    cache_dirs=tuple(dict.fromkeys(str(result.cache_dir) for result in results if result.build_name)),
+    globals={{}},
+)
 """
 
 
@@ -60,11 +63,11 @@ def script_text(command: Command, work: Work, words: Sequence[str]) -> str:
         text += f"    {key}={value!r},\n"
     text += ")\n"
     if command.management:
-        text += _CLOSING
+        text += _CLOSING.format(cache_dir=str(work.options.cache_dir))
         for step in command.management:
             text += f"find_tool({step.tool.name!r})().manage(context, **{dict(step.arguments)!r})\n"
     text += 'for result in results:\n    print(result.input, result.status, result.build_dir, result.error or "")\n'
-    return text + "raise SystemExit(exit_code(results))\n"
+    return text + "raise SystemExit(turnkey.exit_code(results))\n"
 
 
 def _option_values(given: Mapping[str, Any], work: Work) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Report(Tool):
         from turnkey import settings
         from turnkey.report import print_table, write_report
 
-        caches = [settings.absolute_path(path) for path in input_caches or [context.cache_dir]]
+        caches = [settings.absolute_path(path) for path in input_caches or context.cache_dirs or [context.cache_dir]]
         report = write_report(
             caches,
             settings.absolute_path(output_dir),
