@@ -333,3 +333,52 @@ def test_a_lock_is_free_again_after_a_call(script: Writer, cache: Path) -> None:
     with hold(BuildPaths(cache, "model"), on_wait=lambda: waited.append(True)):
         pass
     assert waited == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_leaves_a_build_that_says_so_and_can_be_continued(
+    script: Writer, cache: Path, tmp_path: Path
+) -> None:
+    steps = ["obey", "store", "pass-over", ("store", {"script": "import time; time.sleep(0.1)"})]
+    path = script("import time; time.sleep(0.1)")
+    program = textwrap.dedent(f"""
+        import os, signal, sys, threading, time, turnkey
+        import turnkey.launch.files, turnkey_test_tools
+        result = None
+        try:
+            threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGINT)).start()
+            (result,) = turnkey.evaluate_files({str(path)!r}, {steps!r}, {str(cache)!r})
+            time.sleep(2)
+        except turnkey.Interrupted as interruption:
+            (result,) = interruption.results
+        except KeyboardInterrupt:
+            pass
+        print("visible", result and result.status, flush=True)
+        """)
+    seen = set()
+    for delay in range(10):
+        finished = subprocess.run(
+            [sys.executable, "-c", program, str(delay / 20)], capture_output=True, text=True, check=False
+        )
+        word, status = finished.stdout.split()
+        assert word == "visible", finished.stderr
+        seen.add(status)
+        if (cache / "model" / "model_state.yaml").exists() and status not in ("None", "not_started"):
+            assert load_state(cache, "model").build_status == status
+    assert "killed" in seen
+    (result,) = evaluate([path], cache, steps, resume=True)
+    assert result.state is not None
+    assert result.state.build_status == "successful"
+
+
+def test_the_default_timeout_follows_its_variable(
+    script: Writer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNKEY_TIMEOUT_SECONDS", "1")
+    (result,) = evaluate([script("import time; time.sleep(60)")], cache, process_isolation=True)
+    assert result.status == "timeout"
+
+    monkeypatch.setenv("TURNKEY_TIMEOUT_SECONDS", "soon")
+    with pytest.raises(UsageError, match="TURNKEY_TIMEOUT_SECONDS"):
+        evaluate([script()], cache, process_isolation=True)
+    assert evaluate([script()], cache)[0].status == "successful"

@@ -43,26 +43,28 @@ def evaluate(
     check_sequences(inputs, sequence)
     call = CallFolder.open(options, [source.text for source in inputs], sequence)
     results: list[Result] = []
-    for number, source in enumerate(inputs, start=1):
-        item: WorkItem | Result | None = None
-        try:
+    number, item = 0, None
+    try:
+        for number, source in enumerate(inputs, start=1):
+            item = None
             item = _planned(source, number, sequence, options, listen)
             if isinstance(item, Result):
                 results.append(item)
                 listen(finished_event(item))
             else:
                 results.append(_worked_on(item, call, options, listen))
-        except KeyboardInterrupt as interruption:
-            ended = interruption.results[0] if isinstance(interruption, Interrupted) else None
-            results[number - 1 :] = [ended or _interrupted(source, item, options)]
             call.keep_result(number, results[-1])
-            results.extend(_not_started(inputs[number:], options))
-            raise Interrupted(results) from None
-        call.keep_result(number, results[-1])
-        if options.fail_fast and results[-1].status in FAILED:
-            results.extend(_not_started(inputs[number:], options))
-            break
-    return results
+            if options.fail_fast and results[-1].status in FAILED:
+                break
+    except KeyboardInterrupt as interruption:
+        if isinstance(interruption, Interrupted):
+            results.append(interruption.results[0])
+        elif len(results) < number and item is not None:
+            results.append(_interrupted(inputs[number - 1], item, options))
+        if results:
+            call.keep_result(len(results), results[-1])
+        raise Interrupted([*results, *_not_started(inputs[len(results) :], options)]) from None
+    return [*results, *_not_started(inputs[len(results) :], options)]
 
 
 def _worked_on(item: WorkItem, call: CallFolder, options: Options, listen: Listener) -> Result:

@@ -35,6 +35,8 @@ class Options:
     def __post_init__(self) -> None:
         object.__setattr__(self, "cache_dir", settings.absolute_path(self.cache_dir))
         if self.process_isolation:
+            if self.timeout is None:
+                object.__setattr__(self, "timeout", settings.timeout_seconds())
             return
         for name, value in (("--timeout", self.timeout), ("--memory-limit", self.memory_limit)):
             if value is not None:

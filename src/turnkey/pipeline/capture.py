@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -66,31 +67,54 @@ def log_tail(log: Path, *, lines: int = 30, limit_bytes: int = 64 * 1024) -> str
 
 @contextmanager
 def _redirected(target: int, *, follow: Path | None) -> Iterator[None]:
-    flush_everything()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    saved = {descriptor: _duplicate(descriptor) for descriptor in (0, 1, 2)}
-    streams = sys.stdin, sys.stdout, sys.stderr
-    follower = _Follower(follow, saved[2]) if follow is not None else None
+    switch = _Switch(target, follow=follow)
     try:
-        for descriptor, source in ((0, nothing), (1, target), (2, target)):
-            os.dup2(source, descriptor, inheritable=True)
-        # New objects rather than the present ones: those may be somebody's stand-in that never reaches descriptor 1.
-        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 - lives as long as the tool
-        sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
         yield
     finally:
-        flush_everything()
-        sys.stdin, sys.stdout, sys.stderr = streams
-        for descriptor, copy in saved.items():
-            if copy is None:
-                os.close(descriptor)
-            else:
-                os.dup2(copy, descriptor, inheritable=True)
-        if follower is not None:
-            follower.finish()
-        for copy in (*saved.values(), nothing):
-            if copy is not None:
-                os.close(copy)
+        switch.back()
+
+
+class _Switch:
+    """Descriptors 0, 1 and 2 and Python's streams on them, switched away and back."""
+
+    def __init__(self, target: int, *, follow: Path | None) -> None:
+        with _uninterrupted():
+            flush_everything()
+            self._saved = {descriptor: _duplicate(descriptor) for descriptor in (0, 1, 2)}
+            self._streams = sys.stdin, sys.stdout, sys.stderr
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for descriptor, source in ((0, nothing), (1, target), (2, target)):
+                os.dup2(source, descriptor, inheritable=True)
+            os.close(nothing)
+            # New objects, since the present ones may be somebody's stand-in that never reaches descriptor 1.
+            sys.stdin = io.TextIOWrapper(io.FileIO(0, "rb", closefd=False), encoding="utf-8", errors="replace")
+            sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
+        self._follower = _Follower(follow, self._saved[2]) if follow is not None else None
+
+    def back(self) -> None:
+        with _uninterrupted():
+            flush_everything()
+            sys.stdin, sys.stdout, sys.stderr = self._streams
+            for descriptor, copy in self._saved.items():
+                if copy is None:
+                    os.close(descriptor)
+                else:
+                    os.dup2(copy, descriptor, inheritable=True)
+            if self._follower is not None:
+                self._follower.finish()
+            for copy in self._saved.values():
+                if copy is not None:
+                    os.close(copy)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the descriptors are where they belong; else later output would go to the wrong place."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def flush_everything() -> None:
