@@ -131,6 +131,7 @@ def test_every_number_is_the_same_when_recomputed_from_the_file(tmp_path: Path) 
     [
         ("run.json", b"{", "cannot be read"),
         ("run.json", b'{"schema": 99}', "another schema"),
+        ("run.json", b'{"schema": 1}', "load shape"),
         ("run.json", b'{"schema": 1, "seed": NaN}', "cannot be read"),
         ("samples.jsonl", b"not json\n", "no JSON"),
         ("samples.jsonl", b'{"v": "a"}\n', "not a slice"),
@@ -138,7 +139,7 @@ def test_every_number_is_the_same_when_recomputed_from_the_file(tmp_path: Path) 
 )
 def test_a_corrupt_record_is_refused_with_the_place(tmp_path: Path, member: str, content: bytes, said: str) -> None:
     path = tmp_path / "run.zip"
-    members = {"run.json": json.dumps({"schema": 1, "variants": []}).encode(), "samples.jsonl": b""}
+    members = {"run.json": json.dumps({"schema": 1, "variants": [], "rounds": []}).encode(), "samples.jsonl": b""}
     journal.write_zip(path, {**members, member: content})
     with pytest.raises(ArtifactError, match=said):
         Record.load(path)

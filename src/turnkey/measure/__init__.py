@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from turnkey.measure.experiment import run_experiment as run_experiment
     from turnkey.measure.experiment import run_in_process as run_in_process
+    from turnkey.measure.load import Shape as Shape
+    from turnkey.measure.load_experiment import LoadResult as LoadResult
+    from turnkey.measure.load_experiment import run_load as run_load
     from turnkey.measure.plan import Settings as Settings
+    from turnkey.measure.plan import Windows as Windows
     from turnkey.measure.record import Record as Record
     from turnkey.measure.summary import CandidateSummary as CandidateSummary
     from turnkey.measure.target import Target as Target
@@ -20,8 +24,12 @@ if TYPE_CHECKING:
     from turnkey.measure.verdict import Verdict as Verdict
 
 _HOMES = {
+    "LoadResult": "load_experiment",
+    "Shape": "load",
+    "Windows": "plan",
     "run_experiment": "experiment",
     "run_in_process": "experiment",
+    "run_load": "load_experiment",
     "Settings": "plan",
     "Record": "record",
     "CandidateSummary": "summary",
@@ -32,13 +40,17 @@ _HOMES = {
 
 __all__ = [
     "CandidateSummary",
+    "LoadResult",
     "Record",
     "Settings",
+    "Shape",
     "Target",
     "TargetDescription",
     "Verdict",
+    "Windows",
     "run_experiment",
     "run_in_process",
+    "run_load",
 ]
 
 

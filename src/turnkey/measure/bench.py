@@ -146,6 +146,13 @@ class Bench:
             mhz=_mhz(),
         )
 
+    def drive(self, *, kind: str, **arguments: Any) -> dict[str, Any]:
+        """Carry a load shape; see `turnkey.measure.drive`."""
+        from turnkey.measure import drive  # threads and queues: only for load shapes
+
+        with _no_collection():
+            return drive.KINDS[kind](self._target.run, self._prepared, **arguments)
+
     def peak_memory(self) -> int | None:
         return _status_bytes("VmHWM")
 

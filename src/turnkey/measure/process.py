@@ -152,6 +152,10 @@ class ProcessWorker:
         self._check_times((report.settle, *report.ns), count=entries + 1, elapsed=elapsed)
         return report
 
+    def drive(self, *, kind: str, **arguments: Any) -> dict[str, Any]:
+        """Carry a load shape; see `turnkey.measure.drive`."""
+        return dict(self._request({"do": "drive", "with": {"kind": kind, **arguments}}))
+
     def sleep(self) -> None:
         if self._stop and not self._asleep:
             self._signal(signal.SIGSTOP)

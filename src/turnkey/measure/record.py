@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from turnkey.errors import MeasurementInvalid, UsageError
+from turnkey.errors import ArtifactError, MeasurementInvalid, UsageError
 from turnkey.measure import journal, statistics, summary, validity, verdict, warmup, windows
 from turnkey.measure.environment import Span
 from turnkey.measure.plan import Settings, Windows
@@ -42,6 +42,8 @@ class Record:
             ArtifactError: it is no record.
         """
         run, slices = journal.read(path)
+        if "rounds" not in run:
+            raise ArtifactError("this record is of a load shape", evidence=str(path), remedy="LoadResult.load")
         return cls(run, slices, path=path)
 
     @property

@@ -31,6 +31,7 @@ class Slice:
         mhz: frequency of the first CPU after the slice; None where it cannot be read.
         attempt: 0, or 1 for the process that replaced one that died in this round.
         flags: ``disturbed`` and the like.
+        at: kind ``load`` only: when each call began or was scheduled, nanoseconds after ``t0``.
     """
 
     v: str
@@ -47,6 +48,7 @@ class Slice:
     mhz: float | None = None
     attempt: int = 0
     flags: tuple[str, ...] = ()
+    at: tuple[int, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -54,7 +56,10 @@ class Slice:
         return len(self.ns) * self.inner
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(self)
+        if not self.at:
+            del fields["at"]
+        return fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], *, where: str) -> Slice:
@@ -64,7 +69,8 @@ class Slice:
             ArtifactError: unknown or missing fields, or values of the wrong kind; ``where`` is the evidence.
         """
         try:
-            made = cls(**{**fields, "ns": tuple(fields["ns"]), "flags": tuple(fields.get("flags", ()))})
+            lists = {name: tuple(fields.get(name, ())) for name in ("flags", "at")}
+            made = cls(**{**fields, **lists, "ns": tuple(fields["ns"])})
         except (TypeError, KeyError) as error:
             raise ArtifactError("a line of the samples is not a slice", evidence=f"{where}: {error}") from error
         sound = (
