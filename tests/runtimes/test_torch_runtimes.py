@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from turnkey.errors import ConversionError, UsageError
-from turnkey.model.call import CallStructure, Leaf
+from turnkey.model.call import CallStructure, Leaf, Opaque
 from turnkey.runtimes import LoadRequest, find_runtime
 
 
@@ -86,3 +86,39 @@ def test_a_backend_that_fails_is_a_conversion_error_with_its_reason():
     with pytest.raises(ConversionError, match="broken_for_test") as caught:
         runner.compile(runner.prepare({"x": np.ones((2, 3), np.float32)}))
     assert "no code for this graph" in caught.value.evidence
+
+
+def test_a_key_value_cache_is_made_anew_for_every_call_and_does_not_grow():
+    from transformers.cache_utils import DynamicCache
+
+    from turnkey.model.call import flatten_call
+    from turnkey.model.torch_bridge import array_of, is_tensor
+
+    class Decoder(torch.nn.Module):
+        def forward(self, x, cache):
+            keys, _ = cache.update(x, x, 0)
+            return keys
+
+    cache = DynamicCache()
+    cache.update(torch.ones(1, 2, 3, 4), torch.ones(1, 2, 3, 4), 0)
+    x = torch.full((1, 2, 1, 4), 2.0)
+    tensors, structure = flatten_call((x, cache), {}, ("x", "cache"), is_tensor=is_tensor)
+    model = Decoder()
+    runner = find_runtime("torch").load(LoadRequest(module=model, structure=structure, threads=1))
+    prepared = runner.prepare({name: array_of(tensor) for name, tensor in tensors.items()})
+    first, second = runner.outputs(runner.run(prepared)), runner.outputs(runner.run(prepared))
+    assert first["output"].shape == second["output"].shape == (1, 2, 4, 4)
+
+
+def test_an_object_of_the_call_is_copied_and_the_record_warns():
+    class Counting(torch.nn.Module):
+        def forward(self, x, seen):
+            seen.append(1)
+            return x + len(seen)
+
+    seen = ["the user's own"]
+    structure = CallStructure(args=(Leaf("x"), Opaque(seen)), kwargs={})
+    runner = find_runtime("torch").load(LoadRequest(module=Counting(), structure=structure, threads=1))
+    runner.run(runner.prepare({"x": np.zeros(1, np.float32)}))
+    assert len(seen) == 1
+    assert "later calls see the change" in runner.describe()["notes"][0]

@@ -47,7 +47,7 @@ class TorchCompileRunner(TorchRunner):
             dynamic=_is_true(options["dynamic"]) if "dynamic" in options else None,
         )
 
-    def compile(self, prepared: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+    def compile(self, prepared: Any) -> None:
         """Compile for inputs of these shapes by one call.
 
         Raises:
@@ -68,8 +68,9 @@ class TorchCompileRunner(TorchRunner):
 
         breaks = {str(reason).strip().splitlines()[0]: int(n) for reason, n in counters["graph_break"].items()}
         graphs = int(counters["stats"].get("unique_graphs", 0))
+        facts = super().describe()
         notes = [f"{graphs} graphs, {sum(breaks.values())} graph breaks: {', '.join(breaks)}"] if breaks else []
-        return {**super().describe(), "backend": self._backend, "graphs": graphs, "notes": notes}
+        return {**facts, "backend": self._backend, "graphs": graphs, "notes": [*facts["notes"], *notes]}
 
 
 class TorchCompile:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ class TorchRunner:
         from turnkey.model.torch_bridge import evaluation_mode
 
         self._structure = structure
+        self._binds_each_call = structure.holds_cache
         self._device = device
         self._undo = ExitStack()
         # Each of these is the process's or the model's state: the user's own process may be this one.
@@ -49,11 +51,15 @@ class TorchRunner:
         from turnkey.model.torch_bridge import tensors_of
 
         tensors = tensors_of(sample)
-        return tensors if self._structure.holds_cache else self._structure.bind(tensors)
+        if self._binds_each_call:
+            return tensors
+        bound = self._structure.bind(tensors)
+        # Objects that are no tensors: what a call does to them must reach neither the user nor another sample.
+        return bound if self._structure.is_portable else copy.deepcopy(bound)
 
     def run(self, prepared: Any) -> Any:
         """One call in inference mode. A key-value cache is built inside: the model appends to the one it gets."""
-        args, kwargs = self._structure.bind(prepared) if self._structure.holds_cache else prepared
+        args, kwargs = self._structure.bind(prepared) if self._binds_each_call else prepared
         with self._inference_mode():
             if self._device == "cpu":
                 return self._call(*args, **kwargs)
@@ -76,8 +82,12 @@ class TorchRunner:
             "threads": torch.get_num_threads(),
             "placement": {},
             "fallback": None,
-            "notes": [],
+            "notes": list(self._notes()),
         }
+
+    def _notes(self) -> Iterator[str]:
+        if not self._structure.is_portable:
+            yield "the call takes objects that are no tensors; if it changes them, later calls see the change"
 
     def close(self) -> None:
         """Give the module its flags and device back."""
