@@ -171,9 +171,10 @@ class ScriptRun:
         )
         sys.modules["__main__"] = main
         sys.argv = [self.path, *self.arguments]
-        if not sys.flags.safe_path:
-            # The first entry is the directory of whatever started this process; the script's takes its place.
-            sys.path[:1] = [self.directory]
+        if not os.environ.get("PYTHONSAFEPATH"):
+            # The first entry is the directory of whatever started this process; the script's takes its place. An
+            # isolated worker (started with -P, whatever the user's settings) has no such entry.
+            sys.path[: 0 if sys.flags.safe_path else 1] = [self.directory]
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "rb", closefd=False)), encoding="utf-8")
         sys.stdout, sys.stderr = _stream(1, sys.__stdout__, errors="strict"), _stream(2, sys.__stderr__)
 
