@@ -10,14 +10,19 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import turnkey
 from turnkey.launch import Result
-from turnkey.pipeline.state_file import load_state
+from turnkey.pipeline.source_file import digests
+from turnkey.pipeline.state_file import load_state, write_state
 
 pytestmark = pytest.mark.usefixtures("small_tools")
 
@@ -109,11 +114,6 @@ def test_a_changed_work_item_starts_anew(change: str, script: Writer, cache: Pat
     steps: list[Any] = ["obey", ("store", {"count": str(count)})]
     evaluate(path, cache, steps)
     state = load_state(cache, "model")
-    from dataclasses import replace
-
-    from turnkey.pipeline.source_file import digests
-    from turnkey.pipeline.state_file import write_state
-
     write_state(replace(state, input={**state.input, "imported": digests([helper])}))
     assert evaluate(path, cache, steps, resume=True).status == "skipped"
 
@@ -131,6 +131,26 @@ def test_a_changed_work_item_starts_anew(change: str, script: Writer, cache: Pat
 
     assert evaluate(path, cache, steps, **options).status == "successful"
     assert runs(count) == 2
+
+
+def test_changed_external_data_of_an_onnx_file_is_another_input(cache: Path, tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [weight],
+    )
+    path = tmp_path / "m.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path, save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+    assert evaluate(path, cache, ["load-onnx"]).status == "successful"
+    assert evaluate(path, cache, ["load-onnx"], resume=True).status == "skipped"
+
+    (tmp_path / "m.onnx.data").write_bytes(np.full((4, 4), 2, np.float32).tobytes())
+
+    assert evaluate(path, cache, ["load-onnx"], resume=True).status == "successful"
 
 
 def test_a_broken_state_file_starts_anew(script: Writer, cache: Path) -> None:

@@ -44,5 +44,42 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Tells a listener about one input."""
+
+    listen: Listener
+    input: str
+    build_name: str
+
+    def note(self, text: str) -> None:
+        self.listen(Event(kind="note", input=self.input, build_name=self.build_name, text=text))
+
+    def started(self, tool: str, text: str, *, measures: bool) -> None:
+        self.listen(
+            Event(
+                kind="tool-started",
+                input=self.input,
+                build_name=self.build_name,
+                tool=tool,
+                text=text,
+                measures=measures,
+            )
+        )
+
+    def finished(self, tool: str, status: str, text: str, seconds: float) -> None:
+        self.listen(
+            Event(
+                kind="tool-finished",
+                input=self.input,
+                build_name=self.build_name,
+                tool=tool,
+                text=text,
+                status=status,
+                seconds=seconds,
+            )
+        )
+
+
 def silent(event: Event) -> None:
     """The listener that shows nothing."""

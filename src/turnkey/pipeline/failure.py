@@ -56,6 +56,11 @@ class Failure:
             full_traceback=full,
         )
 
+    @property
+    def text(self) -> str:
+        """The three parts, then what script, model or library raised."""
+        return "\n".join(part for part in (str(self.error), self.user_traceback) if part)
+
     def detached(self) -> Failure:
         """The same without the frames of the exception, which would keep models alive."""
         error = self.error

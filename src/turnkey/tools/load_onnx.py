@@ -59,12 +59,13 @@ class LoadOnnx(Tool):
         from pathlib import Path
 
         from turnkey.formats import Conversion
-        from turnkey.formats.onnx_file import check_file, copy_model, load_graph, opset_of
+        from turnkey.formats.onnx_file import check_file, copy_model, external_files, load_graph, opset_of
         from turnkey.formats.onnx_signature import make_samples, read_signature, symbols_of
         from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
         from turnkey.model.samples import SampleSet, write_samples
         from turnkey.model.source import SourceModel
         from turnkey.pipeline.build import BuildPaths
+        from turnkey.pipeline.source_file import digests
         from turnkey.tools.onnx_state import signature_fields, with_onnx
 
         source = Path(arguments["input"])
@@ -108,6 +109,7 @@ class LoadOnnx(Tool):
                 parameter_count=count,
                 parameter_bytes=size_bytes,
             ),
+            input={**state.input, "imported": digests(path.absolute() for path in external_files(source))},
             model_hash=digest,
             weights_hash=weights_hash_of_onnx(target),
             **signature_fields(target),
