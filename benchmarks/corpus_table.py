@@ -54,9 +54,9 @@ TRANSFORMERS = (
     ("bert", "BERT"), ("roberta", "BERT"), ("distilbert", "BERT"), ("albert", "ALBERT"), ("electra", "ELECTRA"),
     ("deberta-v2", "DeBERTa"), ("xlnet", "XLNet"), ("fnet", "FNet"), ("gpt2", "GPT"), ("gpt_neox", "GPT"),
     ("bloom", "BLOOM"), ("opt", "OPT"), ("llama", "Llama"), ("mistral", "Llama"), ("gemma", "Gemma"),
-    ("qwen2", "Qwen"), ("mamba", "Mamba"), ("t5", "T5"), ("bart", "BART"), ("marian", "BART"),
-    ("vit", "ViT"), ("dinov2", "ViT"), ("segformer", "SegFormer"), ("clip", "CLIP"), ("wav2vec2", "wav2vec 2.0"), ("hubert", "wav2vec 2.0"),
-    ("whisper", "Whisper"), ("audio-spectrogram-transformer", "AST"),
+    ("qwen2", "Qwen"), ("mamba", "Mamba"), ("t5", "T5"), ("bart", "BART"), ("marian", "BART"), ("vit", "ViT"),
+    ("dinov2", "ViT"), ("segformer", "SegFormer"), ("clip", "CLIP"), ("wav2vec2", "wav2vec 2.0"),
+    ("hubert", "wav2vec 2.0"), ("whisper", "Whisper"), ("audio-spectrogram-transformer", "AST"),
 )  # fmt: skip
 ARCHITECTURES = (
     *(Architecture("timm", *row) for row in TIMM),
