@@ -12,9 +12,9 @@ step() {
 
 step turnkey version
 step turnkey \
-  -i models/timm/resnet18.py models/timm/vit_tiny.py models/transformers/bert.py models/transformers/gpt2.py \
+  -i models/timm/mobilenetv3_small.py models/timm/vit_tiny.py models/transformers/bert.py models/transformers/gpt2.py \
   examples/cli/onnx/sample.onnx \
   --cache-dir "$output/cache" \
   discover export-pytorch optimize-ort verify \
-  benchmark --runtimes torch torch-compile onnxruntime --effort quick
+  benchmark --runtimes torch torch-compile onnxruntime --effort quick --iterations 400
 step turnkey --cache-dir "$output/cache" report --output-dir "$output"
