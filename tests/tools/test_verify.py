@@ -214,3 +214,48 @@ print("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+DEEP = """<ir_version: 10, opset_import: ["" : 20]>
+g (float[N,3] x) => (float[N,3] y) {
+    a = Exp (x)
+    b = Tanh (a)
+    c = Sin (b)
+    zero = Constant <value_float = %s> ()
+    y = Mul (c, zero)
+}"""
+
+
+def with_edited_copy(state, change):
+    """The state with an optimised variant, which is a changed copy of the loaded file."""
+    path = state.build_dir / state.variant("onnx").path
+    (path.parent / "opt.onnx").write_bytes(path.read_bytes())
+    made = Variant(key="onnx-opt", format="onnx", path="onnx/opt.onnx", sha256="", lineage=("onnx",))
+    state = state.with_variant(made)
+    edit(state, change, key="onnx-opt")
+    return state
+
+
+def test_a_file_made_from_an_onnx_input_is_compared_inside_by_the_names_of_values(tmp_path):
+    def wrong(model):
+        model.graph.node[1].op_type = "Atan"
+
+    state = with_edited_copy(loaded(tmp_path, DEEP % 1.0, ({"x": np.ones((1, 3), np.float32)},)), wrong)
+    with pytest.raises(VerificationError, match="onnx-opt does not compute") as caught:
+        Verify().run(state)
+    assert "first divergent layer: b (Tanh) (the last that agrees: a)" in caught.value.evidence
+
+
+def test_hidden_values_prove_what_a_zero_output_of_a_file_cannot(tmp_path):
+    state = with_edited_copy(loaded(tmp_path, DEEP % 0.0, ({"x": np.ones((1, 3), np.float32)},)), lambda model: None)
+    verdicts = {
+        entry["key"]: entry["verdict"] for entry in Verify().run(state).verification if entry["origin"] == "captured"
+    }
+    assert verdicts == {"onnx": "unverified", "onnx-opt": "valid"}
+
+
+def test_a_wrong_file_of_a_build_without_its_model_fails_by_the_outputs_that_were_kept(tmp_path):
+    state = replace(Verify().run(build(tmp_path, Net())), model=None)
+    edit(state, second_relu_becomes("Tanh"))
+    with pytest.raises(VerificationError, match="'output' at"):
+        Verify().run(state)

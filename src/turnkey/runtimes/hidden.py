@@ -39,6 +39,7 @@ _WRAPPER = "module."
 """The exported module is wrapped (`turnkey.formats.torch_call.PositionalCall`): its submodules carry this prefix."""
 _CANDIDATES = 3
 _CAPTURE_BYTES = 512 << 20
+_COMPARED_VALUES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +104,50 @@ def compare_hidden(
     except TurnkeyError as error:
         print(f"the values inside {variant.name} cannot be looked at: {error.what}; {error.evidence}")
         return HiddenComparison()
+    classes = {name: type(children[name]).__name__ for name in wanted}
+    candidates = {name: [found[value] for value in values[name] if value in found] for name in wanted}
+    return _judged(wanted, candidates, classes, tolerances)
+
+
+def compare_values(source: Path, variant: Path, sample: Sample, *, tolerances: Tolerances) -> HiddenComparison:
+    """Compare the values inside two files that one was made from the other, by name.
+
+    Of long graphs a selection is compared that is spread over all nodes. A layer is a value's name here, and its
+    class the operator that makes it in the source.
+    """
+    from turnkey.formats.onnx_file import load_graph
+
+    present = {value for node in load_graph(variant).graph.node for value in node.output}
+    operators = {value: node.op_type for node in load_graph(source).graph.node for value in node.output if value}
+    shared = [value for value in operators if value in present]
+    shared = shared[:: -(-len(shared) // _COMPARED_VALUES) or 1]
+    try:
+        wanted, found = _values_of_file(source, shared, sample), _values_of_file(variant, shared, sample)
+    except TurnkeyError as error:
+        print(f"the values inside {variant.name} cannot be looked at: {error.what}; {error.evidence}")
+        return HiddenComparison()
+    in_order = {name: wanted[name] for name in shared if name in wanted}
+    candidates = {name: [found[name]] for name in in_order if name in found}
+    return _judged(in_order, candidates, operators, tolerances)
+
+
+def _judged(
+    wanted: Mapping[str, np.ndarray],
+    candidates: Mapping[str, Sequence[np.ndarray]],
+    classes: Mapping[str, str],
+    tolerances: Tolerances,
+) -> HiddenComparison:
+    """Agreement up to the first layer of which no candidate agrees."""
     agreeing = []
     for name, reference in wanted.items():
-        verdicts = _comparisons(
-            name, reference, [found[value] for value in values[name] if value in found], tolerances
-        )
+        verdicts = _comparisons(name, reference, candidates.get(name, ()), tolerances)
         if any(comparison.verdict is VerificationVerdict.VALID for comparison in verdicts):
             agreeing.append(name)
         elif verdicts and all(comparison.verdict is VerificationVerdict.INVALID for comparison in verdicts):
             return HiddenComparison(
                 agreeing=tuple(agreeing),
                 divergent=name,
-                divergent_class=type(children[name]).__name__,
+                divergent_class=classes[name],
                 reason=verdicts[-1].reason,
             )
     return HiddenComparison(agreeing=tuple(agreeing))

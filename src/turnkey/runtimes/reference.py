@@ -33,13 +33,18 @@ class Reference:
         self.source = source
         self._runner: Runner | None = None
 
+    @property
+    def can_run(self) -> bool:
+        """Whether the source is in memory or a file; else only outputs that were kept are known."""
+        return self.source.module is not None or self.source.path is not None
+
     def outputs(self, sample: Sample, structure: CallStructure | None) -> Sample:
         """What the source computes for one sample.
 
         Raises:
             ModelError: the source itself fails on this sample, or is neither in memory nor a file.
         """
-        if self.source.module is None and self.source.path is None:
+        if not self.can_run:
             raise ModelError(
                 "the source model is not in memory, and these outputs of it were not kept",
                 remedy="turnkey -i SCRIPT.py discover export-pytorch verify",

@@ -14,7 +14,7 @@ from typing import Any
 from turnkey.errors import ConversionError, ModelError, TurnkeyError
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.signature import Signature
-from turnkey.runtimes.hidden import HiddenComparison, compare_hidden
+from turnkey.runtimes.hidden import HiddenComparison, compare_hidden, compare_values
 from turnkey.runtimes.lookup import default_runtime, find_runtime
 from turnkey.runtimes.perturbation import compare_perturbed
 from turnkey.runtimes.reference import Reference
@@ -111,10 +111,11 @@ class VariantVerification:
             words += f", largest error {error:.2g}"
             relative = self.worst("relative_l2")
             words += f" (relative L2 {relative:.2g})" if relative is not None else ""
+        resized = any(part.origin.startswith("batch size") for part in self.parts)
         origins = [
             f"{part.samples} {part.origin}" if part.origin == "captured" else part.origin for part in self.parts
         ]
-        words += f"; {', '.join(dict.fromkeys(origins))}"
+        words += f"; {', '.join(dict.fromkeys(origins))}{'' if resized else ', no other batch size'}"
         return f"{words}; {self.reason}" if self.reason else words
 
 
@@ -218,26 +219,25 @@ class FileVerifier:
 
     def _captured(self, samples: SampleSet) -> SignatureVerification:
         found = self._compared(samples, origin="captured")
-        module, sample = self._reference.source.module, samples.inputs[0]
+        sample = samples.inputs[0]
         if found.verdict is VerificationVerdict.INVALID:
-            if self._reference.disagrees_with_itself(sample, samples.structure):
+            if self._reference.can_run and self._reference.disagrees_with_itself(sample, samples.structure):
                 reason = f"the source model gives different outputs for equal inputs; {found.reason}"
                 return replace(found, verdict=VerificationVerdict.UNVERIFIED, reason=reason)
             return replace(found, hidden=self._hidden(samples))
-        if found.verdict is VerificationVerdict.UNVERIFIED and module is not None:
+        if found.verdict is VerificationVerdict.UNVERIFIED:
             return self._proven_otherwise(found, samples)
         doubt = self._reference.doubt()
         return replace(found, verdict=VerificationVerdict.UNVERIFIED, reason=doubt) if doubt else found
 
     def _proven_otherwise(self, found: SignatureVerification, samples: SampleSet) -> SignatureVerification:
         """Outputs prove nothing: replace zero weights on both sides, else compare hidden outputs."""
-        perturbed = compare_perturbed(
-            self._reference.source.module,
-            samples.structure,
-            samples.inputs[0],
-            variant=self._path,
-            tolerances=self._tolerances,
-        )
+        module = self._reference.source.module
+        perturbed = None
+        if module is not None:
+            perturbed = compare_perturbed(
+                module, samples.structure, samples.inputs[0], variant=self._path, tolerances=self._tolerances
+            )
         if perturbed is not None and perturbed.verdict is VerificationVerdict.VALID:
             reason = f"{found.reason}; with its zero weights replaced on both sides they agree"
             return replace(found, verdict=perturbed.verdict, reason=reason, worst=perturbed.outputs)
@@ -254,16 +254,20 @@ class FileVerifier:
         return found
 
     def _hidden(self, samples: SampleSet) -> HiddenComparison | None:
-        if self._exported is None or self._reference.source.module is None:
-            return None
-        return compare_hidden(
-            self._reference.source.module,
-            samples.structure,
-            samples.inputs[0],
-            exported=self._exported,
-            variant=self._path,
-            tolerances=self._tolerances,
-        )
+        """Layers of the live module beside the file's, else values of the source file that it was made from."""
+        source, sample = self._reference.source, samples.inputs[0]
+        if source.module is not None and self._exported is not None:
+            return compare_hidden(
+                source.module,
+                samples.structure,
+                sample,
+                exported=self._exported,
+                variant=self._path,
+                tolerances=self._tolerances,
+            )
+        if source.module is None and source.path is not None and source.path != self._path:
+            return compare_values(source.path, self._path, sample, tolerances=self._tolerances)
+        return None
 
     def _other_batch_sizes(self, samples: SampleSet) -> Iterator[SignatureVerification]:
         symbol, sample = batch_symbol(self._signature), samples.inputs[0]
@@ -272,6 +276,8 @@ class FileVerifier:
         named = next(spec.name for spec in self._signature.inputs if spec.shape and spec.shape[0] == symbol)
         for size in other_sizes(batch_size({named: sample[named]})):
             other = resized(sample, self._signature, size)
+            if not self._reference.can_run:
+                return
             try:
                 outputs = self._reference.outputs(other, samples.structure)
             except ModelError as error:  # the model itself does not take it: nothing to compare
