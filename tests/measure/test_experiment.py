@@ -68,3 +68,23 @@ def test_unusable_requests_are_refused_before_anything_starts() -> None:
         run_experiment([one], reference="other")
     with pytest.raises(UsageError, match="finite and positive"):
         Settings(budget_s=float("nan"))
+
+
+def test_break_even_energy_and_course_are_told_for_real_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    from itertools import count
+
+    from turnkey.measure import environment
+
+    ticks = count()
+    monkeypatch.setattr(environment, "joules", lambda: next(ticks) * 0.5)
+    record = run_experiment(
+        [numpy_description("one", 10), numpy_description("two", 20)],
+        reference="two",
+        settings=Settings(effort="quick", passes=4),
+    )
+    summary = record.summary("one")
+    assert summary.joules_per_call is not None
+    assert summary.joules_per_call > 0
+    assert summary.course in ("flat", "warm-up", "slowdown", "no steady state")
+    assert record.break_even_calls("one") is not None
+    assert record.break_even_calls("two") == 0

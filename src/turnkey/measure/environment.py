@@ -124,6 +124,7 @@ def probe(*, root: Path = _ROOT) -> dict[str, Any]:
         "celsius": _celsius(root),
         "on_mains": _on_mains(root),
         "virtualisation": _virtualisation(root),
+        "is_virtual": "hypervisor" in (_text(root / "proc/cpuinfo") or ""),
         "aslr": _text(root / "proc/sys/kernel/randomize_va_space"),
         "python_executable_version": sys.version.split()[0],
         "python_implementation": platform.python_implementation(),

@@ -134,6 +134,7 @@ class Experiment:
             write=self._journal.add,
             pulse=pulse,
             cpus=len(host.affinity_cpus()),
+            joules=environment.joules if self._is_real and environment.joules() is not None else None,
         )
         self._notes = list(notes)
         self._began = time.monotonic()

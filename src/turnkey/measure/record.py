@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError, MeasurementInvalid, UsageError
-from turnkey.measure import journal, statistics, summary, validity, verdict, warmup, windows
+from turnkey.measure import journal, load, statistics, summary, validity, verdict, warmup, windows
 from turnkey.measure.environment import Span
 from turnkey.measure.plan import Settings, Windows
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
@@ -145,6 +145,7 @@ class Record:
             key=key,
             **fields,
             **self._steps(key),
+            course=self._course(key),
             validity="INVALID" if reasons else "VALID",
             reasons=tuple(str(item) for item in reasons),
             notes=tuple(dict.fromkeys([*notes, *self._process_notes(key), *self.run.get("notes", ())])),
@@ -196,6 +197,28 @@ class Record:
     def noise_floor(self) -> float | None:
         """Relative difference that this host made of nothing; None without a twin."""
         return math.expm1(self._floor().size) if self.twin else None
+
+    def break_even_calls(self, key: str) -> float | None:
+        """Calls after which ``key`` has paid back a later start than the reference's; None if it never does.
+
+        The start is loading, compiling and the first call.
+
+        Raises:
+            UsageError: no such candidate.
+        """
+        own, base = self.summary(key), self.summary(self.reference or key)
+        if own.latency_ms is None or base.latency_ms is None:
+            return None
+
+        def start(found: CandidateSummary) -> float:
+            return math.fsum(value for value in (found.load_ms, found.compile_ms, found.first_ms) if value is not None)
+
+        return load.break_even_calls(
+            start_ms=start(own),
+            call_ms=own.latency_ms,
+            baseline_start_ms=start(base),
+            baseline_call_ms=base.latency_ms,
+        )
 
     def sentence(self) -> str:
         """The result in one line of plain words."""
@@ -318,6 +341,8 @@ class Record:
             return values[len(values) // 2] / 1e6 if values else None
 
         calibrated = [p["n_warm"] for p in processes if p.get("n_warm") is not None]
+        joules = sum(p.get("joules", 0.0) for p in processes)
+        energy_calls = sum(p.get("joules_calls", 0) for p in processes)
         peaks = [p["peak_bytes"] for p in processes if p.get("peak_bytes") is not None]
         return {
             "import_ms": middle("import_ns"),
@@ -325,8 +350,22 @@ class Record:
             "compile_ms": middle("compile_ns"),
             "first_ms": middle("first_ns"),
             "warm_calls": calibrated[0] if calibrated else None,
+            "joules_per_call": joules / energy_calls if energy_calls else None,
             "peak_memory_bytes": peaks[0] if peaks else None,
         }
+
+    def _course(self, key: str) -> str | None:
+        """Label of its processes' calls, warm-up and timed ones in time order."""
+        processes: dict[tuple[int, int], list[Slice]] = {}
+        for item in self.slices:
+            if item.v == key and item.kind in ("warm", "timed"):
+                processes.setdefault((item.r, item.attempt), []).append(item)
+        if not processes:
+            return None
+        sequences = [
+            statistics.call_times(sorted(items, key=lambda item: item.t0)).tolist() for items in processes.values()
+        ]
+        return warmup.course(sequences).value
 
     def _described(self, key: str) -> dict[str, Any]:
         processes = self._of(key)

@@ -88,6 +88,7 @@ class Rounds:
         write: takes every slice.
         pulse: reads the host; None where there is no host to read (a simulation).
         cpus: how many CPUs are ours.
+        joules: energy counter of the processor packages; None where there is none.
     """
 
     def __init__(
@@ -100,7 +101,9 @@ class Rounds:
         write: Callable[[Slice], None],
         pulse: Callable[[], Pulse] | None,
         cpus: int,
+        joules: Callable[[], float | None] | None = None,
     ) -> None:
+        self._joules = joules
         self._descriptions = descriptions
         self._threads = threads
         self._settings = settings
@@ -224,9 +227,11 @@ class Rounds:
             if member is None:
                 return None
             try:
+                energy = self._joules() if self._joules else None
                 member.worker.wake()
                 done = member.worker.slice(entries=size.entries, inner=size.inner)
                 member.worker.sleep()
+                self._note_energy(member, energy, size)
             except WorkerLost as lost:
                 self._note_loss(report, member, lost)
                 self._dismiss(name)
@@ -249,6 +254,14 @@ class Rounds:
                 mhz=done.mhz,
                 attempt=member.attempt,
             )
+
+    def _note_energy(self, member: Member, before: float | None, size: SliceSize) -> None:
+        """Energy of the whole package over the slice and its settling call; peers slept meanwhile."""
+        after = self._joules() if self._joules and before is not None else None
+        if before is None or after is None or after < before:  # a counter that wrapped says nothing
+            return
+        member.facts["joules"] = member.facts.get("joules", 0.0) + after - before
+        member.facts["joules_calls"] = member.facts.get("joules_calls", 0) + size.entries * size.inner + 1
 
     def _gather(self, names: Sequence[str], report: RoundReport) -> None:
         """Start the processes and let them import, a few at a time; each then sleeps until it is its turn to load.

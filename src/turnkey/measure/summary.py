@@ -30,6 +30,8 @@ class CandidateSummary:
         timed_calls, rounds, outliers: how much it rests on.
         load_ms, compile_ms, first_ms, warm_calls: medians over processes; calls to steady from the calibration.
         cpu_ms: CPU time per call; above latency, several threads worked.
+        joules_per_call: energy of the processor packages; None where its counters cannot be read.
+        course: what change points say of its processes: flat, warm-up, slowdown, no steady state, inconsistent.
         peak_memory_bytes: largest resident size of a process of its own.
         validity: ``VALID`` or ``INVALID``; ``reasons`` say why, with remedies.
     """
@@ -55,6 +57,8 @@ class CandidateSummary:
     warm_calls: int | None = None
     cpu_ms: float | None = None
     threads: int | None = None
+    joules_per_call: float | None = None
+    course: str | None = None
     peak_memory_bytes: int | None = None
     validity: str = "VALID"
     reasons: tuple[str, ...] = ()

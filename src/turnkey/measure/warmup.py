@@ -29,6 +29,7 @@ _LEAST_TO_FAIL_NS = 1e9
 _GROWTH = 1.25
 _NOT_FASTER = 0.99
 _SLOW_CALL_NS = 2e9
+_COURSE_POINTS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +130,12 @@ class Course(Enum):
     INCONSISTENT = "inconsistent"
 
 
-def course(processes: Sequence[Sequence[int]]) -> Course:
-    """Label of a variant from its processes' calls; processes that disagree make it inconsistent."""
-    labels = {_course(np.asarray(times, dtype=np.float64)) for times in processes if len(times) >= 8}
+def course(processes: Sequence[Sequence[float]]) -> Course:
+    """Label of a variant from its processes' calls; processes that disagree make it inconsistent.
+
+    Long sequences are thinned to medians of blocks: change points of a few calls are bursts, not the program's.
+    """
+    labels = {_course(_thinned(np.asarray(times, dtype=np.float64))) for times in processes if len(times) >= 8}
     if not labels:
         return Course.FLAT
     return labels.pop() if len(labels) == 1 else Course.INCONSISTENT
@@ -187,6 +191,11 @@ def _course(values: Floats) -> Course:
     if all(abs(mean - means[-1]) <= near for mean in means):
         return Course.FLAT
     return Course.WARM_UP if means[-1] == min(means) or means[-1] - min(means) <= near else Course.SLOWDOWN
+
+
+def _thinned(values: Floats) -> Floats:
+    size = max(1, len(values) // _COURSE_POINTS)
+    return np.asarray(np.median(values[: len(values) // size * size].reshape(-1, size), axis=1))
 
 
 def _calls_to_steady(times: Sequence[int]) -> int:
