@@ -148,7 +148,7 @@ def _without_first_tool(
 
     words = [text for item in global_section.given if item.argument.key == "input_files" for text in item.texts]
     kinds = {item.kind for item in expand_inputs(words).inputs}
-    loaders = {InputKind.ONNX: "load-onnx", InputKind.BUILD: "load-build"}
+    loaders = {InputKind.ONNX: "load-onnx", InputKind.BUILD: "load-build", InputKind.TARBALL: "load-mlf"}
     first = loaders.get(next(iter(kinds)), "discover") if len(kinds) == 1 else "discover"
     return UsageError(
         f"{tools[0].name} cannot start a sequence",

@@ -14,6 +14,7 @@ FORMATS = PluginTable(
         "onnx": "turnkey.formats.onnx_export:FORMAT",
         "onnx-opt": "turnkey.formats.onnx_ort:FORMAT",
         "onnx-fp16": "turnkey.formats.onnx_fp16:FORMAT",
+        "mlf": "turnkey.mlf.format:FORMAT",
     },
 )
 

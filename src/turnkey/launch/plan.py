@@ -25,12 +25,14 @@ FIRST_TOOLS: Mapping[InputKind, str] = {
     InputKind.SCRIPT: "discover",
     InputKind.ONNX: "load-onnx",
     InputKind.BUILD: "load-build",
+    InputKind.TARBALL: "load-mlf",
 }
 
 DEFAULT_SEQUENCES: Mapping[InputKind, tuple[str, ...]] = {
     InputKind.SCRIPT: ("discover", "export-pytorch", "verify", "benchmark"),
     InputKind.ONNX: ("load-onnx", "verify", "benchmark"),
     InputKind.BUILD: ("load-build", "benchmark"),
+    InputKind.TARBALL: ("load-mlf", "verify", "benchmark"),
 }
 
 
@@ -68,6 +70,8 @@ def labels_of(source: Input) -> tuple[Labels, tuple[str, ...]]:
     try:
         if source.kind is InputKind.BUILD:
             return load_state(state_path=source.path).labels, ()
+        if source.kind is InputKind.TARBALL:
+            return {}, ()
         reading = (read_script_labels if source.kind is InputKind.SCRIPT else read_onnx_labels)(source.path)
     except InputError:
         return {}, ()

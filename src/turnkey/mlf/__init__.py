@@ -6,6 +6,7 @@ from turnkey.mlf.export import Exported, export
 from turnkey.mlf.failures import NonStaticShapeError, UnsupportedInModelLibraryFormatError
 from turnkey.mlf.library import Library, Module, load
 from turnkey.mlf.memory_plan import plan
+from turnkey.mlf.merging import merge
 from turnkey.mlf.options import ExportOptions
 from turnkey.mlf.params import load_params, save_params
 
@@ -19,6 +20,7 @@ __all__ = [
     "export",
     "load",
     "load_params",
+    "merge",
     "plan",
     "save_params",
 ]

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from turnkey import settings
+from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Module
 from turnkey.mlf.toolchain import WARNINGS, Compiled, Compiler, compile_units, find_compiler
@@ -75,6 +76,7 @@ def build(
             f"the tarball has no C sources for the module {module.name!r}",
             evidence=f"{len(module.library.files)} files, none under codegen/*/src",
         )
+    _check_types(module, compiler)
     flags = (*_host_flags(compiler, cflags), *WARNINGS, *(SANITIZERS if sanitize else ()))
     extra = _further_files(module)
     key = _key(compiler, flags, {**{path: text.encode() for path, text in sources.items()}, **extra})
@@ -96,6 +98,20 @@ def build(
         sections=facts["sections"],
         stack_bytes=facts["stack_bytes"],
     )
+
+
+def _check_types(module: Module, compiler: Compiler) -> None:
+    """Refuse element types that this compiler has no C type for, and say which compiler would do."""
+    table = module.metadata.turnkey.get("tensors", {})
+    for name, fields in table.items():
+        kind = dtypes.of_name(fields["dtype"])
+        if compiler.name == "gcc" and compiler.major < kind.gcc:
+            raise failure(
+                "mlf-unsupported-dtype",
+                f"{compiler.name} {compiler.version} has no C type for {kind.name}",
+                evidence=f"tensor {name!r}",
+                remedy=f"--cc gcc-{kind.gcc}   # the first gcc that has it",
+            )
 
 
 def _host_flags(compiler: Compiler, cflags: Sequence[str] | None) -> tuple[str, ...]:

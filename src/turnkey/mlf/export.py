@@ -16,15 +16,16 @@ from turnkey.mlf.archive import Archive
 from turnkey.mlf.building import Build, build
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Library, from_archive
+from turnkey.mlf.merging import with_joined_registry
 from turnkey.mlf.module_parts import ModuleParts, make_parts
 from turnkey.mlf.naming import module_name
 from turnkey.mlf.options import ExportOptions
-from turnkey.mlf.packed_files import packed_files, template_files
 from turnkey.mlf.prepare import load as load_model
 from turnkey.mlf.reference import reference_of
 from turnkey.mlf.runner import ModuleRunner
 from turnkey.mlf.sampling import index_limits, make_samples
 from turnkey.mlf.stack import worst_case_stack
+from turnkey.mlf.templates import baremetal_files, host_files, packed_files
 from turnkey.mlf.toolchain import compile_object, find_compiler
 from turnkey.mlf.verification import Pair, Verified, verify
 
@@ -106,6 +107,8 @@ def export(
             files.update(checked.samples)
             if checked.verified is not None:
                 verified[part.name] = checked.verified
+    if "aot" in made.executors:
+        files.update(baremetal_files(parts[0].sources.interface, _first_sample(files, parts[0].name)))
     if made.objects:
         files.update(_objects(files, parts, made))
     for part in parts:
@@ -147,12 +150,14 @@ class _Stages:
 def _named(
     source: str | Path | onnx.ModelProto | Sequence[tuple[str, str | Path | onnx.ModelProto]], name: str | None
 ) -> list[tuple[str, onnx.ModelProto]]:
-    if isinstance(source, (str, Path)):
-        found = [(name or Path(source).stem, load_model(Path(source)))]
-    elif isinstance(source, (list, tuple)):
-        found = [(label, load_model(Path(m) if isinstance(m, str) else m)) for label, m in source]
-    else:
+    import onnx
+
+    if isinstance(source, onnx.ModelProto):
         found = [(name or source.graph.name or "model", source)]
+    elif isinstance(source, (str, Path)):
+        found = [(name or Path(source).stem, load_model(Path(source)))]
+    else:
+        found = [(label, load_model(Path(m) if isinstance(m, str) else m)) for label, m in source]
     seen: dict[str, str] = {}
     for label, _ in found:
         if seen.setdefault(module_name(label), label) is not label or (
@@ -176,8 +181,10 @@ def _all_files(parts: Sequence[ModuleParts], options: ExportOptions) -> dict[str
         for path, content in part.files.items():
             if len(parts) == 1 or path not in ("executor-config/graph/graph.json", "src/relay.txt"):
                 files[path] = content
+    if len(parts) > 1:
+        files = with_joined_registry(files, [name for part in parts for name in part.sources.functions])
     if "aot" in options.executors:
-        files.update(template_files([part.sources.interface for part in parts], options.version))
+        files.update(host_files([part.sources.interface for part in parts]))
     return files
 
 
@@ -272,6 +279,12 @@ def _stored(part: ModuleParts, pairs: Sequence[Pair]) -> dict[str, bytes]:
             break
         files.update({f"samples/{part.name}/{number}/{leaf}.bin": array.tobytes() for leaf, array in arrays})
     return files
+
+
+def _first_sample(files: Mapping[str, bytes], module: str) -> dict[str, bytes]:
+    """``in<i>`` and ``out<i>`` of the first stored sample; empty if none is stored."""
+    base = f"samples/{module}/0/"
+    return {path[len(base) : -4]: content for path, content in files.items() if path.startswith(base)}
 
 
 def _compiler_facts(made: Build, part: ModuleParts) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from turnkey.mlf.tensor import Tensor
 
 if TYPE_CHECKING:
     import numpy as np
-    import onnx
+    from onnx import ModelProto
 
     from turnkey.mlf.runner import ModuleRunner
     from turnkey.mlf.verification import Verified
@@ -90,7 +90,7 @@ class Module:
         path = self._first(f"parameters/{self.name}.params", f"parameters/{self.metadata.model_name}.params")
         return load_params(self.library.archive.content(path)) if path else {}
 
-    def onnx(self) -> onnx.ModelProto:
+    def onnx(self) -> ModelProto:
         """The model as it was compiled, with its weights.
 
         Raises:
@@ -183,7 +183,7 @@ class Module:
 
     def verify(
         self,
-        reference: onnx.ModelProto | None = None,
+        reference: ModelProto | None = None,
         samples: Sequence[Mapping[str, np.ndarray]] | None = None,
         *,
         count: int = 5,

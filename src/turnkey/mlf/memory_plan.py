@@ -12,6 +12,7 @@ nodes. A budget of nodes instead of seconds keeps plans the same on every host.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -140,7 +141,7 @@ def check(made: Plan) -> None:
             for buffer in made.buffers
             if buffer.first <= step <= buffer.last and buffer.bytes
         )
-        for (start, size, name), (following, _, other) in zip(live, live[1:], strict=False):
+        for (start, size, name), (following, _, other) in itertools.pairwise(live):
             if start + size > following:
                 raise AssertionError(f"{name} and {other} overlap at step {step}")
 
@@ -161,8 +162,13 @@ def _best_gap(gaps: _Gaps, size: int) -> int:
 
 def _orders(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
     """Orders worth trying: by size first, which reaches the bound on nearly every network, then nine more."""
-    size = lambda b: b.bytes  # noqa: E731  (five keys are built from these three)
-    life = lambda b: b.last - b.first + 1  # noqa: E731
+
+    def size(buffer: Buffer) -> int:
+        return buffer.bytes
+
+    def life(buffer: Buffer) -> int:
+        return buffer.last - buffer.first + 1
+
     keys: list[Callable[[Buffer], tuple[float, ...]]] = [
         lambda b: (-size(b), b.first),
         lambda b: (-size(b), -life(b)),

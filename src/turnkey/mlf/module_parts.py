@@ -19,6 +19,7 @@ from turnkey.mlf.options import ExportOptions
 from turnkey.mlf.params import save_params
 from turnkey.mlf.prepare import Prepared, load, prepare
 from turnkey.mlf.source_model import EXTERNAL_BYTES, onnx_bytes, onnx_text
+from turnkey.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +90,7 @@ class ModuleParts:
             }
         return {
             "schema": 1,
-            "generator": f"turnkey {metadata.__version__}",
+            "generator": f"turnkey {__version__}",
             "abi": abi,
             "tensors": {
                 name: {

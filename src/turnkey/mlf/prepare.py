@@ -256,7 +256,8 @@ def _constant_value(node: onnx.NodeProto) -> np.ndarray | None:
 
     for attribute in node.attribute:
         if attribute.name == "value":
-            return numpy_helper.to_array(attribute.t)
+            array: np.ndarray = numpy_helper.to_array(attribute.t)
+            return array
         if attribute.name == "sparse_value":
             return _dense(attribute.sparse_tensor)
         if attribute.name in ("value_float", "value_floats"):

@@ -37,6 +37,7 @@ def make_samples(
         sample: dict[str, np.ndarray] = {}
         for tensor in inputs:
             kind = dtypes.of_name(tensor.dtype)
+            values: np.ndarray
             if kind.name == "bool":
                 values = generator.random(tensor.shape) < 0.5
             elif kind.code in (0, 1):

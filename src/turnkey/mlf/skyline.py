@@ -92,7 +92,7 @@ class Skyline:
         return True
 
     def _moves(self, heights: list[int], remaining: list[int], placed: Mapping[int, int]) -> list[tuple[int, ...]]:
-        """Moves at the lowest valley that still has something to hold, best one last: (item or -1, columns, height)."""
+        """Moves at the lowest valley that still has something to hold, best last: (item or -1, columns, height)."""
         active = [c for c in range(self._width) if remaining[c]]
         low = min(heights[c] for c in active)
         left = next(c for c in active if heights[c] == low)

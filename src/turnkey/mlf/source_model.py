@@ -22,7 +22,7 @@ def onnx_bytes(
     *,
     location: str,
 ) -> bytes:
-    """The model; large weights by reference into the file at ``location``, which lies beside it when both are unpacked.
+    """The model; large weights by reference into the file at ``location``, beside it when both are unpacked.
 
     Args:
         parameters: what the ``.params`` file holds, in its order.
@@ -44,7 +44,8 @@ def onnx_bytes(
         tensor.data_location = onnx.TensorProto.EXTERNAL
         for key, value in (("location", location), ("offset", offsets[name]), ("length", array.nbytes)):
             tensor.external_data.add(key=key, value=str(value))
-    return whole.SerializeToString(deterministic=True)
+    content: bytes = whole.SerializeToString(deterministic=True)
+    return content
 
 
 def onnx_text(model: onnx.ModelProto) -> bytes:

@@ -1,6 +1,6 @@
 """Inputs: what the words of a user name, expanded to files, before anything runs.
 
-Understood are ``a.py``, ``a.py::479b1332``, ``m.onnx``, ``*_state.yaml``, lists of inputs (``.txt``, nested) and
+Understood are ``a.py``, ``a.py::479b1332``, ``m.onnx``, ``m.tar``, ``*_state.yaml``, lists of inputs (``.txt``, nested) and
 wildcards (``*``, ``?``, ``[…]``, ``**``). See spec/turnkey.md §4.
 """
 
@@ -17,13 +17,14 @@ from turnkey.errors import UsageError
 
 _WILDCARDS = frozenset("*?[")
 _LARGEST_LIST_BYTES = 16 * 1024 * 1024
-_UNDERSTOOD = "inputs are .py, .py::hash, .onnx, _state.yaml and .txt files, and wildcards for them"
+_UNDERSTOOD = "inputs are .py, .py::hash, .onnx, _state.yaml, .tar and .txt files, and wildcards for them"
 
 
 class InputKind(Enum):
     SCRIPT = "script"
     ONNX = "ONNX file"
     BUILD = "build"
+    TARBALL = "tarball"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +211,7 @@ class _Expansion:
 def _kind(path: Path) -> InputKind | None:
     if path.name.endswith("_state.yaml"):
         return InputKind.BUILD
-    return {".py": InputKind.SCRIPT, ".onnx": InputKind.ONNX}.get(path.suffix)
+    return {".py": InputKind.SCRIPT, ".onnx": InputKind.ONNX, ".tar": InputKind.TARBALL}.get(path.suffix)
 
 
 def _rename_remedy(path: Path) -> str:

@@ -10,6 +10,9 @@ from turnkey.mlf.codegen.kernels import body_signature, packed_signature
 from turnkey.mlf.layout import Layout
 from turnkey.mlf.lowering.program import Kernel, Program
 
+REGISTRY_MARK = "/* Function registry"
+"""The registry is the last part of its unit and begins with this."""
+
 
 def entry_text(
     interface: Interface,
@@ -144,7 +147,7 @@ def registry_text(functions: Sequence[str], *, comment: str) -> str:
     """The function registry: names in the order of first use, and the module that holds it."""
     count = len(functions)
     lines = [
-        f"/* {comment} */",
+        f"{REGISTRY_MARK}: {comment} */",
         "#ifndef TVMGEN_NO_GRAPH",
         '#include "turnkey_mlf.h"',
         *(f"{packed_signature(name)};" for name in functions),

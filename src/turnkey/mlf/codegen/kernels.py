@@ -107,9 +107,9 @@ def _defined(helper: str) -> str:
     if helper.startswith("#"):
         return " ".join(helper.split()[:2])
     if helper.startswith("typedef"):
-        return re.findall(r"\w+", helper)[-1]
+        return str(re.findall(r"\w+", helper)[-1])
     match = re.search(r"(\w+)\s*[(\[]", helper)
-    return match[1] if match else helper
+    return str(match[1]) if match else helper
 
 
 def _comments(program: Program) -> dict[Kernel, str]:

@@ -80,10 +80,10 @@ def emit(
     if aot:
         joined += entry_text(interface, program, layout, names, offsets)
     if graph:
-        joined += "\n" + registry_text(functions, comment=f'Function registry of the TVM module "{module}".')
+        joined += "\n" + registry_text(functions, comment=f'TVM module "{module}".')
     pool = pool_bytes(program.constants, offsets, size)
     texts = [units[0] if units else "", joined, *units[1:]]
-    constants_unit = constants_text(module, pool, mode) if aot and size else ""
+    constants_unit = constants_text(module, pool, mode) if aot and program.constants else ""
     if constants_unit:
         texts.append(constants_unit)
     base = f"codegen/host/src/{unit_name or f'{module}_lib'}"

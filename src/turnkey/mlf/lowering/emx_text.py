@@ -297,7 +297,7 @@ def _helper_name(helper: str) -> str:
     if helper.startswith("#"):
         return ""
     if helper.startswith("typedef"):
-        return re.findall(r"\w+", helper)[-1]
+        return str(re.findall(r"\w+", helper)[-1])
     head = helper.partition("{")[0].partition("=")[0]
     match = re.search(r"(\w+)\s*\(", head) or re.search(r"(\w+)\s*(?:\[|$)", head.strip())
-    return match[1] if match else ""
+    return str(match[1]) if match else ""

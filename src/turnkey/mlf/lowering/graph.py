@@ -1,4 +1,4 @@
-"""The walk over a prepared graph: each node becomes a step; what cannot is expanded, or lowered with the whole graph."""
+"""The walk over a prepared graph: each node becomes a step; what cannot is expanded, or lowered with the graph."""
 
 from __future__ import annotations
 
@@ -118,6 +118,15 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
             reason = str(error)
     if current.unknown and all("shape" in text for text in refused.values()):
         raise unknown_shape(current)
+    rare = {tensor.name: tensor.dtype for tensor in prepared.tensors.values() if dtypes.of_name(tensor.dtype).gcc}
+    if rare:
+        name, dtype = next(iter(rare.items()))
+        raise failure(
+            "mlf-unsupported-dtype",
+            f"the generator has no kernels for {dtype}",
+            evidence=f"tensor {name!r}; " + next(iter(refused.items()))[0],
+            remedy="convert the model to float32 or int8",
+        )
     raise failure(
         "mlf-unsupported-op",
         f"{len(refused)} nodes of the model cannot become C",
@@ -152,7 +161,7 @@ def _program(prepared: Prepared, steps: list[Step]) -> Program:
     outputs = tuple(value.name for value in prepared.model.graph.output)
     inputs = tuple(value.name for value in prepared.model.graph.input)
     made = {name for step in steps for name in step.outputs}
-    tensors = {name: tensor for name, tensor in prepared.tensors.items()}
+    tensors = dict(prepared.tensors)
     for step in steps:
         for name in (*step.inputs, *step.outputs):
             if name not in tensors:

@@ -1,0 +1,123 @@
+"""Several modules in one tarball: shared paths given up, and one function registry over all of them.
+
+Each module's unit would define ``TVMSystemLibEntryPoint``; in a tarball of several it lives once, in
+``codegen/host/src/system_lib0.c``, over the joined list of functions.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from turnkey.mlf import archive, metadata
+from turnkey.mlf.archive import Archive
+from turnkey.mlf.codegen.entry import REGISTRY_MARK, registry_text
+from turnkey.mlf.codegen.header import Interface
+from turnkey.mlf.failures import failure
+from turnkey.mlf.library import Library, Module, from_archive, load
+from turnkey.mlf.templates import baremetal_files, host_files, packed_files
+
+SYSTEM_UNIT = "codegen/host/src/system_lib0.c"
+_SINGLE = ("executor-config/graph/graph.json", "src/relay.txt")
+
+
+def with_joined_registry(files: Mapping[str, bytes], functions: Sequence[str]) -> dict[str, bytes]:
+    """The files with each unit's registry taken out and one over all functions put in."""
+    joined = dict(files)
+    for path, content in files.items():
+        mark = content.find(REGISTRY_MARK.encode()) if path.endswith(".c") else -1
+        if mark >= 0:
+            joined[path] = content[:mark]
+    if functions:
+        text = registry_text(functions, comment="all modules of this tarball.")
+        joined[SYSTEM_UNIT] = text.encode()
+    return joined
+
+
+def merge(paths: Sequence[str | Path], target: str | Path) -> Library:
+    """Put the modules of several tarballs into one; the result is written atomically.
+
+    Raises:
+        MlfUsageError: two modules of one name, operator style, or a tarball that is not of version 7.
+        MlfArtifactError: one of them cannot be read.
+    """
+    libraries = [load(path) for path in paths]
+    modules = [module for library in libraries for module in library.modules]
+    _check_names(libraries, modules)
+    files: dict[str, bytes] = dict(packed_files())
+    functions: list[str] = []
+    for module in modules:
+        files.update(_own_files(module))
+        if "graph" in module.metadata.executors:
+            functions += [str(kernel["function_name"]) for kernel in module.metadata.turnkey.get("kernels", [])]
+    if len(modules) > 1:
+        files = with_joined_registry(files, functions)
+    interfaces = [interface_of(module) for module in modules if "aot" in module.metadata.executors]
+    if interfaces:
+        files.update(host_files(interfaces))
+        files.update(baremetal_files(interfaces[0], {}))
+    timestamp = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    entries = {}
+    for index, module in enumerate(modules):
+        own = set(_own_files(module)) | ({SYSTEM_UNIT} if index == 0 and len(modules) > 1 and functions else set())
+        table = {path: {"role": "part", "sha256": sha256(files[path]).hexdigest()} for path in sorted(own)}
+        extension = {**module.metadata.turnkey, "files": table}
+        date = metadata.export_datetime(timestamp)
+        entries[module.name] = {**module.metadata.raw, "turnkey": extension, "export_datetime": date}
+        entries[module.name].pop("version", None)
+    text = metadata.metadata_text(entries, version=7)
+    merged = from_archive(Archive(Path(target), {**files, "metadata.json": text}))
+    archive.write_atomically(Path(target), archive.pack(merged.archive.files, timestamp=timestamp))
+    return merged
+
+
+def interface_of(module: Module) -> Interface:
+    """What a module's header declares, from its metadata."""
+    abi = module.abi
+    main = module.metadata.main[0] if module.metadata.main else {}
+    pool = int(main.get("constants_size_bytes", 0)) if abi.get("constants") == "pool" else None
+    return Interface(
+        module=module.name,
+        inputs=module.inputs,
+        outputs=module.outputs,
+        workspace=str(abi.get("workspace", "external")),
+        workspace_bytes=int(abi.get("workspace_bytes", 0)),
+        alignment=int(abi.get("workspace_alignment", 16)),
+        constants_pool_bytes=pool,
+    )
+
+
+def _check_names(libraries: Sequence[Library], modules: Sequence[Module]) -> None:
+    names = [module.name for module in modules]
+    double = next((name for name in names if names.count(name) > 1), "")
+    if double:
+        raise failure(
+            "mlf-duplicate-module",
+            "Multiple modules should have unique names.",
+            evidence=f"{double!r} is in more than one of the tarballs",
+            remedy="export one of them again with another --name",
+        )
+    for library in libraries:
+        if library.version != 7 or any(
+            not module.abi or module.metadata.style != "full-model" for module in library.modules
+        ):
+            raise failure(
+                "mlf-bad-option",
+                "only full models in version 7 tarballs of Turnkey can be merged",
+                evidence=f"{library.archive.path}: version {library.version}",
+                remedy="export-mlf --mlf-version 7 --style full-model",
+            )
+
+
+def _own_files(module: Module) -> dict[str, bytes]:
+    """Files of one module that do not belong to the tarball as a whole."""
+    table = module.metadata.turnkey.get("files", {})
+    shared = ("runtime/", "templates/", SYSTEM_UNIT)
+    return {
+        path: module.library.archive.files[path]
+        for path in table
+        if not path.startswith(shared) and path not in _SINGLE
+    }

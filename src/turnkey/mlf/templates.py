@@ -1,0 +1,321 @@
+"""``templates/``: programs and build files that make a tarball run by itself, on a host and on bare metal."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from turnkey.mlf import naming
+from turnkey.mlf.codegen.header import Interface
+from turnkey.mlf.tensor import Tensor
+
+_ROOT = Path(__file__).parent / "packed"
+_GENERATED_SUFFIX = ".in"
+_EMBEDDED_SAMPLE_BYTES = 64 << 10
+
+
+@functools.cache
+def packed_files() -> Mapping[str, bytes]:
+    """Files that every tarball carries as they are: the mini runtime and fixed templates, by path."""
+    return {
+        path.relative_to(_ROOT).as_posix(): path.read_bytes()
+        for path in sorted(_ROOT.rglob("*"))
+        if path.is_file() and path.suffix != _GENERATED_SUFFIX
+    }
+
+
+def host_files(interfaces: Sequence[Interface]) -> dict[str, bytes]:
+    """``templates/host``: one program per module, Makefile and CMakeLists.txt."""
+    text = (_ROOT / "templates/host/main.in").read_text()
+    files = {f"templates/host/{_program(i, interfaces)}.c": _main(text, i).encode() for i in interfaces}
+    files["templates/host/Makefile"] = _makefile(interfaces).encode()
+    files["templates/host/CMakeLists.txt"] = _cmake(interfaces).encode()
+    return files
+
+
+def _program(interface: Interface, interfaces: Sequence[Interface]) -> str:
+    return "main" if len(interfaces) == 1 else f"main_{interface.module}"
+
+
+_KINDS = {"float32": "FLOAT32", "float64": "FLOAT64", "float16": "FLOAT16"}
+
+
+def _main(text: str, interface: Interface) -> str:
+    inputs, outputs = interface.inputs, interface.outputs
+    prefix, base = naming.prefix(interface.module), naming.macro_prefix(interface.module)
+    state = [] if interface.workspace == "internal" else ["static void *workspace;"]
+    state += ["static void *constants;"] if interface.constants_pool_bytes is not None else []
+    setup = []
+    if interface.workspace != "internal":
+        setup.append(f"workspace = aligned_bytes({base}_WORKSPACE_SIZE + 1u, 64);")
+    if interface.constants_pool_bytes is not None:
+        setup += [
+            f"constants = aligned_bytes({base}_CONSTANTS_CONSTANT_POOL_SIZE, 64);",
+            f"if (!read_file({base}_CONSTANTS_FILE, constants, {base}_CONSTANTS_CONSTANT_POOL_SIZE)) {{",
+            f'  fprintf(stderr, "cannot read %s\\n", {base}_CONSTANTS_FILE);',
+            "  return 2;",
+            "}",
+        ]
+    setup += [f"input_data[{i}] = aligned_bytes({max(1, t.bytes)}, 64);" for i, t in enumerate(inputs)]
+    setup += [f"output_data[{i}] = aligned_bytes({max(1, t.bytes)}, 64);" for i, t in enumerate(outputs)]
+    values = {
+        "module": interface.module,
+        "inputs": _table(inputs),
+        "outputs": _table(outputs),
+        "input_count": str(len(inputs)),
+        "output_count": str(len(outputs)),
+        "state": "".join(f"{line}\n" for line in state),
+        "setup": "\n".join(f"  {line}" for line in setup),
+        "run": "\n".join(f"  {line}" for line in _run(interface, prefix)),
+    }
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
+    return text
+
+
+def _run(interface: Interface, prefix: str) -> list[str]:
+    lines: list[str] = []
+    arguments = []
+    if interface.has_pools:
+        lines.append(f"struct {prefix}_workspace_pools pools;")
+    if interface.takes_tensors:
+        lines += [f"struct {prefix}_inputs in;", f"struct {prefix}_outputs out;"]
+        arguments += ["&in", "&out"]
+    else:
+        lines += [
+            f"struct {prefix}_inputs in;",
+            f"struct {prefix}_outputs out;",
+            "int32_t status;",
+        ]
+    if interface.workspace != "internal":
+        lines.append("pools.workspace = workspace;")
+    if interface.constants_pool_bytes is not None:
+        lines.append("pools.constants = constants;")
+    arguments += ["&pools"] if interface.has_pools else []
+    if interface.takes_tensors:
+        for side, short, tensors in (("input", "in", interface.inputs), ("output", "out", interface.outputs)):
+            members = [f"{short}.{naming.c_name(t.name)} = {side}_data[{i}];" for i, t in enumerate(tensors)]
+            lines += members or [f"{short}.unused_ = 0;"]
+        return [*lines, f"return {prefix}_run({', '.join(arguments)});"]
+    lines += [f"in = {prefix}_map_inputs(&pools);", f"out = {prefix}_map_outputs(&pools);"]
+    lines += [
+        f"memcpy(in.{naming.c_name(t.name)}, input_data[{i}], {t.bytes});" for i, t in enumerate(interface.inputs)
+    ]
+    lines.append(f"status = {prefix}_run(&pools);")
+    lines += [
+        f"memcpy(output_data[{i}], out.{naming.c_name(t.name)}, {t.bytes});" for i, t in enumerate(interface.outputs)
+    ]
+    if not interface.inputs:
+        lines.append("(void)in;")
+    return [*lines, "return status;"]
+
+
+def _table(tensors: Sequence[Tensor]) -> str:
+    rows = [f'    {{"{_quoted(t.name)}", {t.bytes}u, {_KINDS.get(t.dtype, "BYTES")}}},\n' for t in tensors]
+    return "".join(rows) or '    {"", 0u, BYTES},\n'
+
+
+def _quoted(text: str) -> str:
+    plain = text.encode("ascii", "replace").decode()
+    return "".join(c if c.isprintable() and c not in '"\\?%' else "_" for c in plain)
+
+
+def _definitions(interfaces: Sequence[Interface]) -> dict[str, str]:
+    """Macro to file of each module's constants, relative to the tarball's root."""
+    return {
+        f"{naming.macro_prefix(i.module)}_CONSTANTS_FILE": f"codegen/host/src/{i.module}_constants.bin"
+        for i in interfaces
+    }
+
+
+def _makefile(interfaces: Sequence[Interface]) -> str:
+    programs = {_program(i, interfaces): i for i in interfaces}
+    macros = " ".join(f'-D{name}=\\"$(ROOT)/{path}\\"' for name, path in _definitions(interfaces).items())
+    checks = "\n".join(
+        f"\t./{program} --check $(ROOT)/samples/{interface.module}" for program, interface in programs.items()
+    )
+    links = "\n\n".join(
+        f"{program}: {program}.o $(OBJECTS)\n\t$(CC) $(CFLAGS) $(LDFLAGS) $^ -lm -o $@" for program in programs
+    )
+    return f"""\
+# Builds the model's C sources with a program that runs them on files. Generated by Turnkey; change it as you like.
+#   make          build
+#   make check    run the stored samples and compare
+CC ?= cc
+CFLAGS ?= -O3 -std=gnu99 -Wall -Wextra
+ROOT := $(abspath ../..)
+SOURCES := $(wildcard $(ROOT)/codegen/host/src/*.c)
+OBJECTS := $(notdir $(SOURCES:.c=.o))
+override CFLAGS += -fno-strict-aliasing -DTVMGEN_NO_GRAPH -I$(ROOT)/codegen/host/include -I$(ROOT)/runtime/include
+override CFLAGS += {macros}
+vpath %.c $(ROOT)/codegen/host/src .
+
+all: {" ".join(programs)}
+
+{links}
+
+%.o: %.c
+\t$(CC) $(CFLAGS) -c $< -o $@
+
+check: all
+{checks}
+
+clean:
+\trm -f {" ".join(programs)} {" ".join(f"{program}.o" for program in programs)} $(OBJECTS)
+
+.PHONY: all check clean
+"""
+
+
+def _cmake(interfaces: Sequence[Interface]) -> str:
+    programs = {_program(i, interfaces): i for i in interfaces}
+    macros = "\n".join(f'  {name}="${{MLF_ROOT}}/{path}"' for name, path in _definitions(interfaces).items())
+    executables = "\n".join(
+        f"add_executable({program} {program}.c)\ntarget_link_libraries({program} PRIVATE model m)\n"
+        f"add_test(NAME {interface.module} COMMAND {program} --check ${{MLF_ROOT}}/samples/{interface.module})"
+        for program, interface in programs.items()
+    )
+    return f"""\
+# Generated by Turnkey; change it as you like.
+cmake_minimum_required(VERSION 3.13)
+project(mlf_host C)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+get_filename_component(MLF_ROOT "${{CMAKE_CURRENT_SOURCE_DIR}}/../.." ABSOLUTE)
+file(GLOB MLF_SOURCES "${{MLF_ROOT}}/codegen/host/src/*.c")
+add_library(model STATIC ${{MLF_SOURCES}})
+target_include_directories(model PUBLIC "${{MLF_ROOT}}/codegen/host/include" "${{MLF_ROOT}}/runtime/include")
+target_compile_definitions(model PUBLIC TVMGEN_NO_GRAPH
+{macros})
+target_compile_options(model PUBLIC -std=gnu99 -fno-strict-aliasing -Wall -Wextra)
+target_link_libraries(model PUBLIC m)
+enable_testing()
+{executables}
+"""
+
+
+def baremetal_files(interface: Interface, sample: Mapping[str, bytes]) -> dict[str, bytes]:
+    """``templates/baremetal``: one static workspace and an embedded sample, for a cross gcc and an emulated board.
+
+    Args:
+        sample: ``in<i>`` and ``out<i>`` of one sample; empty if none is small enough or known.
+    """
+    if sum(len(content) for content in sample.values()) > _EMBEDDED_SAMPLE_BYTES:
+        sample = {}
+    return {
+        "templates/baremetal/main.c": _bare_main(interface, sample).encode(),
+        "templates/baremetal/Makefile": _bare_makefile(interface).encode(),
+    }
+
+
+def _bare_main(interface: Interface, sample: Mapping[str, bytes]) -> str:
+    prefix, base = naming.prefix(interface.module), naming.macro_prefix(interface.module)
+    lines = [
+        f'/* Runs "{interface.module}" once on an embedded sample, without an operating system or a heap. */',
+        "#include <stddef.h>\n#include <stdint.h>\n",
+        f'#include "{prefix}.h"\n',
+        "void platform_print(const char *text);\n",
+        "#define ALIGNED __attribute__((aligned(64)))",
+    ]
+    if interface.workspace != "internal":
+        lines.append(f"static uint8_t workspace[{base}_WORKSPACE_SIZE + 1] ALIGNED;")
+    for index, tensor in enumerate(interface.inputs):
+        lines.append(
+            f"static uint8_t input{index}[{max(1, tensor.bytes)}] ALIGNED = {_bytes(sample.get(f'in{index}', b''))};"
+        )
+    for index, tensor in enumerate(interface.outputs):
+        lines.append(f"static uint8_t output{index}[{max(1, tensor.bytes)}] ALIGNED;")
+        if sample:
+            lines.append(f"static const uint8_t expected{index}[] ALIGNED = {_bytes(sample[f'out{index}'])};")
+    if interface.constants_pool_bytes is not None:
+        lines.append("extern const uint8_t constants_in_flash[]; /* put the .bin file at a 64-byte boundary there */")
+    lines += ["", "int main(void) {"]
+    body = _bare_call(interface, prefix)
+    if sample:
+        body += _bare_comparison(interface)
+        body += ['platform_print("ok\\n");', "return 0;"]
+    else:
+        body += ['platform_print("ran\\n");', "return 0;"]
+    lines += [f"  {line}" for line in body]
+    return "\n".join((*lines, "}")) + "\n"
+
+
+def _bare_call(interface: Interface, prefix: str) -> list[str]:
+    lines, arguments = [], []
+    if interface.takes_tensors:
+        for side, short, tensors in (("inputs", "in", interface.inputs), ("outputs", "out", interface.outputs)):
+            values = ", ".join(f"{side[:-1]}{index}" for index in range(len(tensors))) or "0"
+            lines.append(f"struct {prefix}_{side} {short} = {{{values}}};")
+            arguments.append(f"&{short}")
+    if interface.has_pools:
+        members = ["workspace"] if interface.workspace != "internal" else []
+        members += ["constants_in_flash"] if interface.constants_pool_bytes is not None else []
+        lines.append(f"struct {prefix}_workspace_pools pools = {{{', '.join(members)}}};")
+        arguments.append("&pools")
+    if not interface.takes_tensors:
+        lines += [f"struct {prefix}_inputs in = {prefix}_map_inputs(&pools);"]
+        lines += [f"struct {prefix}_outputs out = {prefix}_map_outputs(&pools);"]
+        for index, tensor in enumerate(interface.inputs):
+            member = f"((uint8_t *)in.{naming.c_name(tensor.name)})"
+            lines.append(f"for (size_t i = 0; i < {tensor.bytes}u; ++i) {member}[i] = input{index}[i];")
+    lines.append(f"if ({prefix}_run({', '.join(arguments)}) != 0) return 2;")
+    if not interface.takes_tensors:
+        for index, tensor in enumerate(interface.outputs):
+            member = f"((const uint8_t *)out.{naming.c_name(tensor.name)})"
+            lines.append(f"for (size_t i = 0; i < {tensor.bytes}u; ++i) output{index}[i] = {member}[i];")
+    return lines
+
+
+def _bare_comparison(interface: Interface) -> list[str]:
+    lines = []
+    for index, tensor in enumerate(interface.outputs):
+        if tensor.dtype == "float32":
+            lines += [
+                f"for (size_t i = 0; i < {tensor.bytes // 4}u; ++i) {{",
+                f"  float a = ((const float *)(const void *)output{index})[i];",
+                f"  float b = ((const float *)(const void *)expected{index})[i];",
+                "  float error = a > b ? a - b : b - a;",
+                "  if (!(error <= 1e-4f + 1e-4f * (b > 0 ? b : -b))) return 1;",
+                "}",
+            ]
+        else:
+            lines += [
+                f"for (size_t i = 0; i < {tensor.bytes}u; ++i) {{",
+                f"  if (output{index}[i] != expected{index}[i]) return 1;",
+                "}",
+            ]
+    return lines
+
+
+def _bytes(content: bytes) -> str:
+    rows = [", ".join(str(byte) for byte in content[start : start + 24]) for start in range(0, len(content), 24)]
+    return "{\n  " + ",\n  ".join(rows) + "\n}" if rows else "{0}"
+
+
+def _bare_makefile(interface: Interface) -> str:
+    macro = f"{naming.macro_prefix(interface.module)}_CONSTANTS_FILE"
+    return f"""\
+# For a Cortex-M4 with floating-point unit, by default on an emulated MPS2 board. Generated by Turnkey.
+#   make          build model.elf
+#   make run      run it in qemu-system-arm; it prints ok and exits with 0 if the outputs are right
+CC := arm-none-eabi-gcc
+CPU ?= -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16
+CFLAGS ?= -O2
+ROOT := $(abspath ../..)
+override CFLAGS += $(CPU) -std=gnu99 -ffreestanding -fno-strict-aliasing -ffunction-sections -DTVMGEN_NO_GRAPH
+override CFLAGS += -Wall -Wextra -I$(ROOT)/codegen/host/include
+override CFLAGS += -D{macro}=\\"$(ROOT)/codegen/host/src/{interface.module}_constants.bin\\"
+
+model.elf: main.c startup.c $(wildcard $(ROOT)/codegen/host/src/*.c) board.ld
+\t$(CC) $(CFLAGS) -nostartfiles -Wl,--gc-sections -T board.ld $(filter %.c,$^) -lm -lc -lgcc -o $@
+
+run: model.elf
+\tqemu-system-arm -M mps2-an386 -nographic -monitor none -serial none -semihosting -kernel $<
+
+clean:
+\trm -f model.elf
+
+.PHONY: run clean
+"""

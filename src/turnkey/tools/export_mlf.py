@@ -1,0 +1,178 @@
+"""The tool ``export-mlf``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from turnkey.pipeline.quantity import size_bytes
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+
+if TYPE_CHECKING:
+    from turnkey.pipeline.state import State
+
+
+def parse_renaming(text: str) -> str:
+    """``old=new``: a tensor and its new name."""
+    old, separator, new = text.rpartition("=")
+    if not separator or not old or not new:
+        raise ValueError("a renaming is given as OLD=NEW")
+    return text
+
+
+def parse_extent(text: str) -> str:
+    """``batch=1``: a symbolic dimension and its number."""
+    name, separator, extent = text.rpartition("=")
+    if not separator or not name or not extent.isdigit():
+        raise ValueError("a dimension is given as NAME=N, such as batch=1")
+    return text
+
+
+def _choice(flag: str, default: str, choices: tuple[str, ...], text: str) -> Argument:
+    return Argument(flags=(flag,), default=default, choices=choices, help=text)
+
+
+def _budget(flag: str, of: str) -> Argument:
+    return Argument(
+        flags=(flag,), parse=size_bytes, metavar="SIZE", help=f"fail if more than this much {of} is needed"
+    )
+
+
+class ExportMlf(Tool):
+    """Export the newest ONNX file as a Model Library Format tarball: C source, weights and a memory plan.
+
+    Every temporary gets its place in one workspace before the program runs; the code needs no heap and no library.
+    The result is compiled and run here, compared with ONNX Runtime, and checked for writes out of bounds, before the
+    tarball is written. What it computes and needs is printed as a table.
+    """
+
+    name = "export-mlf"
+    kind = ToolKind.SEQUENCE
+    progress = "Exporting to Model Library Format"
+    reads = "the newest ONNX file of the build, its samples"
+    writes = "mlf/<name>.tar"
+    example = "turnkey -i m.onnx load-onnx export-mlf --name kws benchmark"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(flags=("--name",), metavar="NAME", default_text="the input's stem", help="name of the model in C"),
+        Argument(flags=("--output",), metavar="FILE", default_text="in the build", help="where the tarball goes too"),
+        Argument(flags=("--add-to",), metavar="FILE", help="add this model to an existing tarball instead"),
+        _choice("--mlf-version", "7", ("7", "5"), "version of the format"),
+        _choice("--executor", "both", ("both", "aot", "graph"), "ahead-of-time entry point, executor graph, or both"),
+        _choice("--style", "full-model", ("full-model", "operator"), "a whole model, or one operator"),
+        _choice("--workspace", "external", ("external", "internal", "io"), "who owns the memory of temporaries"),
+        _choice("--constants", "auto", ("auto", "embed", "incbin", "words", "pool"), "how weights reach the program"),
+        Argument(
+            flags=("--dim",), arity=Arity.MANY, parse=parse_extent, default=(), metavar="NAME=N",
+            help="numbers for symbolic dimensions",
+        ),
+        Argument(
+            flags=("--rename",), arity=Arity.MANY, parse=parse_renaming, default=(), metavar="OLD=NEW",
+            help="other names for inputs and outputs",
+        ),
+        _choice("--optimize", "basic", ("basic", "none"), "whether ONNX Runtime simplifies the graph first"),
+        _choice("--order", "given", ("given", "memory"), "order of the nodes: as given, or of least memory"),
+        _choice("--align", "16", ("4", "8", "16", "32", "64"), "alignment of buffers in bytes"),
+        _choice("--plan", "auto", ("auto", "best-fit", "exact"), "how memory is planned"),
+        Argument(flags=("--target",), default="host", metavar="TARGET", help="host, generic, or a compiler's triple"),
+        Argument(flags=("--cc",), metavar="COMMAND", default_text="$CC, else cc", help="C compiler"),
+        Argument(flags=("--cflags",), metavar="FLAGS", default_text="-O3", help="its flags, as one text"),
+        Argument(flags=("--objects",), arity=Arity.FLAG, default=False, help="pack compiled objects too"),
+        _budget("--max-workspace", "workspace"),
+        _budget("--max-stack", "stack"),
+        _budget("--max-constants", "constant data"),
+        Argument(flags=("--no-compile",), arity=Arity.FLAG, default=False, help="do not compile or run anything"),
+        Argument(flags=("--no-verify",), arity=Arity.FLAG, default=False, help="do not compare outputs"),
+        Argument(flags=("--sanitize",), arity=Arity.FLAG, default=False, help="run under the sanitizers too"),
+        Argument(flags=("--samples",), parse=int, default=5, metavar="N", help="samples to verify with"),
+        Argument(flags=("--picture",), metavar="FILE", help="write the memory plan as an SVG picture"),
+    )  # fmt: skip
+
+    def run(self, state: State, **arguments: Any) -> State:
+        """Export.
+
+        Raises:
+            ConversionError: no ONNX file, or it cannot become C within the budgets.
+            VerificationError: the C code computes something else.
+            UsageError: an option does not fit the model.
+        """
+        import shlex
+        import shutil
+        from hashlib import sha256
+        from pathlib import Path
+
+        from turnkey.mlf import ExportOptions, export, merge
+        from turnkey.mlf.table import library_table, plan_svg
+        from turnkey.pipeline.build import BuildPaths
+        from turnkey.pipeline.state import Variant
+        from turnkey.tools.onnx_state import newest_onnx
+
+        given = {key: value for key, value in arguments.items() if value is not None}
+        parent = newest_onnx(state, tool=self.name)
+        stem = Path(str(state.input.get("path") or state.build_name)).stem
+        name = given.get("name") or stem
+        options = ExportOptions(
+            version=int(given.get("mlf_version", 7)),
+            dims=_pairs(given.get("dim", ()), int),
+            renames=_pairs(given.get("rename", ()), str),
+            align=int(given.get("align", 16)),
+            cc=given.get("cc"),
+            cflags=tuple(shlex.split(given["cflags"])) if "cflags" in given else None,
+            compile=not given.get("no_compile", False),
+            verify=not given.get("no_verify", False),
+            **{key: given[key] for key in _PLAIN if key in given},
+        )
+        path = BuildPaths(state.cache_dir, state.build_name).directory / "mlf" / f"{Path(name).name}.tar"
+        made = export(
+            state.build_dir / parent.path,
+            path,
+            name=name,
+            options=options,
+            listen=lambda stage, text, seconds: print(f"  {stage:<8} {text}   {seconds:.1f} s"),
+        )
+        table = library_table(made.library)
+        print(table)
+        if "add_to" in given:
+            merge([Path(given["add_to"]), path], Path(given["add_to"]))
+        if "output" in given:
+            Path(given["output"]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, given["output"])
+        if "picture" in given:
+            Path(given["picture"]).write_text(plan_svg(made.library.modules[0]))
+        content = path.read_bytes()
+        variant = Variant(
+            key=f"{parent.key}-mlf",
+            format="mlf",
+            path=path.relative_to(state.build_dir).as_posix(),
+            sha256=sha256(content).hexdigest(),
+            lineage=(*parent.lineage, parent.key),
+            exporter="turnkey-mlf",
+            size_bytes=len(content),
+        )
+        facts = {
+            "mlf_workspace_bytes": made.plan["workspace"],
+            "mlf_lower_bound_bytes": made.plan["lower_bound"],
+            "mlf_digest": made.digest,
+        }
+        return replace(state.with_variant(variant), listing=table).with_statistics(**facts)
+
+
+_PLAIN = (
+    "executor",
+    "style",
+    "workspace",
+    "constants",
+    "optimize",
+    "order",
+    "plan",
+    "target",
+    "objects",
+    "max_workspace",
+    "max_stack",
+    "max_constants",
+    "sanitize",
+    "samples",
+)
+
+
+def _pairs(texts: Any, kind: Any) -> dict[str, Any]:
+    return {text.rpartition("=")[0]: kind(text.rpartition("=")[2]) for text in texts}

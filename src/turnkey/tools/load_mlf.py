@@ -1,0 +1,121 @@
+"""The tool ``load-mlf``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from turnkey.errors import UsageError
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+
+if TYPE_CHECKING:
+    from turnkey.pipeline.state import State
+
+_SAMPLES = 4
+
+
+class LoadMlf(Tool):
+    """Load a Model Library Format tarball: check it, and copy it with the ONNX model that it carries into the build.
+
+    The following tools treat the tarball as any variant: its C code is compiled and run, which runs the code of
+    whoever made it. The ONNX model inside is the source that it is verified against.
+    """
+
+    name = "load-mlf"
+    kind = ToolKind.FIRST
+    progress = "Loading Model Library Format"
+    reads = "a .tar file"
+    writes = "mlf/<name>.tar, onnx/<name>-op<N>-loaded.onnx, samples/"
+    example = "turnkey -i kws.tar load-mlf --verify benchmark"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(flags=("--verify",), arity=Arity.FLAG, default=False, help="compile, run and check it at once"),
+        Argument(flags=("--module",), metavar="NAME", help="which module, where the tarball holds several"),
+    )
+
+    def run(self, state: State, **arguments: Any) -> State:
+        """Load the tarball.
+
+        Raises:
+            ArtifactError: it is corrupt, hostile, or carries no ONNX model.
+            UsageError: it holds several modules and none was named.
+            VerificationError: ``--verify`` found a difference or a write out of bounds.
+        """
+        import shutil
+        from hashlib import sha256
+        from pathlib import Path
+
+        import onnx
+
+        from turnkey.formats import Conversion
+        from turnkey.formats.onnx_file import opset_of
+        from turnkey.mlf.library import load
+        from turnkey.mlf.sampling import index_limits, make_samples
+        from turnkey.mlf.table import library_table
+        from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
+        from turnkey.model.samples import SampleSet, write_samples
+        from turnkey.model.source import SourceModel
+        from turnkey.pipeline.build import BuildPaths
+        from turnkey.pipeline.state import Variant
+        from turnkey.tools.onnx_state import signature_fields, with_onnx
+
+        source = Path(arguments["input"])
+        if arguments.get("target"):
+            raise UsageError("a tarball is selected by --module, not by a hash", evidence=str(source))
+        library = load(source)
+        module = library.module(arguments.get("module"))
+        print(library_table(library))
+        if arguments.get("verify"):
+            found = module.verify()
+            print(
+                f"verified: {found.samples} samples, {found.reference}: max abs {found.max_abs:.1e}, "
+                f"max rel {found.max_rel:.1e}"
+            )
+        model = module.onnx()
+        paths = BuildPaths(state.cache_dir, state.build_name)
+        target = paths.onnx(opset_of(model), "loaded")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(model, target)
+        copy = paths.directory / "mlf" / f"{source.stem}.tar"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
+        shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+        seed = int(state.environment.get("seed") or 0)
+        inputs = make_samples(module.inputs, count=_SAMPLES, seed=seed, limits=index_limits(model, shapes))
+        samples = SampleSet(structure=None, inputs=tuple(inputs), outputs=(None,) * len(inputs), seed=seed)
+        write_samples(samples, paths.samples)
+        digest, basis = onnx_hash(target)
+        weights = weights_hash_of_onnx(target)
+        arrays = module.parameters().values()
+        count = int(sum(array.size for array in arrays))
+        state = replace(
+            state,
+            model=SourceModel(
+                module=None,
+                path=target,
+                samples=samples,
+                class_name=module.name,
+                model_hash=digest,
+                hash_basis=basis,
+                weights_hash=weights,
+                parameter_count=count,
+                parameter_bytes=int(sum(array.nbytes for array in arrays)),
+            ),
+            model_hash=digest,
+            weights_hash=weights,
+            **signature_fields(target),
+        )
+        facts = {"opset": opset_of(model)}
+        state = with_onnx(state, Conversion(path=target, exporter="loaded", facts=facts), key="onnx", parent=None)
+        content = copy.read_bytes()
+        variant = Variant(
+            key="onnx-mlf",
+            format="mlf",
+            path=paths.relative(copy),
+            sha256=sha256(content).hexdigest(),
+            lineage=("onnx",),
+            exporter=str(module.metadata.turnkey.get("generator", "unknown")),
+            size_bytes=len(content),
+        )
+        return state.with_variant(variant).with_statistics(
+            model_name=source.stem, hash=digest[:8], hash_basis=basis, weights_hash=weights, parameters=count
+        )
