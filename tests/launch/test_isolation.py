@@ -53,6 +53,7 @@ DEATHS = {
     "sys-exit": ("import sys; sys.exit(4)", "error", "4"),
     "segfault": ("import ctypes; ctypes.string_at(0)", "killed", "SIGSEGV"),
     "kill": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", "SIGKILL"),
+    "kill-group": ("import os, signal; os.killpg(os.getpgrp(), signal.SIGKILL)", "killed", "signal 9 (SIGKILL)"),
     "terminate": ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "killed", "SIGTERM"),
 }
 

@@ -106,6 +106,7 @@ def supervise(
 def _become_worker(work: Callable[[Flags], int], flags: Flags, lifeline: int, warden: int) -> NoReturn:
     """In the child: never returns, but ends the interpreter in the orderly way (threads, ``atexit``)."""
     os.close(lifeline)
+    os.setpgid(0, 0)  # a script that kills its process group must not meet its warden there
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != warden:  # it died before the kernel was told
         raise SystemExit(1)

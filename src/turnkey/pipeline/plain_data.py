@@ -13,17 +13,18 @@ def plain(value: Any) -> Any:
     """Strings, numbers, booleans, None, lists and dicts with text keys, whatever came in.
 
     Tuples and sets become lists (sets sorted), paths text, enums their value, numpy scalars Python's numbers. A number
-    that is not finite becomes text (``"inf"``, ``"nan"``): JSON has none, and a reader must not compute with it.
+    that is not finite becomes text (``"inf"``, ``"nan"``): JSON has none, and a reader must not compute with it. Bytes
+    of a file name that are no text are written as ``\\udcff``.
 
     Raises:
         TypeError: a value has no plain form.
     """
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) in (bool, int):
         return value
     if isinstance(value, Enum):
         return plain(value.value)
     if isinstance(value, str):
-        return str.__str__(value)
+        return _encodable(str.__str__(value))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, int):
@@ -35,8 +36,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return [plain(item) for item in sorted(value, key=str)]
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return _encodable(os.fsdecode(value))
     item = getattr(value, "item", None)  # numpy scalars, without importing numpy
     if callable(item) and getattr(value, "shape", None) == ():
         return plain(item())
     raise TypeError(f"a {type(value).__name__} has no plain form")
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
