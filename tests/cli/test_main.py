@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -242,6 +243,14 @@ def test_without_a_descriptor_of_its_own_the_error_stream_gets_plain_lines(
 ) -> None:
     assert main(["m.onnx", "load-onnx"]) == 0
     assert "m: load-onnx successful" in capsys.readouterr().err
+
+
+def test_a_name_that_the_output_cannot_encode_is_no_failure(workplace: Path) -> None:
+    (workplace / "m.onnx").rename(workplace / "grün.onnx")
+    command = [sys.executable, "-m", "turnkey.cli.main", "grün.onnx", "load-onnx"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "gr\\xfcn.onnx  successful" in done.stdout
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from turnkey.cli.completion import answer
 from turnkey.cli.globals import GLOBALS, INPUTS
 from turnkey.cli.splitter import Given, Grammar, Section, print_sections, split
 from turnkey.errors import UsageError
@@ -34,10 +35,7 @@ GRAMMAR = Grammar(global_arguments=GLOBALS, tool_names=tuple(TOOLS), arguments_o
 
 def plain(line: str) -> list[tuple[str, dict[str, tuple[str, ...]]]]:
     """Sections of a command line as plain data."""
-    return [
-        (section.tool, {item.argument.key: item.texts for item in section.given})
-        for section in split(line.split(" ") if line else [], GRAMMAR)
-    ]
+    return contents(split(line.split(" ") if line else [], GRAMMAR))
 
 
 def refusal(line: str) -> str:
@@ -154,6 +152,22 @@ def sections(draw: st.DrawFn) -> tuple[Section, ...]:
 @given(sections())
 def test_a_printed_command_splits_into_the_same_sections(original: tuple[Section, ...]) -> None:
     assert split(print_sections(original, TOOLS), GRAMMAR) == original
+
+
+def contents(sections: tuple[Section, ...]) -> list[tuple[str, dict[str, tuple[str, ...]]]]:
+    """Sections without the order of their arguments."""
+    return [(section.tool, {item.argument.key: item.texts for item in section.given}) for section in sections]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(VALUES, max_size=6))
+def test_whatever_is_typed_is_split_or_refused_and_can_be_completed(tokens: list[str]) -> None:
+    try:
+        found = split(tokens, GRAMMAR)
+    except UsageError:
+        found = ()
+    assert contents(split(print_sections(found, TOOLS), GRAMMAR)) == contents(found or (Section(),))
+    assert isinstance(answer(tokens, GRAMMAR), list)
 
 
 def test_the_global_table_has_no_spelling_twice() -> None:

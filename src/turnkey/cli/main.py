@@ -7,6 +7,7 @@ without them.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run a command line (by default that of the process) and return its exit code."""
     words = list(sys.argv[1:] if tokens is None else tokens)
+    if tokens is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     try:
         return _run(words)
     except KeyboardInterrupt:
