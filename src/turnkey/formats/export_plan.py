@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from turnkey.errors import ModelError
-from turnkey.formats.dynamic_axes import BATCH, DynamicAxes, batch_axes, observed_axes
+from turnkey.formats.dynamic_axes import BATCH, STATIC, DynamicAxes, batch_axes, observed_axes
 from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.torch_call import PositionalCall, call_of, opaque_arguments, outputs_of
 from turnkey.model.samples import Sample
@@ -34,7 +34,6 @@ class ExportPlan:
         axes: sets of dynamic axes to try, from the most general one to what the user asked for at least.
         captured: evidence at the captured size; at least one.
         others: evidence at other sizes: one made for each set of axes, and what the script itself called.
-        repeatable: whether two runs of the module give the same outputs.
         may_trace: whether control flow and shapes are independent of values.
         notes: what a reader must know of this module.
     """
@@ -43,13 +42,18 @@ class ExportPlan:
     axes: tuple[DynamicAxes, ...]
     captured: tuple[Evidence, ...]
     others: tuple[Evidence, ...]
-    repeatable: bool
     may_trace: bool
     notes: tuple[str, ...]
 
     @property
     def output_names(self) -> tuple[str, ...]:
         return tuple(self.captured[0].outputs)
+
+    def is_repeatable(self) -> bool:
+        """Whether the module, run once more, gives the same outputs: asked when a file seems to be wrong."""
+        first = self.captured[0]
+        again = compare(first.outputs, outputs_of(self.call, first.inputs))
+        return again.verdict is not VerificationVerdict.INVALID
 
     def other_sizes(self, axes: DynamicAxes) -> tuple[Evidence, ...]:
         """The evidence at other sizes that a file with these axes must agree with."""
@@ -109,6 +113,19 @@ class _Probe:
             return one_line(error)
 
 
+def plan_static(source: SourceModel) -> ExportPlan:
+    """A plan without dynamic axes, for which the module runs on its captured inputs alone. Raises ModelError."""
+    probe, captured = _captured(source)
+    return ExportPlan(
+        call=probe.call,
+        axes=(STATIC,),
+        captured=captured,
+        others=(),
+        may_trace=not source.data_dependent,
+        notes=tuple(probe.notes),
+    )
+
+
 def plan_export(source: SourceModel, *, wanted: DynamicAxes) -> ExportPlan:
     """Run the module as often as the judgement of its files needs.
 
@@ -119,30 +136,30 @@ def plan_export(source: SourceModel, *, wanted: DynamicAxes) -> ExportPlan:
     Raises:
         ModelError: the module fails on its captured inputs.
     """
+    probe, captured = _captured(source)
+    sample = captured[0].inputs
+    further = [samples.inputs[0] for samples in source.further_samples]
+    axes, others = _axes(probe, sample, further, wanted)
+    conforming = [other for other in further if any(each and each.fits(sample, other) for each in axes)]
+    return ExportPlan(
+        call=probe.call,
+        axes=axes,
+        captured=captured,
+        others=(*others, *(probe.run(other) for other in conforming[:_CHECKED_SAMPLES])),
+        may_trace=not source.data_dependent,
+        notes=tuple(probe.notes),
+    )
+
+
+def _captured(source: SourceModel) -> tuple[_Probe, tuple[Evidence, ...]]:
     # A trace that froze one branch agrees with the inputs that take it: there every captured input is asked.
     inputs = source.samples.inputs[: None if source.data_dependent else _CHECKED_SAMPLES]
     structure = source.samples.structure
     assert source.module is not None, "the caller has looked"
     probe = _Probe(source, call_of(source.module, structure, inputs[0]))
-    captured = tuple(probe.run(sample) for sample in inputs)
-    repetition = compare(captured[0].outputs, probe.run(inputs[0]).outputs)
-    repeatable = repetition.verdict is not VerificationVerdict.INVALID
-    if not repeatable:
-        probe.notes.append("two runs of the module itself differ: its files cannot be checked")
     if opaque := opaque_arguments(structure):
         probe.notes.append(f"arguments that are no tensors are constants of the file: {', '.join(opaque)}")
-    further = [samples.inputs[0] for samples in source.further_samples]
-    axes, others = _axes(probe, inputs[0], further, wanted)
-    conforming = [sample for sample in further if any(each and each.fits(inputs[0], sample) for each in axes)]
-    return ExportPlan(
-        call=probe.call,
-        axes=axes,
-        captured=captured,
-        others=(*others, *(probe.run(sample) for sample in conforming[:_CHECKED_SAMPLES])),
-        repeatable=repeatable,
-        may_trace=not source.data_dependent,
-        notes=tuple(probe.notes),
-    )
+    return probe, tuple(probe.run(sample) for sample in inputs)
 
 
 def _axes(

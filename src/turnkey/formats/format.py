@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ class Conversion:
         path: the file written.
         exporter: who made it.
         notes: what a reader must know.
-        attempts: one entry per way that was tried: ``{"exporter", "outcome", "reason", "seconds"}``.
+        attempts: one entry per way that was tried: ``{"exporter", "axes", "outcome", "reason", "seconds"}``.
         facts: format-specific data for the state (opset …).
     """
 
@@ -38,15 +38,12 @@ class ConvertRequest:
         parent: the file to convert; None for exports.
         path: where to write.
         settings: the format's own frozen dataclass.
-        check: runs the written file on the captured inputs; None when it agrees with the source, else the reason.
-            An exporter whose file disagrees is treated as one that failed.
     """
 
     source: SourceModel | None = None
     parent: Path | None = None
     path: Path
     settings: Any
-    check: Callable[[Path], str | None] | None = None
 
 
 class Format(Protocol):

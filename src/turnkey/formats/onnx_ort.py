@@ -12,8 +12,6 @@ from pathlib import Path
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
-from turnkey.formats.onnx_agreement import one_line
-from turnkey.formats.onnx_file import foreign_operators, load_graph, load_model, opset_of, save_model
 
 LEVELS = ("basic", "extended", "all")
 
@@ -42,7 +40,10 @@ class OrtOptimization:
             InputError: the parent is not a readable ONNX file.
             ConversionError: ONNX Runtime refuses the model.
         """
-        import onnxruntime  # half a second: only when a file is really optimised
+        import onnxruntime  # half a second, with onnx: only when a file is really optimised
+
+        from turnkey.formats.onnx_agreement import one_line
+        from turnkey.formats.onnx_file import foreign_operators, load_graph, load_model, opset_of, save_model
 
         parent, level = _parent_of(request), request.settings.level
         nodes_before = len(load_graph(parent).graph.node)
