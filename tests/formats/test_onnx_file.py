@@ -17,12 +17,12 @@ from turnkey.formats.onnx_file import (
     copy_model,
     data_path_of,
     describe_file,
-    foreign_operators,
     load_graph,
     load_model,
     opset_of,
     save_model,
 )
+from turnkey.formats.onnx_graph import foreign_operators
 
 X = {"x": np.linspace(-1, 1, 80, dtype=np.float32).reshape(2, 40)}
 

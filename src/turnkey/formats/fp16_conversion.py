@@ -20,18 +20,9 @@ from onnx import TensorProto
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion
 from turnkey.formats.onnx_agreement import one_line
-from turnkey.formats.onnx_file import (
-    check_file,
-    foreign_operators,
-    graphs_of,
-    load_graph,
-    load_model,
-    nodes_of,
-    opset_of,
-    save_model,
-    tensors_of,
-)
+from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_fp16 import Fp16Settings
+from turnkey.formats.onnx_graph import foreign_operators, graphs_of, nodes_of, tensors_of
 from turnkey.formats.onnx_load_probe import LoadCrash, load_refusal
 
 _NARROWED = {TensorProto.INT64: TensorProto.INT32, TensorProto.DOUBLE: TensorProto.FLOAT16}

@@ -28,7 +28,8 @@ import onnx
 from onnx import TensorProto
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
-from turnkey.formats.onnx_file import load_graph, tensors_of
+from turnkey.formats.onnx_file import load_graph
+from turnkey.formats.onnx_graph import tensors_of
 
 Shape = tuple[int, ...]
 _SHAPE_TENSOR_BYTES = 65536

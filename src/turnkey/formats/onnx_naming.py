@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from turnkey.formats.onnx_file import graphs_of
+from turnkey.formats.onnx_graph import graphs_of
 from turnkey.model.signature import Dimension
 
 

@@ -43,7 +43,8 @@ class OrtOptimization:
         import onnxruntime  # half a second, with onnx: only when a file is really optimised
 
         from turnkey.formats.onnx_agreement import one_line
-        from turnkey.formats.onnx_file import foreign_operators, load_graph, load_model, opset_of, save_model
+        from turnkey.formats.onnx_file import load_graph, load_model, opset_of, save_model
+        from turnkey.formats.onnx_graph import foreign_operators
 
         parent, level = _parent_of(request), request.settings.level
         nodes_before = len(load_graph(parent).graph.node)

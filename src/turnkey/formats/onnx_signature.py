@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from turnkey.errors import InputError
-from turnkey.formats.onnx_file import graphs_of
+from turnkey.formats.onnx_graph import graphs_of
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension, Signature, TensorSpec
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turnkey.formats.onnx_file import describe_file, load_graph, nodes_of, opset_of
+from turnkey.formats.onnx_file import describe_file, load_graph, opset_of
 from turnkey.formats.onnx_flops import count_flops
+from turnkey.formats.onnx_graph import nodes_of
 from turnkey.formats.onnx_signature import read_signature
 
 

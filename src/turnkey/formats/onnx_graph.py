@@ -1,0 +1,57 @@
+"""Walks over an ONNX model: its graphs, nodes and constant tensors, however deeply nested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import TensorProto
+
+
+def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph and all graphs nested in its nodes, outermost first."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from graphs_of(attribute.g)
+            for nested in attribute.graphs:
+                yield from graphs_of(nested)
+
+
+def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """All nodes: of the graph, of nested graphs and of local functions."""
+    for graph in graphs_of(model.graph):
+        yield from graph.node
+    for function in model.functions:
+        for node in function.node:
+            yield node
+            for attribute in node.attribute:
+                for nested in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
+                    for graph in graphs_of(nested):
+                        yield from graph.node
+
+
+def foreign_operators(model: onnx.ModelProto) -> list[str]:
+    """Operators that the ONNX standard does not know, such as ``com.microsoft.FusedMatMul``; sorted."""
+    local = {(function.domain, function.name) for function in model.functions}
+    return sorted(
+        {
+            f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            for node in nodes_of(model)
+            if (node.domain, node.op_type) not in local and not onnx.defs.has(node.op_type, node.domain)
+        }
+    )
+
+
+def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """All constant tensors: initialisers of every graph, and attributes of every node."""
+    for graph in graphs_of(model.graph):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in nodes_of(model):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
