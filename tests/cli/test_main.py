@@ -166,9 +166,9 @@ def test_a_generated_script_never_replaces_a_file(capfd: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("mode", "expected", "absent"),
     [
-        (None, ["load-onnx ended with ZeroDivisionError", "ZeroDivisionError: of a library"], ["execution.py"]),
+        (None, ["load-onnx ended with ZeroDivisionError", "ZeroDivisionError: of a library"], ["/turnkey/pipeline/"]),
         ("False", ["Status: Unknown turnkey error: of a library"], ["Traceback"]),
-        ("True", ["ZeroDivisionError: of a library", "sequence.py"], []),
+        ("True", ["ZeroDivisionError: of a library", "/turnkey/pipeline/"], []),
     ],
 )
 def test_the_traceback_variable_says_how_much_is_shown(
@@ -291,6 +291,20 @@ def test_labels_select_among_onnx_files_and_builds(capfd: pytest.CaptureFixture[
     builds = "cache/m/m_state.yaml cache/n/n_state.yaml"
     fields = document(f"--json -i {builds} --labels task::negation load-build optimize-ort", capfd)
     assert [result["build_name"] for result in fields["results"]] == ["n"]
+
+
+def test_a_build_whose_state_is_corrupt_has_no_labels_and_fails_alone(
+    capfd: pytest.CaptureFixture[str], workplace: Path
+) -> None:
+    assert main(["m.onnx", "load-onnx"]) == 0
+    state = workplace / "cache" / "m" / "m_state.yaml"
+    state.write_text(state.read_text() + "surprise: 1\n")
+    capfd.readouterr()
+    fields = document(f"--json -i {state} --labels task::negation load-build optimize-ort", capfd)
+    assert fields["error"]["what"] == "no input has the requested labels"
+    fields = document(f"--json -i {state} n.onnx discover optimize-ort", capfd)
+    assert [result["status"] for result in fields["results"]] == ["error", "successful"]
+    assert fields["results"][0]["error"]["type"] == "corrupt or hostile artifact"
 
 
 def test_a_second_tool_of_one_name_has_its_own_log_and_keys(

@@ -144,12 +144,12 @@ def _misplaced(
 def _without_first_tool(
     global_section: Section, sections: list[Section], tools: list[type[Tool]], grammar: Grammar
 ) -> UsageError:
+    from turnkey.launch.plan import FIRST_TOOLS
     from turnkey.model.inputs import InputKind, expand_inputs
 
     words = [text for item in global_section.given if item.argument.key == "input_files" for text in item.texts]
     kinds = {item.kind for item in expand_inputs(words).inputs}
-    loaders = {InputKind.ONNX: "load-onnx", InputKind.BUILD: "load-build", InputKind.TARBALL: "load-mlf"}
-    first = loaders.get(next(iter(kinds)), "discover") if len(kinds) == 1 else "discover"
+    first = FIRST_TOOLS[kinds.pop() if len(kinds) == 1 else InputKind.SCRIPT]
     return UsageError(
         f"{tools[0].name} cannot start a sequence",
         evidence=f"first tool: {sections[0].tool}",

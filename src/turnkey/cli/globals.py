@@ -11,8 +11,8 @@ INPUTS = Argument(
     arity=Arity.MANY,
     dest="input_files",
     metavar="INPUT",
-    help="scripts (.py, .py::hash), ONNX files (.onnx), builds (_state.yaml), lists of inputs (.txt), wildcards; "
-    "words without -i are inputs too",
+    help="scripts (.py, .py::hash), ONNX files (.onnx), builds (_state.yaml), Model Library Format tarballs (.tar), "
+    "lists of inputs (.txt), wildcards; words without -i are inputs too",
 )
 
 

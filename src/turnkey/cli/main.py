@@ -60,9 +60,10 @@ def _run(words: list[str]) -> int:
         from turnkey.cli.execution import execute
 
         return execute(command, words)
-    except UsageError as error:
-        _refuse(error, as_json=as_json)
-        return USAGE
+    except TurnkeyError as error:
+        code = USAGE if isinstance(error, UsageError) else FAILURE
+        _refuse(error, exit_code=code, as_json=as_json)
+        return code
 
 
 def _help(sections: Sequence[Section]) -> int:
@@ -79,7 +80,7 @@ def _help(sections: Sequence[Section]) -> int:
     return SUCCESS
 
 
-def _refuse(error: TurnkeyError, *, as_json: bool) -> None:
+def _refuse(error: TurnkeyError, *, exit_code: int, as_json: bool) -> None:
     from turnkey import settings
 
     if settings.traceback_mode() == "full":
@@ -89,7 +90,7 @@ def _refuse(error: TurnkeyError, *, as_json: bool) -> None:
     if as_json:
         from turnkey.cli.outcome import print_document
 
-        print_document(exit_code=USAGE, error=error)
+        print_document(exit_code=exit_code, error=error)
     else:
         print(error, file=sys.stderr)
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from turnkey.errors import InputError, UsageError
+from turnkey.errors import ArtifactError, InputError, UsageError
 from turnkey.launch.options import Options
 from turnkey.launch.work_item import WorkItem, environment_that_matters
 from turnkey.model.inputs import Input, InputKind
@@ -73,7 +73,7 @@ def labels_of(source: Input) -> tuple[Labels, tuple[str, ...]]:
         if source.kind is InputKind.TARBALL:
             return {}, ()
         reading = (read_script_labels if source.kind is InputKind.SCRIPT else read_onnx_labels)(source.path)
-    except InputError:
+    except (InputError, ArtifactError):
         return {}, ()
     return reading.labels, reading.warnings
 
