@@ -95,6 +95,7 @@ def test_objects_of_the_call_travel_with_the_module_and_not_with_the_samples():
         assert read.bind({"x": 1}) == ((1, slice(0, 2)), {})
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_scripted_module_is_saved_by_torchscript():
     module = torch.jit.trace(torch.nn.Linear(3, 2), torch.ones(2, 3))
     source = source_of(module)
@@ -132,18 +133,22 @@ SCRIPT = """
     if __name__ == "__main__":
         sys.path.remove(sys.path[0])  # as after a script has run: its directory is no longer on the path
         with handed_over(source, samples, with_module=True) as handover:
-            target = TargetDescription(
-                key="torch", factory="turnkey.runtimes.target:load_target",
-                arguments={"runtime": "torch", "samples": str(handover.samples), "module": handover.module},
-            )
-            record = run_experiment([target], settings=Settings(effort="quick", iterations=5))
-        summary = record.summary("torch")
-        print(json.dumps({"calls": summary.timed_calls, "error": summary.error, "facts": summary.facts}))
+            given = {"samples": str(handover.samples), "module": handover.module}
+            factory = "turnkey.runtimes.target:load_target"
+            targets = [
+                TargetDescription(key="eager", factory=factory, arguments={"runtime": "torch", **given}),
+                TargetDescription(key="compiled", factory=factory, arguments={
+                    "runtime": "torch-compile", "options": {"backend": "aot_eager"}, **given}),
+            ]
+            record = run_experiment(targets, settings=Settings(effort="quick", iterations=5))
+        for key in ("eager", "compiled"):
+            summary = record.summary(key)
+            print(json.dumps({"calls": summary.timed_calls, "error": summary.error, "facts": summary.facts}))
 """
 
 
 @pytest.mark.slow
-def test_classes_of_the_script_and_of_its_neighbours_reach_a_worker_that_cannot_import_them(tmp_path):
+def test_classes_of_the_script_and_of_its_neighbours_reach_a_worker_and_are_compiled_there(tmp_path):
     (tmp_path / "helper.py").write_text(
         "import torch\nclass Inner(torch.nn.Module):\n    def forward(self, x):\n        return x + 1\n"
     )
@@ -157,7 +162,8 @@ def test_classes_of_the_script_and_of_its_neighbours_reach_a_worker_that_cannot_
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["error"] is None
-    assert found["calls"] == 5
-    assert found["facts"]["verification"] == "valid"
+    for line in done.stdout.splitlines()[-2:]:
+        found = json.loads(line)
+        assert found["error"] is None
+        assert found["calls"] == 5
+        assert found["facts"]["verification"] == "valid"

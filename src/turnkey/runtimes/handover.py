@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import shutil
 import sys
 import tempfile
@@ -87,8 +88,6 @@ def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructu
         ArtifactError: the file is missing, is not this user's alone, or is not the one that the parent wrote.
         ModelError: an object in it cannot be rebuilt in another process; the text is `UNREADABLE`.
     """
-    import pickle
-
     path = Path(handed["path"])
     try:
         status = path.stat()
@@ -105,7 +104,8 @@ def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructu
     sys.path.extend(entry for entry in handed["search_path"] if entry not in sys.path)
     try:
         with path.open("rb") as file, _hidden(handed["absent"]):
-            module, structure = pickle.load(file)
+            reader = _Reader(file)
+            module, structure = reader.load()
     except Exception as error:  # whatever an object's own way of being rebuilt raises
         raise ModelError(UNREADABLE, evidence=f"{type(error).__name__}: {error}") from error
     if handed["kind"] == "torchscript":
@@ -113,6 +113,37 @@ def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructu
 
         module = torch.jit.load(str(path.with_suffix(".pt")))
     return module, structure
+
+
+class _Reader(pickle.Unpickler):
+    """Unpickles, and gives functions that came by value the modules whose globals they have.
+
+    TorchDynamo and others look names up in ``sys.modules[function.__globals__["__name__"]]``.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if (module, name) != ("cloudpickle.cloudpickle", "_make_function"):
+            return found
+
+        def made(*args: Any) -> Any:
+            function = found(*args)
+            self._functions.append(function)
+            return function
+
+        return made
+
+    def load(self) -> Any:
+        self._functions: list[Any] = []
+        loaded = super().load()
+        for function in self._functions:
+            namespace = function.__globals__
+            name_of_home = str(namespace.get("__name__", "__main__"))
+            home = sys.modules.setdefault(name_of_home, ModuleType(name_of_home))
+            for name, value in namespace.items():
+                if not hasattr(home, name):
+                    setattr(home, name, value)
+        return loaded
 
 
 def _write_module(source: SourceModel, directory: Path) -> Mapping[str, Any]:
