@@ -76,7 +76,7 @@ def test_a_tilde_is_the_home_directory(directory: Path, monkeypatch: pytest.Monk
     ("word", "parts"),
     [
         ("missing.py", ["there is no file missing.py"]),
-        ("aa.py", ["there is no file", "a.py"]),
+        ("my_model.py", ["there is no file", "did you mean my model.py?"]),
         ("missing.py::12345678", ["there is no file missing.py"]),
         ("nowhere/x.py", ["there is no file nowhere/x.py"]),
         ("*.pyx", ["no file matches", "*.pyx"]),

@@ -231,11 +231,19 @@ class _SectionReader:
                 remedy=f"put it before the first tool: turnkey {flag} … {self.tool}",
             )
         close = nearest(flag, self.options)
-        if close:
+        others = self._tools_with(flag)
+        if others:
+            remedy = f"put it after {' or '.join(others)}, which has that option"
+        elif close:
             remedy = f"did you mean {' or '.join(close)}?"
         else:
             remedy = f"turnkey {self.tool + ' ' if self.tool else ''}-h   # lists the options"
         return UsageError(f"{owner} has no option {flag}", evidence=flag, remedy=remedy)
+
+    def _tools_with(self, flag: str) -> list[str]:
+        """Tools that have this option, of those in the command."""
+        named = dict.fromkeys(token for token in self.tokens if token in self.grammar.tool_names)
+        return [tool for tool in named if any(flag in row.flags for row in self.grammar.arguments_of(tool))]
 
 
 def _is_number(token: str) -> bool:

@@ -199,7 +199,7 @@ class _Expansion:
             beside = [entry.name for entry in os.scandir(path.parent)]
         except OSError:  # no such directory: nothing stands beside the missing file
             beside = []
-        close = get_close_matches(path.name, beside, n=2)
+        close = get_close_matches(path.name, beside, n=2, cutoff=0.8)
         names = " or ".join(str(path.parent / name) for name in close)
         return UsageError(
             f"there is no file {word}",
