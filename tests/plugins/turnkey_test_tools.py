@@ -27,9 +27,9 @@ class Obey(Tool):
         found = runpy.run_path(
             arguments["input"], {"arguments": arguments, "seed": state.environment["seed"]}, run_name="__main__"
         )
-        return replace(state, model_hash="ab" * 32, listing=found.get("listing", "")).with_statistics(
-            **found.get("statistics", {})
-        )
+        return replace(
+            state, model_hash=found.get("model_hash", "ab" * 32), listing=found.get("listing", "")
+        ).with_statistics(**found.get("statistics", {}))
 
 
 class Store(Tool):

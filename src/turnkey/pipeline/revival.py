@@ -33,17 +33,11 @@ def revived(state: State) -> State:
             evidence=str(path),
             remedy="put it back, or name the script where it is now: turnkey -i SCRIPT.py discover …",
         )
-    arguments = {**state.sequence[0][1], "input": str(path)}
-    if state.model_hash or state.input.get("hash"):
-        arguments["target"] = state.input.get("hash") or state.model_hash[:8]
-    fresh = State(
-        state.cache_dir,
-        state.build_name,
-        input=describe_input(path, target=state.input.get("hash"), first=arguments),
-        labels=state.labels,
-        environment=state.environment,
-    )
-    found = find_tool(_DISCOVERER)().run(fresh, **arguments)
+    asked = state.input.get("hash")
+    found = _discovered(state, path, target=asked)
+    if not asked and state.model_hash and found.model_hash != state.model_hash:
+        # The choice that discovery made by itself is another one in the changed script: ask for what it was.
+        found = _discovered(state, path, target=state.model_hash[:8])
     return replace(
         state,
         model=found.model,
@@ -53,8 +47,21 @@ def revived(state: State) -> State:
         expected_input_shapes=found.expected_input_shapes,
         expected_input_dtypes=found.expected_input_dtypes,
         expected_output_names=found.expected_output_names,
-        statistics={**state.statistics, **found.statistics},
+        statistics={**state.statistics, **found.statistics, "input_sha256": found.input["sha256"]},
     )
+
+
+def _discovered(state: State, path: Path, *, target: str | None) -> State:
+    """What discovery finds now, with the stored arguments."""
+    arguments = dict(state.sequence[0][1])
+    fresh = State(
+        state.cache_dir,
+        state.build_name,
+        input=describe_input(path, target=state.input.get("hash"), first=arguments),
+        labels=state.labels,
+        environment=state.environment,
+    )
+    return find_tool(_DISCOVERER)().run(fresh, **{**arguments, "input": str(path), "target": target})
 
 
 def changes(state: State) -> tuple[str, ...]:
