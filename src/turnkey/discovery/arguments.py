@@ -86,26 +86,30 @@ def describe(args: Sequence[Any], kwargs: Mapping[str, Any], names: Mapping[str,
     )
 
 
-def uncompiled(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, run with Dynamo's frame evaluation switched off: its own frames are nobody's to compile."""
+def unnoticed(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, run so that nobody sees what it does with tensors.
+
+    Dynamo's frame evaluation is off, since the function's frames are nobody's to compile, and so are the modes of
+    the script that are told of torch calls.
+    """
 
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         evaluation = set_eval_frame(None)
         try:
-            return function(*args, **kwargs)
+            with torch._C.DisableTorchFunction():
+                return function(*args, **kwargs)
         finally:
             set_eval_frame(evaluation)
 
     return run
 
 
-@uncompiled
+@unnoticed
 def capture(invocation: Invocation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sample | None:
-    """A copy of a call's tensors in host memory; None where they have no bytes (meta device).
-
-    Modes and hooks of the script do not see the copying.
-    """
-    with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():
+    """A copy of a call's tensors in host memory; None where they have no bytes (meta device, inside a transform)."""
+    if is_symbolic(args, kwargs):
+        return None
+    with _disable_current_modes(), torch.no_grad():
         names = parameter_names(invocation.seen.module) if invocation.seen.module is not None else {}
         tensors, _ = flatten_call(args, kwargs, _positional(names), is_tensor=_is_tensor)
         if not all(is_materialized(tensor) for tensor in tensors.values()):

@@ -3,7 +3,7 @@
 Three places where Dynamo would notice: it compares `Module.__call__` with the object that it met at its own import;
 it would inline a function it does not know into its graphs; and after a graph break it would try to compile our
 frames. So the original is back while Dynamo is imported and while it traces, our files are among those that it never
-compiles, and what the observer does beside the call runs `uncompiled`.
+compiles, and what the observer does beside the call runs `unnoticed`.
 """
 
 from __future__ import annotations

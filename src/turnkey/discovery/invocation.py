@@ -65,6 +65,7 @@ class Invocation:
         training_seen: any call found the module in training mode.
         opaque: names of the types of arguments that are kept by reference.
         reservoir: captured samples.
+        next_capture: number of the call whose inputs are to be captured; -1 for none.
     """
 
     seen: SeenModel
@@ -81,6 +82,7 @@ class Invocation:
     failed: int = 0
     nanoseconds: int = 0
     training_seen: bool = False
+    next_capture: int = 0
 
 
 class Budget:

@@ -27,6 +27,7 @@ import torch
 from turnkey.discovery import arguments
 from turnkey.discovery.invocation import Budget, Invocation, Reservoir, SeenModel
 from turnkey.discovery.place import find_place
+from turnkey.model.samples import Sample
 
 SIGNATURES_PER_MODEL = 256
 """Signatures of one model that are kept apart; a longer tail (a growing sequence) is only counted."""
@@ -102,52 +103,62 @@ class Observer:
         """The replacement, and a function that makes it pass all calls on."""
         nesting = _Nesting()
         deepest = self._max_depth
-        models, unseen, uncompiled = self._models, _pass_unseen, arguments.uncompiled
-        invocation_of, settle = uncompiled(self._invocation_of), uncompiled(self._settle)
-        offer = uncompiled(Reservoir.offer)
+        models, unseen, unnoticed = self._models, _pass_unseen, arguments.unnoticed
+        invocation_of, finish = unnoticed(self._invocation_of), unnoticed(self._finish)
+        # What torch's own `__call__` does, without its frame: ours takes that frame's place, so that `warnings` and
+        # `inspect` count as many frames as ever, and a nested call costs less.
+        is_plain = original.__code__.co_names == ("_compiled_call_impl", "_call_impl")
         clock = time.perf_counter_ns
-        key_of, capture = arguments.key_of, arguments.capture
+        key_of, capture, unnoticed_key = arguments.key_of, arguments.capture, unnoticed(arguments.key_of)
         Tensor = torch.Tensor
         tracing_state = torch._C._get_tracing_state
-        dispatch_modes = torch._C._len_torch_dispatch_stack
-        transforms = torch._C._functorch.peek_interpreter_stack
+        function_modes = torch._C._len_torch_function_stack
 
         def _wrapped_call_impl(self: Any, *args: Any, **kwargs: Any) -> Any:
             depth = nesting.depth
             if depth > deepest:
+                if is_plain and self._compiled_call_impl is None:
+                    return self._call_impl(*args, **kwargs)
                 return original(self, *args, **kwargs)
-            parent = nesting.parent
-            if parent is None and not kwargs and len(args) == 1 and type(args[0]) is Tensor:
+            if tracing_state() is not None:  # before anything is read of the tensors: a tracer would write it down
+                return unseen(nesting, original, self, args, kwargs)
+            parent = nesting.parent if deepest else None
+            if function_modes():
+                key = (id(parent), unnoticed_key(args, kwargs))
+            elif parent is None and not kwargs and len(args) == 1 and type(args[0]) is Tensor:
                 key = (args[0].shape, args[0].dtype)  # most calls look like this
             else:
                 key = (id(parent), key_of(args, kwargs))
             seen = models.get(id(self))
             invocation = seen.by_key.get(key) if seen is not None and seen.module is self else None
-            if invocation is None or tracing_state() is not None or dispatch_modes() or transforms() is not None:
+            if invocation is None:
                 invocation = invocation_of(self, key, args, kwargs, depth, parent)
                 if invocation is None:
                     return unseen(nesting, original, self, args, kwargs)
             if self.training:
                 invocation.training_seen = True
-            sample = capture(invocation, args, kwargs) if invocation.calls == invocation.reservoir.next_call else None
+            is_due = invocation.calls == invocation.next_capture
+            sample = capture(invocation, args, kwargs) if is_due else None
             nesting.depth = depth + 1
             if deepest:
                 nesting.parent = invocation
             start = clock()
             try:
-                result = original(self, *args, **kwargs)
+                if is_plain and self._compiled_call_impl is None:
+                    result = self._call_impl(*args, **kwargs)
+                else:
+                    result = original(self, *args, **kwargs)
             except BaseException:
                 invocation.failed += 1
                 raise
             finally:
                 nesting.depth = depth
-                nesting.parent = parent
+                if deepest:
+                    nesting.parent = parent
             invocation.nanoseconds += clock() - start
             invocation.calls += 1
-            if sample is not None:
-                offer(invocation.reservoir, sample)
-            if invocation.calls == 1:
-                settle(self, invocation)
+            if is_due:
+                finish(self, invocation, sample)
             return result
 
         def stop() -> None:
@@ -168,7 +179,7 @@ class Observer:
         depth: int,
         parent: Invocation | None,
     ) -> Invocation | None:
-        """The invocation of a call that is new, or that a tracer may be making; None if it is not to be recorded."""
+        """The invocation of a call that was not seen in this form; None if it is not to be recorded."""
         if arguments.is_symbolic(args, kwargs):
             return None
         with self._lock:
@@ -219,11 +230,17 @@ class Observer:
         self._models[id(module)] = seen
         return seen
 
+    def _finish(self, module: Any, invocation: Invocation, sample: Sample | None) -> None:
+        """After a call that was captured: keep the sample, plan the next one."""
+        if sample is not None:
+            invocation.reservoir.offer(sample)
+        invocation.next_capture = invocation.reservoir.next_call if sample is not None else -1
+        if not invocation.seen.class_name:
+            self._settle(module, invocation)
+
     def _settle(self, module: Any, invocation: Invocation) -> None:
-        """After the first finished call, when lazy parameters have their shapes: note sizes, let the oldest go."""
+        """After a model's first call, when lazy parameters have their shapes: note sizes, let the oldest go."""
         seen = invocation.seen
-        if seen.class_name:
-            return
         kept = seen.module if seen.module is not None else module
         seen.class_name = getattr(kept, "original_name", type(kept).__name__)  # of what was scripted, where it was
         if invocation.depth > 0:

@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -131,11 +132,14 @@ def _environment() -> Callable[[], None]:
 def _signals() -> Callable[[], None]:
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-    idle = [kind for kind in timers if signal.getitimer(kind) == (0.0, 0.0)]
+    set_before = {kind: signal.getitimer(kind) for kind in timers}
+    started = time.monotonic()
 
     def restore() -> None:
-        for kind in idle:  # an alarm that the script left behind would end with its process
-            signal.setitimer(kind, 0)
+        elapsed = time.monotonic() - started
+        for kind, (delay, interval) in set_before.items():
+            # An alarm that the script left behind would end with its process; one of ours goes on.
+            signal.setitimer(kind, max(delay - elapsed, 1e-3) if delay else 0, interval)
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)

@@ -1,0 +1,294 @@
+"""A script under discovery behaves as under plain python: output, exit code, files, process."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnkey.discovery import let_go
+from turnkey.discovery.script import ScriptRun, split_arguments
+from turnkey.errors import InputError, UsageError
+
+from .conftest import Script, Visited, python
+
+PLAIN_SCRIPTS = {
+    "arguments": "import sys; print(sys.argv)",
+    "main": "print(__name__, __file__, __spec__, __package__, __doc__, sorted(globals()))",
+    "main_module": "import sys; print(sys.modules['__main__'].__dict__ is globals())",
+    "guard": "if __name__ == '__main__': print('guarded')",
+    "path": "import sys, os; print(sys.path[0] == os.path.dirname(os.path.abspath(__file__)))",
+    "directory": "import os; print(os.getcwd())",
+    "sibling": "import sibling; print(sibling.VALUE, sibling.__file__)",
+    "package": "from pack.inner import VALUE; print(VALUE)",
+    "files": "open('written.txt', 'w').write('content'); print('done')",
+    "stdin": "import sys; print(repr(sys.stdin.read()))",
+    "no_input": "try:\n    input()\nexcept EOFError:\n    print('end of file')",
+    "bytes": "import sys; sys.stdout.buffer.write(bytes(range(256)))",
+    "descriptor": "import os; os.write(1, b'raw')",
+    "unicode": "print('π ü 漢')",
+    "closed": "import sys; print('before'); sys.stdout.close()",
+    "child": "import subprocess, sys; print('a', flush=True); subprocess.run([sys.executable, '-c', 'print(1)'])",
+    "exit_0": "import sys; print('a'); sys.exit(0)",
+    "exit_none": "raise SystemExit",
+    "exit_3": "import sys; sys.exit(3)",
+    "exit_text": "import sys; sys.exit('it went wrong')",
+    "exit_256": "import sys; sys.exit(256 + 7)",
+    "exception": "print('before'); raise ValueError('no')",
+    "syntax": "print('never'\n",
+    "hook": "import sys\nsys.excepthook = lambda *a: print('hook', a[0].__name__)\nraise KeyError(1)",
+    "atexit": "import atexit\natexit.register(print, 1)\n@atexit.register\ndef last(): print('first')\nprint('body')",
+    "atexit_exit": "import atexit, sys; atexit.register(print, 'bye'); sys.exit(4)",
+    "thread": "import threading, time\n"
+    "threading.Thread(target=lambda: (time.sleep(0.3), print('from the thread'))).start()\nprint('main ends')",
+    "pool": "from concurrent.futures import ThreadPoolExecutor\n"
+    "pool = ThreadPoolExecutor(2); print(list(pool.map(abs, [-1, -2])))",
+    "fork": "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\nprint('parent' if pid else 'child')",
+    "fork_exit": "import os, sys\npid = os.fork()\nif not pid: sys.exit(5)\n"
+    "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))",
+    "processes": "import multiprocessing\ndef work(x): return x * 2\n"
+    "if __name__ == '__main__':\n"
+    "    with multiprocessing.get_context('fork').Pool(2) as pool: print(pool.map(work, [1, 2]))",
+    "spawn": "import multiprocessing\ndef work(x): print(x * 2, flush=True)\n"
+    "if __name__ == '__main__':\n"
+    "    p = multiprocessing.get_context('spawn').Process(target=work, args=(4,)); p.start(); p.join()\n"
+    "    print(p.exitcode)",
+    "start_method": "import multiprocessing; multiprocessing.set_start_method('spawn'); print('set')",
+    "pickle": "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))).__module__)",
+    "source": "import inspect\ndef f(): return 1\nprint(inspect.getsource(f))",
+    "traceback": "import traceback\ndef f(): 1 / 0\ntry: f()\nexcept ZeroDivisionError: print(traceback.format_exc())",
+    "recursion": "import sys; sys.setrecursionlimit(5000)\ndef f(n): return n and f(n - 1)\nprint(f(4000))",
+}
+
+TORCH_SCRIPTS = {
+    "numbers": "torch.manual_seed(0); net = Net(); print(net(torch.randn(2, 4)).detach().numpy().tobytes().hex())",
+    "training": """
+        torch.manual_seed(1); net = Net(); optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(5):
+            optimizer.zero_grad(); net(torch.randn(8, 4)).square().sum().backward(); optimizer.step()
+        print(net.layer.weight.detach().numpy().tobytes().hex(), torch.get_rng_state().sum().item())
+    """,
+    "copies": """
+        import copy, io, pickle
+        torch.manual_seed(2); net = Net(); net(x)
+        file = io.BytesIO(); torch.save(net, file); file.seek(0)
+        loaded = torch.load(file, weights_only=False)
+        print(copy.deepcopy(net)(x).sum().item(), pickle.loads(pickle.dumps(net))(x).sum().item())
+        print(loaded(x).sum().item())
+        print(sorted(vars(net)), sorted(vars(Net)), nn.Module.__call__.__name__)
+    """,
+    "graphs": """
+        import warnings; warnings.simplefilter("ignore")
+        from torch._dynamo.testing import CompileCounter
+        from torch._dynamo.utils import counters
+        torch.manual_seed(3); counter = CompileCounter()
+
+        class Broken(nn.Module):
+            def __init__(self):
+                super().__init__(); self.a = Net(); self.b = Net()
+            def forward(self, x):
+                x = self.a(x); print("break"); return self.b(x) + 1
+
+        net = Broken(); compiled = torch.compile(net, backend=counter)
+        for size in (2, 2, 3, 5): print(compiled(torch.ones(size, 4)).sum().item())
+        @torch.compile(backend=counter)
+        def step(x):
+            y = net(x); print("again"); return net(y)
+        step(x); step(x); torch._dynamo.reset(); step(x)
+        print(counter.frame_count, counter.op_count, dict(counters["frames"]), dict(counters["stats"]))
+        print(torch.jit.trace(Net(), x).graph, torch.jit.script(nn.Linear(4, 4)).graph)
+        print(torch.export.export(Net(), (x,)).graph, torch.export.export(Net(), (x,), strict=True).graph)
+        print(torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU())).code)
+    """,
+    "modes": """
+        from torch.overrides import TorchFunctionMode
+        from torch.utils.flop_counter import FlopCounterMode
+        class Names(TorchFunctionMode):
+            def __torch_function__(self, func, types, args=(), kwargs=None):
+                print(func.__name__); return func(*args, **(kwargs or {}))
+        net = Net()
+        with Names(): net(x)
+        with FlopCounterMode(display=False) as flops: net(torch.ones(3, 4))
+        print(flops.get_total_flops())
+    """,
+    "warnings": """
+        import warnings
+        class Loud(nn.Module):
+            def forward(self, x):
+                warnings.warn("look", stacklevel=4); return x
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always"); Loud()(x)
+        print(caught[0].filename, caught[0].lineno)
+    """,
+}
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a sibling module and a package."""
+    (tmp_path / "sibling.py").write_text("VALUE = 42\n")
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "inner.py").write_text("VALUE = 43\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", PLAIN_SCRIPTS)
+def test_output_exit_code_and_files_are_those_of_plain_python(
+    script: Script, workplace: Path, capfdbinary: pytest.CaptureFixture[bytes], name: str
+) -> None:
+    path = script(PLAIN_SCRIPTS[name], head=False)
+    arguments = ["--a", "b c", "--d=e"]
+    expected = python(path, *arguments, cwd=workplace)
+    files = sorted(item.name for item in workplace.iterdir())
+    (workplace / "written.txt").unlink(missing_ok=True)
+
+    outcome = ScriptRun(path.name, arguments)
+    ended = outcome.run()
+    outcome.leave()
+
+    assert (capfdbinary.readouterr().out, ended.exit_code) == expected
+    assert sorted(item.name for item in workplace.iterdir() if item.name != "__pycache__") == [
+        name for name in files if name != "__pycache__"
+    ]
+
+
+@pytest.mark.parametrize("name", TORCH_SCRIPTS)
+@pytest.mark.slow
+def test_what_a_script_does_with_torch_is_bit_for_bit_the_same(script: Script, workplace: Path, name: str) -> None:
+    path = script(TORCH_SCRIPTS[name])
+    expected = python(path, cwd=workplace)
+    observed = subprocess.run(
+        [sys.executable, "-c", "import sys, turnkey; turnkey.discover(sys.argv[1])", path.name],
+        cwd=workplace,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+    )
+    assert observed.stdout.decode() == expected[0].decode()
+    assert (observed.returncode, expected[1]) == (0, 0)
+
+
+def test_the_process_is_as_before_afterwards(visited: Visited, workplace: Path) -> None:
+    import logging
+
+    import numpy as np
+    import torch
+
+    def probe() -> tuple[object, ...]:
+        return (
+            list(sys.argv), list(sys.path), sys.modules["__main__"], os.getcwd(), dict(os.environ), sys.excepthook,
+            torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads(), torch.is_grad_enabled(),
+            torch.get_rng_state().sum().item(), random.getstate(), np.random.get_state()[1].sum(),  # type: ignore[index]
+            list(warnings.filters), signal.getsignal(signal.SIGUSR1), sys.stdout, sys.getrecursionlimit(),
+            list(logging.getLogger().handlers), torch.nn.Module.__call__, set(sys.modules) & {"helper_of_script"},
+            signal.getitimer(signal.ITIMER_VIRTUAL), sys.meta_path[:], os.umask(os.umask(0o22)),
+        )  # fmt: skip
+
+    before = probe()
+    visit = visited(
+        """
+        import logging, os, random, signal, sys, tempfile, warnings
+        import numpy as np
+        open(os.path.join(os.path.dirname(__file__), "helper_of_script.py"), "w").write("A = 1")
+        import helper_of_script
+        sys.argv.append("x"); sys.path = ["/nowhere"]; os.chdir(tempfile.gettempdir()); os.environ["NEW"] = "1"
+        os.environ.pop("PATH"); sys.excepthook = print; torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta"); torch.set_default_device("cpu"); torch.set_num_threads(1)
+        torch.set_grad_enabled(False); torch.manual_seed(9); random.seed(9); np.random.seed(9)
+        warnings.simplefilter("error"); signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        sys.stdout = open(os.devnull, "w")
+        sys.setrecursionlimit(4321); logging.basicConfig(level=logging.DEBUG)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 999)
+        nn.Module.__call__ = nn.Module.__call__; os.umask(0o77); sys.meta_path.append(sys.meta_path[-1])
+        """
+    )
+    assert visit.outcome.exit_code == 0, visit.outcome.traceback
+    let_go()
+    for was, now in zip(before[3:], probe()[3:], strict=True):
+        assert was == now
+    assert before[:3] == probe()[:3]
+
+
+def test_a_failing_script_says_so_with_the_users_lines_only(visited: Visited) -> None:
+    visit = visited("net = Net(); net(x)\ndef f():\n    raise ValueError('because')\nf()")
+    assert visit.outcome.exit_code == 1
+    assert "ValueError: because" in visit.outcome.traceback
+    assert "turnkey" not in visit.outcome.traceback
+    assert [model.name for model in visit.listing.models] == ["net"]
+
+
+def test_an_exception_in_a_forward_shows_no_frame_of_ours(visited: Visited) -> None:
+    visit = visited("net = Net(); net(torch.ones(9, 9))")
+    assert "mat1 and mat2" in visit.outcome.traceback
+    assert "observer" not in visit.outcome.traceback
+
+
+def test_the_users_interrupt_is_not_taken_for_a_failure_of_the_script(visited: Visited) -> None:
+    import torch
+
+    original = torch.nn.Module.__call__
+    with pytest.raises(KeyboardInterrupt):
+        visited("net = Net(); net(x)\nraise KeyboardInterrupt")
+    assert torch.nn.Module.__call__ is original
+
+
+def test_threads_and_handlers_of_others_are_left_alone(script: Script, workplace: Path) -> None:
+    import threading
+
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        run = ScriptRun(script("print(1)", head=False).name)
+        assert run.run().exit_code == 0
+        run.leave()
+        assert other.is_alive()
+    finally:
+        stop.set()
+        other.join()
+
+
+def test_a_missing_script_is_bad_input(workplace: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.py"):
+        ScriptRun("nothing.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("--batch_size=8 --max_seq_len=128", ["--batch_size=8", "--max_seq_len=128"]),
+        ("--batch_size=8,--max_seq_len=128", ["--batch_size=8", "--max_seq_len=128"]),
+        ("--a 1,--b 2", ["--a", "1", "--b", "2"]),
+        ("--sizes 1,2,3", ["--sizes", "1,2,3"]),
+        ("--text 'a b' \"c,d\"", ["--text", "a b", "c,d"]),
+    ],
+)
+def test_script_arguments_are_shell_words_and_a_comma_before_dashes_separates(text: str, words: list[str]) -> None:
+    assert split_arguments(text) == words
+
+
+@given(st.lists(st.text(min_size=1).filter(lambda word: ",--" not in word)))
+def test_quoted_words_survive_the_splitting(words: list[str]) -> None:
+    import shlex
+
+    assert split_arguments(shlex.join(words)) == words
+
+
+def test_an_open_quotation_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="split"):
+        split_arguments("--a 'b")
+
+
+def test_nothing_heavy_is_imported_before_the_script_imports_it(script: Script, workplace: Path) -> None:
+    path = script("import sys; print([m for m in ('torch', 'numpy', 'onnx', 'yaml') if m in sys.modules])", head=False)
+    command = [sys.executable, "-c", "import sys, turnkey; turnkey.discover(sys.argv[1])", path.name]
+    assert subprocess.run(command, cwd=workplace, capture_output=True, text=True).stdout == "[]\n"
