@@ -145,6 +145,14 @@ def test_wrong_combinations_are_usage_errors(
     assert (cache / "bert").exists()
 
 
+def test_a_cache_that_holds_only_compiled_libraries_has_no_builds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new" / "mlf-builds").mkdir(parents=True)
+    assert run(tmp_path / "new") == 0
+    assert "0 builds" in capsys.readouterr().out
+
+
 def test_a_cache_that_does_not_exist_has_no_builds_and_is_not_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from turnkey.pipeline.build import BuildPaths
 
 
+_COMPILED = "mlf-builds"
+"""Libraries compiled from tarballs: they may lie in a cache that has had no build yet, and so no marker."""
+
+
 class Cache(Tool):
     """List, show, clean or delete builds of the cache.
 
@@ -87,7 +91,9 @@ def _builds(context: ManagementContext, names: Sequence[str]) -> list[BuildPaths
     from turnkey.pipeline.build_name import build_names, is_cache
 
     cache_dir = Path(context.cache_dir)
-    is_filled = cache_dir.exists() and (not cache_dir.is_dir() or any(cache_dir.iterdir()))
+    is_filled = cache_dir.exists() and (
+        not cache_dir.is_dir() or any(entry.name != _COMPILED for entry in cache_dir.iterdir())
+    )
     if is_filled and not is_cache(cache_dir):
         raise InputError(
             f"{cache_dir} is not a cache of Turnkey's",
