@@ -1,8 +1,8 @@
 """Arguments that input scripts share, so that one ``--script-args`` fits a whole library of models.
 
     from turnkey.parser import parse
-    args = parse(["batch_size", "height", "width"])
-    model(torch.rand(args.batch_size, 3, args.height, args.width))
+    batch_size, height, width = parse(["batch_size", "height", "width"])
+    model(torch.rand(batch_size, 3, height, width))
 
 The arguments of a call are given to every script of it; those that a script does not take are named on standard
 error and otherwise ignored.
@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from turnkey.errors import UsageError
 
@@ -43,17 +44,20 @@ PARAMETERS = {
 }
 
 
-def parse(names: Iterable[str] | None = None) -> argparse.Namespace:
+def parse(names: Iterable[str]) -> Any:
     """The named arguments from the script's command line, each with its default where it is not given.
 
     Args:
-        names: of `PARAMETERS`; None takes all.
+        names: of `PARAMETERS`.
+
+    Returns:
+        The values in the order of the names; of a single name the value itself.
 
     Raises:
         UsageError: a name is not among them.
         SystemExit: a value is of the wrong kind (code 2, as argparse does), or ``--help`` was asked for.
     """
-    wanted = list(PARAMETERS) if names is None else list(names)
+    wanted = list(names)
     unknown = [name for name in wanted if name not in PARAMETERS]
     if unknown:
         raise UsageError(
@@ -74,7 +78,8 @@ def parse(names: Iterable[str] | None = None) -> argparse.Namespace:
     parsed, rest = parser.parse_known_args()
     if rest:
         print(f"{parser.prog}: not among its arguments, ignored: {' '.join(rest)}", file=sys.stderr)
-    return parsed
+    values = tuple(getattr(parsed, name) for name in wanted)
+    return values[0] if len(values) == 1 else values
 
 
 def _truth(text: str) -> bool:
