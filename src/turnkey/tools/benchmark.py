@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,12 +12,11 @@ from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from turnkey.measure import CandidateSummary, Record, Settings
+    from turnkey.measure import Record, Settings
     from turnkey.model.samples import SampleSet
     from turnkey.model.source import SourceModel
     from turnkey.pipeline.state import State
     from turnkey.tools.candidates import Candidate
-    from turnkey.tools.recommendation import Recommendation
 
 EFFORTS = ("quick", "standard", "rigorous")
 _DEVICES = {"x86": "cpu"}
@@ -275,113 +273,25 @@ def _with_results(
 ) -> State:
     from turnkey.pipeline.build import BuildPaths
     from turnkey.tools.benchmark_table import benchmark_table
+    from turnkey.tools.measurements import measurement_entry, verification_of, with_performance_statistics
     from turnkey.tools.recommendation import recommend
     from turnkey.verify import batch_size
 
     batch = batch_size(samples.inputs[0])
     sizes = {c.key: source.parameter_bytes if c.variant is None else c.variant.size_bytes for c in candidates}
-    verification = {c.key: _verification(state, c, record) for c in candidates}
-    choice = recommend(record, verification=verification, size_bytes=sizes)
+    verified = {c.key: verification_of(state, c, record) for c in candidates}
+    choice = recommend(record, verification=verified, size_bytes=sizes)
     assert record.path is not None, "the experiment was given a path"
     where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
     entries = [
-        _entry(c, record, batch=batch, size_bytes=sizes[c.key], verification=verification[c.key], path=where)
+        measurement_entry(c, record, batch=batch, size_bytes=sizes[c.key], verification=verified[c.key], path=where)
         for c in candidates
     ]
-    kept = tuple(entry for entry in state.measurements if entry.get("key") not in verification)
+    kept = tuple(entry for entry in state.measurements if entry.get("key") not in verified)
     told = [benchmark_table(record, batch=batch, size_bytes=sizes), record.sentence(), choice.sentence, *notes]
     listing = "\n".join(told)
     _log(listing)
     state = replace(state, measurements=(*kept, *entries), chosen=choice.key, listing=listing)
     shown = choice.key or record.measured[-1]
     [entry] = [entry for entry in entries if entry["key"] == shown]
-    return _with_statistics(state, entry, choice)
-
-
-def _verification(state: State, candidate: Candidate, record: Record) -> str:
-    """``valid``, or in words why the candidate does not count as verified."""
-    if candidate.variant is None:
-        if candidate.runtime.name == "torch":
-            return "valid"  # the source model itself; a wrong output would be a reason of validity
-        checked = str(record.summary(candidate.key).facts.get("verification", "not checked"))
-        return checked if checked == "valid" else f"{checked}: its outputs prove nothing"
-    mine = [entry for entry in state.verification if entry.get("key") == candidate.variant.key]
-    if not mine:
-        return f"{candidate.variant.key} is not verified: put verify before benchmark"
-    failed = next((entry for entry in mine if entry["verdict"] == "invalid"), mine[0])
-    if failed["verdict"] == "valid":
-        return "valid"
-    return f"{candidate.variant.key} is {failed['verdict']}: {failed['reason']}"
-
-
-def _entry(
-    candidate: Candidate, record: Record, *, batch: int, size_bytes: int, verification: str, path: str
-) -> dict[str, Any]:
-    """One candidate as plain data for the state."""
-    summary = record.summary(candidate.key)
-    verdict = record.verdict(candidate.key)
-    per_second = summary.throughput_per_s
-    fields: Mapping[str, Any] = {
-        "key": candidate.key,
-        "variant": None if candidate.variant is None else candidate.variant.key,
-        "runtime": candidate.runtime.name,
-        "runtime_version": summary.facts.get("runtime_version"),
-        "device_type": candidate.device,
-        "threads": summary.threads,
-        "batch_size": batch,
-        "latency_ms": summary.latency_ms,
-        "latency_low_ms": summary.low_ms,
-        "latency_high_ms": summary.high_ms,
-        "mean_ms": summary.mean_ms,
-        "std_ms": summary.std_ms,
-        "median_ms": summary.median_ms,
-        **{f"p{q}_ms": summary.percentiles_ms.get(q) for q in (50, 90, 95, 99)},
-        "throughput_items_per_second": None if per_second is None else per_second * batch,
-        "timed_calls": summary.timed_calls,
-        "rounds": summary.rounds,
-        "import_ms": summary.import_ms,
-        "load_ms": summary.load_ms,
-        "compile_ms": summary.compile_ms,
-        "first_call_ms": summary.first_ms,
-        "peak_memory_bytes": summary.peak_memory_bytes,
-        "size_bytes": size_bytes,
-        "validity": summary.validity,
-        "reasons": list(summary.reasons),
-        "verdict": None if verdict is None else f"{verdict} {verdict.reference}",
-        "verification": verification,
-        "record": path,
-        "notes": list(summary.notes),
-        "error": _error_text(summary),
-    }
-    return {key: value for key, value in fields.items() if value is not None}
-
-
-def _error_text(summary: CandidateSummary) -> str | None:
-    return None if summary.error is None else str(from_dict(dict(summary.error)))
-
-
-def _with_statistics(state: State, entry: Mapping[str, Any], choice: Recommendation) -> State:
-    """The performance keys: of the chosen candidate, else of the last one measured."""
-    from turnkey.host import processor
-
-    compile_ms = entry.get("compile_ms")
-    return state.with_statistics(
-        device=processor() if entry["device_type"] == "cpu" else entry["device_type"],
-        device_type=entry["device_type"],
-        runtime=entry["runtime"],
-        runtime_version=entry.get("runtime_version"),
-        iterations=entry["timed_calls"],
-        mean_latency=entry.get("mean_ms"),
-        mean_latency_units="milliseconds (ms)",
-        throughput=entry.get("throughput_items_per_second"),
-        throughput_units="inferences per second (IPS)",
-        # The centre to which the interval belongs; the median of all calls is p50_ms in the measurements.
-        median_latency_ms=entry.get("latency_ms"),
-        latency_low_ms=entry.get("latency_low_ms"),
-        latency_high_ms=entry.get("latency_high_ms"),
-        torch_compilation_seconds=None if compile_ms is None else compile_ms / 1000,
-        validity=entry["validity"],
-        verdict=entry.get("verdict"),
-        record=entry["record"],
-        recommendation=choice.sentence,
-    )
+    return with_performance_statistics(state, entry, choice)

@@ -9,8 +9,9 @@ from turnkey.host import fair_threads
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State, Variant
+from turnkey.runtimes.file_verifier import verify_file
 from turnkey.runtimes.reference import Reference
-from turnkey.runtimes.verification import VariantVerification, verify_file
+from turnkey.runtimes.verification import VariantVerification
 from turnkey.verify import Tolerances, precision_of
 
 _EXPORTED_BY = ("dynamo", "torchscript")

@@ -96,8 +96,8 @@ def _exported_to(state: State, path: Path) -> Variant:
 
 def _judged(state: State, variant: Variant, path: Path, arguments: dict[str, Any]) -> State:
     from turnkey.host import fair_threads
+    from turnkey.runtimes.file_verifier import verify_file
     from turnkey.runtimes.reference import Reference
-    from turnkey.runtimes.verification import verify_file
     from turnkey.tools.verdicts import keep_reference_outputs
     from turnkey.verify import Tolerances, VerificationVerdict
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from turnkey.verify.batch import batch_size
-from turnkey.verify.comparison import Comparison, OutputComparison, VerificationVerdict, compare
+from turnkey.verify.comparison import Comparison, VerificationVerdict, compare
+from turnkey.verify.output_comparison import OutputComparison
 from turnkey.verify.tolerance import Tolerance, Tolerances, precision_of
 
 __all__ = [
