@@ -130,13 +130,24 @@ def test_a_dry_run_changes_nothing_and_says_what_would_run(capfd: pytest.Capture
     assert code == 0
     assert "m.onnx -> m (no estimate)" in out
     assert "load-onnx" in out
-    assert "at the end: report" in out
+    assert "at the end: turnkey report" in out
     assert not (workplace / "cache").exists()
     main(["m.onnx", "load-onnx"])
     capfd.readouterr()
     entry = document("m.onnx --dry-run --json load-onnx", capfd)["dry_run"][0]
     assert entry["build_name"] == "m"
     assert entry["estimate_seconds"] is not None
+
+
+def test_a_dry_run_of_a_management_tool_runs_nothing_either(
+    capfd: pytest.CaptureFixture[str], workplace: Path
+) -> None:
+    assert main(["m.onnx", "load-onnx"]) == 0
+    capfd.readouterr()
+    code, out, _ = run("--dry-run cache --delete --all", capfd)
+    assert code == 0
+    assert out == "nothing was run\nturnkey cache --all --delete\n"
+    assert (workplace / "cache" / "m" / "m_state.yaml").exists()
 
 
 def test_a_generated_script_makes_the_same_build(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:

@@ -47,15 +47,19 @@ def dry_run(work: Work) -> list[dict[str, Any]]:
     return entries
 
 
-def text_of(entries: list[dict[str, Any]], command: Command, work: Work) -> str:
-    """The entries for people."""
-    lines = [f"inputs: {len(entries)}, cache: {work.options.cache_dir}; nothing was run"]
+def text_of(entries: list[dict[str, Any]], command: Command) -> str:
+    """The entries for people, and the management tools, none of which is run either."""
+    lines = ["nothing was run"]
+    if command.work:
+        lines = [f"inputs: {len(entries)}, cache: {command.work.options.cache_dir}; nothing was run"]
     for entry in entries:
         estimate = entry["estimate_seconds"]
         duration = "no estimate" if estimate is None else f"about {estimate:.0f} s"
         lines.append(f"{entry['input']} -> {entry['build_name']} ({duration})")
         lines.append(f"  {entry['command']}")
-    lines.extend(f"at the end: {step.tool.name}" for step in command.management)
+    for step in command.management:
+        words = shell_command([], ((step.tool.name, step.arguments),), tool_names=TOOLS.names())
+        lines.append(f"at the end: {words}" if command.work else words)
     return "\n".join(lines)
 
 

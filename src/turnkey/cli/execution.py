@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey import settings
 from turnkey.cli.command import Command, ManagementStep, Work
+from turnkey.cli.exit_codes import FAILURE, INTERRUPTED, SUCCESS, USAGE
 from turnkey.errors import TurnkeyError, UsageError
 from turnkey.pipeline.tool import ManagementContext
 
@@ -26,26 +27,27 @@ def execute(command: Command, words: Sequence[str]) -> int:
         from turnkey.cli.script import write_script
 
         write_script(Path(command.globals["gen_script"]), command, words)
-        return 0
+        return SUCCESS
+    if command.globals.get("dry_run"):
+        return _show_dry_run(command)
     if command.work is None:
         return _manage_alone(command)
-    if command.globals.get("dry_run"):
-        return _show_dry_run(command, command.work)
     return _run_work(command, command.work)
 
 
-def _show_dry_run(command: Command, work: Work) -> int:
+def _show_dry_run(command: Command) -> int:
     from turnkey.cli.dry_run import dry_run, text_of
     from turnkey.cli.outcome import print_document
 
-    entries = dry_run(work)
+    entries = dry_run(command.work) if command.work else []
+    notes = command.work.notes if command.work else ()
     if command.globals.get("json"):
-        print_document(exit_code=0, notes=work.notes, dry_run=entries)
-        return 0
-    for note in work.notes:
+        print_document(exit_code=SUCCESS, notes=notes, dry_run=entries)
+        return SUCCESS
+    for note in notes:
         print(note, file=sys.stderr)
-    print(text_of(entries, command, work))
-    return 0
+    print(text_of(entries, command))
+    return SUCCESS
 
 
 def _run_work(command: Command, work: Work) -> int:
@@ -62,11 +64,11 @@ def _run_work(command: Command, work: Work) -> int:
             results = evaluate(work.inputs, work.sequence, work.options, listen=monitor.listen)
             code = exit_code(results)
         except Interrupted as interruption:
-            results, code = interruption.results, 130
+            results, code = interruption.results, INTERRUPTED
     if not as_json:
         print(table(results))
     answers: dict[str, Any] = {}
-    if code != 130:
+    if code != INTERRUPTED:
         code = max(code, _manage(command.management, _closing_context(command, work, results), answers))
     if as_json:
         print_document(exit_code=code, results=results, tools=answers, notes=monitor.notes)
@@ -108,7 +110,7 @@ def _manage(steps: Sequence[ManagementStep], context: ManagementContext, answers
     Args:
         answers: gets what each tool answered to ``--json``; the second ``report`` is ``report-2``.
     """
-    codes = [0]
+    codes = [SUCCESS]
     counts: dict[str, int] = {}
     for step in steps:
         tool = step.tool.name
@@ -122,7 +124,7 @@ def _manage(steps: Sequence[ManagementStep], context: ManagementContext, answers
             codes.append(code)
         except TurnkeyError as error:
             nothing_was_run = isinstance(error, UsageError) and context.build_names is None
-            codes.append(2 if nothing_was_run else 1)
+            codes.append(USAGE if nothing_was_run else FAILURE)
             answers[name] = {"error": error.to_dict()}
             print(error, file=sys.stderr)
     return max(codes)

@@ -1,8 +1,6 @@
 """The command ``turnkey``: check everything, then do it, and answer with an exit code.
 
-Exit codes: 0 every input is successful or skipped; 1 an input failed; 2 the command is wrong and nothing was run;
-130 interrupted. Rooms that import YAML, numpy or torch are imported where they are used: ``-h`` and ``version`` answer
-without them.
+Rooms that import YAML, numpy or torch are imported where they are used: ``-h`` and ``version`` answer without them.
 """
 
 from __future__ import annotations
@@ -13,11 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from turnkey.cli.catalogue import grammar
+from turnkey.cli.exit_codes import FAILURE, INTERRUPTED, SUCCESS, USAGE
 from turnkey.cli.splitter import Section, split
 from turnkey.errors import TurnkeyError, UsageError
 from turnkey.version import __version__
-
-SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -1,0 +1,10 @@
+"""Exit codes of the command, the same in process, isolated and elsewhere (spec/turnkey.md §13)."""
+
+SUCCESS = 0
+"""Every input is successful or skipped, the management tool is done."""
+FAILURE = 1
+"""An input ended in error, timeout or killed, or a management tool failed."""
+USAGE = 2
+"""The command is wrong; nothing was run."""
+INTERRUPTED = 130
+"""Ctrl-C."""
