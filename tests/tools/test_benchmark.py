@@ -14,6 +14,8 @@ from model_builds import Net, edit, export, loaded, samples_of, source, state_of
 
 from turnkey.errors import ConversionError, UsageError
 from turnkey.measure import Record
+from turnkey.model.samples import write_samples
+from turnkey.pipeline.build import BuildPaths
 from turnkey.tools.benchmark import Benchmark
 from turnkey.tools.verify import Verify
 
@@ -136,14 +138,23 @@ def _only_here(pid):
 def test_a_model_that_cannot_leave_this_process_is_measured_here_and_every_record_says_so(tmp_path, module, why):
     threads = torch.get_num_threads()
     state = state_of(tmp_path, source(module().train(), samples_of((2, 3, 8))))
-    state = Benchmark().run(state, **QUICK)
+    both = {"runtimes": ["torch", "torch-compile"], "rt_args": ["torch-compile.backend::eager"]}
+    state = Benchmark().run(state, **QUICK, **both)
     assert "measured in this process" in state.listing
     assert why in state.listing
-    entry = entry_of(state, "torch")
-    assert entry["timed_calls"] == 6
-    assert any("replication: none" in note for note in entry["notes"])
+    for entry in state.measurements:
+        assert entry["timed_calls"] == 6
+        assert any("replication: none" in note for note in entry["notes"])
     assert torch.get_num_threads() == threads
-    assert state.model.module.training
+    assert all(child.training for child in state.model.module.modules())
+
+
+def test_a_build_whose_reference_outputs_are_unknown_is_measured_and_not_recommended(tmp_path):
+    state = export(state_of(tmp_path, source(Net().eval(), samples_of((2, 3, 8)))))
+    write_samples(state.model.samples, BuildPaths(state.cache_dir, state.build_name).samples)
+    state = Benchmark().run(replace(state, model=None), **QUICK)
+    assert entry_of(state, "onnx @ onnxruntime")["timed_calls"] == 6
+    assert state.chosen is None
 
 
 def test_a_runtime_that_fails_leaves_the_others_results_standing(file):

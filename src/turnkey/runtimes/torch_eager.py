@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ModelError, UsageError
@@ -92,6 +92,21 @@ class TorchRunner:
     def close(self) -> None:
         """Give the module its flags and device back."""
         self._undo.close()
+
+
+@contextmanager
+def left_as_it_was(module: torch.nn.Module) -> Iterator[None]:
+    """Flags of the module and threads of this process as before, however many runners came and went inside."""
+    import torch
+
+    from turnkey.model.torch_bridge import evaluation_mode
+
+    threads = torch.get_num_threads()
+    try:
+        with evaluation_mode(module):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class TorchEager:

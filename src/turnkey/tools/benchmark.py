@@ -218,21 +218,25 @@ def _measured_here(
 ) -> Record:
     from turnkey.host import fair_threads
     from turnkey.measure import run_in_process
+    from turnkey.runtimes.torch_eager import left_as_it_was
 
+    assert source.module is not None, "only a live model can fail to leave this process"
     threads = settings.threads or fair_threads()
     targets = {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates}
-    try:
-        return run_in_process(
-            targets,
-            reference=_reference(candidates),
-            settings=replace(settings, threads=threads),
-            path=_record_path(state, candidates, settings),
-            listen=_log,
-            facts={candidate.key: candidate.facts() for candidate in candidates},
-        )
-    finally:
-        for target in targets.values():
-            target.close()  # the module gets its flags back, the process its thread count
+    # Runners load in shuffled order, so that what each of them restores is not what was at the start.
+    with left_as_it_was(source.module):
+        try:
+            return run_in_process(
+                targets,
+                reference=_reference(candidates),
+                settings=replace(settings, threads=threads),
+                path=_record_path(state, candidates, settings),
+                listen=_log,
+                facts={candidate.key: candidate.facts() for candidate in candidates},
+            )
+        finally:
+            for target in targets.values():
+                target.close()
 
 
 def _reference(candidates: list[Candidate]) -> str | None:

@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from turnkey.tools.recommendation import Recommendation
 
 
+_CHECKED = {
+    "unverified": "unverified: the outputs of the model prove nothing",
+    "not checked": "not checked: the outputs of the model are not known",
+    "invalid": "invalid: its outputs differ from the model's",
+}
+
+
 def verification_of(state: State, candidate: Candidate, record: Record) -> str:
     """``valid``, or in words why the candidate does not count as verified."""
     if candidate.variant is None:
         if candidate.runtime.name == "torch":
             return "valid"  # the source model itself; a wrong output would be a reason of validity
         checked = str(record.summary(candidate.key).facts.get("verification", "not checked"))
-        return checked if checked == "valid" else f"{checked}: its outputs prove nothing"
+        return _CHECKED.get(checked, checked)
     mine = [entry for entry in state.verification if entry.get("key") == candidate.variant.key]
     if not mine:
         return f"{candidate.variant.key} is not verified: put verify before benchmark"

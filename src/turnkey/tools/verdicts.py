@@ -25,9 +25,12 @@ def stored_as(variant: Variant) -> str:
 
 
 def keep_reference_outputs(state: State, reference: Reference) -> tuple[State, SampleSet]:
-    """Complete the captured samples by the source model's outputs, in the state and in ``samples/``."""
+    """Complete the captured samples by the source model's outputs, in the state and in ``samples/``.
+
+    A build whose model is neither in memory nor a file keeps the outputs that it has.
+    """
     samples = reference.source.samples
-    if all(output is not None for output in samples.outputs):
+    if not reference.can_run or all(output is not None for output in samples.outputs):
         return state, samples
     complete = reference.with_outputs(samples)
     if complete.structure is None or complete.structure.is_portable:
