@@ -14,7 +14,9 @@ from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.lowering import emx
 from turnkey.mlf.lowering.emx_text import Call, Generated, take_apart
+from turnkey.mlf.lowering.expansion import expand
 from turnkey.mlf.lowering.program import Kernel, Program, Step
+from turnkey.mlf.lowering.shifts import shift_step
 from turnkey.mlf.lowering.views import byte_step, describe
 from turnkey.mlf.prepare import Prepared, prepare_again, unknown_shape, with_constants
 from turnkey.mlf.tensor import Tensor
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import onnx
 
 _SMALL_BYTES = 1 << 10
+_INPUT, _OUTPUT = "turnkey_in", "turnkey_out"
+"""Names in models for the generator; loop variables of its own are called i0, o0 and the like."""
 _EXPANSIONS = 6
 _COMPILE_TIME: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("Reshape", "Expand", "Tile", "Squeeze", "Unsqueeze", "Split", "TopK", "Trilu"), (1,)),
@@ -84,8 +88,17 @@ _IN_PLACE = frozenset(
     ]
 )
 """Operators whose generated loop reads element i of the first input before it writes element i of the output."""
-_EXPAND_FIRST: frozenset[str] = frozenset()
-"""Operators that the generator takes but gets wrong (list with evidence in docs/mlf-coverage.md)."""
+
+
+def _expands_first(node: onnx.NodeProto, prepared: Prepared) -> bool:
+    """Nodes that the generator takes and gets wrong; each is shown by a case of docs/mlf-coverage.md."""
+    if node.op_type == "Attention":
+        return len(node.input) > 6 and bool(node.input[6])  # it ignores the count of valid keys
+    if node.op_type in ("LinearAttention", "SwiGLU"):
+        tensor = prepared.tensors.get(node.input[0])
+        return tensor is not None and tensor.dtype == "float16"  # it rounds at other places than the standard
+    return False
+
 
 Template = Callable[["onnx.NodeProto", Mapping[str, Tensor], Mapping[str, "np.ndarray"]], Step | None]
 
@@ -100,14 +113,16 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
         UnsupportedInModelLibraryFormatError: a list of the nodes that no way could lower, with reasons.
         NonStaticShapeError: a tensor has no static shape.
     """
-    current = _expanded(prepared, {node.op_type for node in prepared.model.graph.node} & _EXPAND_FIRST)
+    first = [node for node in prepared.model.graph.node if _expands_first(node, prepared)]
+    current = _expanded(prepared, lambda node: node in first) if first else prepared
     refused: dict[str, str] = {}
     for _ in range(_EXPANSIONS):
         steps, failed = _walk(current, templates)
         if not failed:
             return _program(current, steps)
         refused = refused or {describe(node): reason for node, reason in failed}
-        expanded = _expanded(current, {node.op_type for node, _reason in failed})
+        outputs = {tuple(node.output) for node, _reason in failed}
+        expanded = _expanded(current, lambda node, outputs=outputs: tuple(node.output) in outputs)  # type: ignore[misc]
         if expanded is current:
             break
         current = expanded
@@ -143,7 +158,7 @@ def _walk(prepared: Prepared, templates: tuple[Template, ...]) -> tuple[list[Ste
         if missing:
             failed.append((node, f"the shape of {missing[0]!r} is unknown"))
             continue
-        asked = (byte_step, *templates)
+        asked = (byte_step, shift_step, *templates)
         step = next(
             (made for ask in asked if (made := ask(node, prepared.tensors, prepared.constants)) is not None), None
         )
@@ -158,6 +173,8 @@ def _walk(prepared: Prepared, templates: tuple[Template, ...]) -> tuple[list[Ste
 
 def _program(prepared: Prepared, steps: list[Step]) -> Program:
     """Steps with the tensors that they use; outputs that are inputs or constants get a copy of their own."""
+    import onnx
+
     outputs = tuple(value.name for value in prepared.model.graph.output)
     inputs = tuple(value.name for value in prepared.model.graph.input)
     made = {name for step in steps for name in step.outputs}
@@ -166,6 +183,17 @@ def _program(prepared: Prepared, steps: list[Step]) -> Program:
         for name in (*step.inputs, *step.outputs):
             if name not in tensors:
                 raise failure("mlf-dynamic-shape", f"the shape of {name!r} is not known")
+    constants = dict(prepared.constants)
+    for name in outputs:
+        if name not in made and name in constants:  # the caller's memory gets a copy of the constant
+            kept = f"{name}.constant"
+            constants[kept] = constants.pop(name)
+            tensors[kept] = replace(tensors[name], name=kept)
+            node = onnx.helper.make_node("Identity", [kept], [name])
+            copied = byte_step(node, tensors, constants)
+            assert copied is not None  # an identity is always a view
+            steps = [*(replace(s, inputs=tuple(kept if n == name else n for n in s.inputs)) for s in steps), step]
+            made.add(name)
     lost = [name for name in outputs if name not in made]
     if lost:
         raise failure(
@@ -180,27 +208,17 @@ def _program(prepared: Prepared, steps: list[Step]) -> Program:
         tensors={name: tensor for name, tensor in tensors.items() if name in used},
         inputs=inputs,
         outputs=outputs,
-        constants={name: array for name, array in prepared.constants.items() if name in read},
+        constants={name: array for name, array in constants.items() if name in read},
         steps=tuple(steps),
         notes=prepared.notes,
     )
 
 
-def _expanded(prepared: Prepared, operators: set[str]) -> Prepared:
-    """The model with these operators replaced by their ONNX function bodies; the same object if none has one."""
-    import onnx.inliner
-
-    if not operators:
-        return prepared
-    wanted = [("", name) for name in sorted(operators)]
+def _expanded(prepared: Prepared, wanted: Callable[[onnx.NodeProto], bool]) -> Prepared:
+    """The model with the wanted nodes replaced by what they stand for; the same object if nothing can be."""
     whole = with_constants(prepared.model, prepared.constants)
-    try:
-        inlined = onnx.inliner.inline_selected_functions(whole, wanted, inline_schema_functions=True)
-    except Exception:  # noqa: BLE001  (an operator without a body, or one that the inliner refuses: the next way is tried)
-        return prepared
-    if [node.op_type for node in inlined.graph.node] == [node.op_type for node in whole.graph.node]:
-        return prepared
-    return prepare_again(inlined, notes=prepared.notes)
+    changed = expand(whole, prepared.tensors, wanted)
+    return prepared if changed is None else prepare_again(changed, notes=prepared.notes)
 
 
 def _generated_steps(node: onnx.NodeProto, prepared: Prepared) -> list[Step]:
@@ -242,8 +260,8 @@ def _node_model(
     import onnx
     from onnx import numpy_helper
 
-    names = {name: f"i{index}" for index, name in reversed(list(enumerate(node.input))) if name}
-    names.update({name: f"o{index}" for index, name in enumerate(node.output) if name})
+    names = {name: f"{_INPUT}{index}" for index, name in reversed(list(enumerate(node.input))) if name}
+    names.update({name: f"{_OUTPUT}{index}" for index, name in enumerate(node.output) if name})
     if len(names) != len({*filter(None, node.input), *filter(None, node.output)}):
         raise emx.Refused("a tensor is input and output of the node")
     single = onnx.NodeProto()
@@ -322,7 +340,7 @@ def _steps(
         )
         for call in generated.calls
     ]
-    missing = [name for name in generated.parameters if re.fullmatch(r"g?o\d+", name) and name not in written]
+    missing = [name for name in generated.parameters if name.startswith(_OUTPUT) and name not in written]
     if missing:
         raise emx.Refused(f"nothing writes its output {missing[0]}")
     return steps
@@ -358,15 +376,15 @@ def _region(prepared: Prepared) -> Program:
     embedded = {tensor.name for tensor in whole.graph.initializer}
     names: dict[str, str] = {}
     for index, value in enumerate(whole.graph.input):
-        names[value.name] = f"gi{index}"
+        names[value.name] = f"{_INPUT}{index}"
     for index, value in enumerate(whole.graph.output):
         if value.name in names or value.name in embedded:
             raise emx.Refused(f"the output {value.name!r} is an input or a constant")
-        names[value.name] = f"go{index}"
+        names[value.name] = f"{_OUTPUT}{index}"
     for index, name in enumerate(sorted(embedded)):
-        names[name] = f"gw{index}"
+        names[name] = f"turnkey_w{index}"
     for index, name in enumerate(dict.fromkeys(o for node in whole.graph.node for o in node.output if o)):
-        names.setdefault(name, f"gt{index}")
+        names.setdefault(name, f"turnkey_t{index}")
     renamed = onnx.ModelProto()
     renamed.CopyFrom(whole)
     for node in renamed.graph.node:
