@@ -89,6 +89,20 @@ def test_a_run_file_cut_by_a_dying_disk_starts_anew_and_says_so(tmp_path: Path) 
     assert "starting anew" in told[0]
 
 
+def test_the_slices_of_an_interrupted_round_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "run.zip"
+    directory = unfinished(path)
+    before = Record.load(path)
+    samples = directory / journal.SAMPLES
+    begun = next(json.loads(line) for line in samples.read_text().splitlines() if '"kind":"timed"' in line)
+    with samples.open("a") as file:
+        file.write(json.dumps({**begun, "r": 3, "ns": [1]}) + "\n")
+    after = Record.load(path)
+    assert len(after.slices) == len(before.slices) + 1
+    assert after.summary("a") == before.summary("a")
+    assert after.verdict("b") == before.verdict("b")
+
+
 def test_another_plan_does_not_continue_an_unfinished_record(tmp_path: Path) -> None:
     path = tmp_path / "run.zip"
     unfinished(path)

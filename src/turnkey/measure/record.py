@@ -62,8 +62,12 @@ class Record:
 
     @cached_property
     def timed(self) -> dict[str, dict[int, list[Slice]]]:
-        """Timed slices by candidate (or twin) and round; of a process that was replaced, only the replacement's."""
-        return timed_slices(self.slices)
+        """Timed slices by candidate (or twin) and round; of a process that was replaced, only the replacement's.
+
+        A round that was interrupted does not count: its slices are kept, yet not every candidate has its share.
+        """
+        complete = {entry["r"] for entry in self.run["rounds"]}
+        return timed_slices([item for item in self.slices if item.r in complete])
 
     @cached_property
     def units(self) -> dict[str, dict[int, float]]:
@@ -347,6 +351,7 @@ class Record:
         return {
             "import_ms": middle("import_ns"),
             "load_ms": middle("load_ns"),
+            "first_load_ms": processes[0]["load_ns"] / 1e6 if processes else None,
             "compile_ms": middle("compile_ns"),
             "first_ms": middle("first_ns"),
             "warm_calls": calibrated[0] if calibrated else None,

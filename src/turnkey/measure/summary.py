@@ -28,8 +28,11 @@ class CandidateSummary:
         percentile_bounds_ms: their 95 % intervals.
         throughput_per_s: calls completed per second of timed time.
         timed_calls, rounds, outliers: how much it rests on.
-        load_ms, compile_ms, first_ms, warm_calls: medians over processes; calls to steady from the calibration.
-        cpu_ms: CPU time per call; above latency, several threads worked.
+        load_ms, compile_ms, first_ms: medians over processes; all but the first find the page cache warm.
+        first_load_ms: of the first process, perhaps the first on this host.
+        warm_calls: calls to steady, from the calibration.
+        cpu_ms: CPU time per call.
+        threads, threads_used: the number given, and CPU time over wall time.
         joules_per_call: energy of the processor packages; None where its counters cannot be read.
         course: what change points say of its processes: flat, warm-up, slowdown, no steady state, inconsistent.
         peak_memory_bytes: largest resident size of a process of its own.
@@ -52,11 +55,13 @@ class CandidateSummary:
     outliers_severe: int = 0
     import_ms: float | None = None
     load_ms: float | None = None
+    first_load_ms: float | None = None
     compile_ms: float | None = None
     first_ms: float | None = None
     warm_calls: int | None = None
     cpu_ms: float | None = None
     threads: int | None = None
+    threads_used: float | None = None
     joules_per_call: float | None = None
     course: str | None = None
     peak_memory_bytes: int | None = None
@@ -86,6 +91,8 @@ def numbers(
     calls = sum(item.calls for item in slices)
     percentiles = {q: None if has_loops else statistics.percentile(per_round, q / 100) for q in PERCENTILES}
     cpu = [item.cpu / (item.calls + 1) for item in slices if item.cpu is not None]
+    walls = [sum(item.ns) + (item.settle or 0) for item in slices if item.cpu is not None]
+    used = sum(item.cpu for item in slices if item.cpu is not None) / sum(walls) if walls else None
     found = {
         "median_ms": median / _NS_PER_MS,
         "latency_ms": latency.mean / _NS_PER_MS,
@@ -102,6 +109,7 @@ def numbers(
         "rounds": len(rounds),
         "outliers_mild": fenced.mild,
         "outliers_severe": fenced.severe,
+        "threads_used": used,
         "cpu_ms": float(np.mean(cpu)) / _NS_PER_MS if cpu else None,
     }
     notes = []
