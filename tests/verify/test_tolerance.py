@@ -1,0 +1,52 @@
+"""Limits by dtype, and what the user's own values mean."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from turnkey.verify import Tolerances, precision_of
+
+
+def test_the_coarser_of_both_dtypes_and_the_precision_of_the_computation_decide():
+    plain = Tolerances()
+    assert plain.limit_for("float32", "float16") == plain.limit_for("float16", "float16")
+    assert Tolerances(precision="float16").limit_for("float32", "float32") == plain.limit_for("float16")
+    assert Tolerances(precision="float16").limit_for("bfloat16", "bfloat16") == plain.limit_for("bfloat16")
+
+
+def test_every_coarser_dtype_allows_more():
+    limits = [Tolerances().limit_for(name) for name in ("float64", "float32", "float16", "bfloat16", "float8_e5m2")]
+    for finer, coarser in itertools.pairwise(limits):
+        assert finer.rtol < coarser.rtol
+        assert finer.atol < coarser.atol
+        assert finer.relative_l2 < coarser.relative_l2
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "uint8"])
+def test_integers_and_booleans_are_exact_whatever_the_user_allows(dtype):
+    limit = Tolerances(rtol=0.5, atol=0.5).limit_for(dtype, dtype)
+    assert (limit.rtol, limit.atol) == (0.0, 0.0)
+
+
+def test_a_value_of_the_users_is_literal_and_the_other_keeps_its_default():
+    limit = Tolerances(atol=1e-3).limit_for("float32")
+    assert limit.atol == 1e-3
+    assert limit.rtol == Tolerances().limit_for("float32").rtol
+    assert limit.relative_l2 is None
+    assert not limit.scaled
+
+
+@pytest.mark.parametrize(
+    ("key", "precision"),
+    [
+        ("onnx", None),
+        ("onnx-opt-fp16", "float16"),
+        ("onnx-f16", "float16"),
+        ("onnx-bf16", "bfloat16"),
+        ("fp16x", None),
+    ],
+)
+def test_the_key_of_a_variant_tells_its_precision(key, precision):
+    assert precision_of(key) == precision
