@@ -43,7 +43,7 @@ _EXAMPLES = (
     ("choose one of several models", "turnkey -i my_script.py::479b1332 discover export-pytorch --opset 18"),
     (
         "an ONNX file on two runtimes",
-        "turnkey m.onnx load-onnx benchmark --runtime onnxruntime benchmark --runtime torch",
+        "turnkey m.py discover benchmark --runtime torch benchmark --runtime torch-compile",
     ),
     ("many scripts, then a table of all", "turnkey models/*/*.py --process-isolation discover export-pytorch report"),
 )
