@@ -85,3 +85,19 @@ def test_bash_completes_tools_options_values_and_files(tmp_path: Path) -> None:
     assert completed("disc") == ["discover"]
     assert completed("-i mod") == ["model.py"]
     assert completed("model.py discover --max") == ["--max-depth"]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_tools_options_values_and_files(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("")
+    (tmp_path / "turnkey").write_text(f'#!/bin/sh\nexec {sys.executable} -m turnkey.cli.main "$@"\n')
+    (tmp_path / "turnkey").chmod(0o755)
+
+    def completed(line: str) -> list[str]:
+        script = f"set PATH {tmp_path} $PATH; turnkey completion fish | source; complete -C 'turnkey {line}'"
+        done = subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+        return done.stdout.split()
+
+    assert completed("disc") == ["discover"]
+    assert completed("-i mod") == ["model.py"]
+    assert completed("model.py discover --max") == ["--max-depth"]

@@ -42,6 +42,7 @@ complete -F _turnkey turnkey
 _turnkey() {
     local -a candidates
     candidates=("${(@f)$(turnkey completion-answer "${(@)words[2,CURRENT-1]}" "${words[CURRENT]}" 2>/dev/null)}")
+    candidates=("${(@)candidates:#}")
     if (( ${candidates[(Ie):files]} )); then
         _files
         candidates=("${(@)candidates:#:files}")
