@@ -164,7 +164,7 @@ def test_a_model_is_selected_by_its_hash(turnkey: Turnkey, cache: Path) -> None:
 
 
 def test_script_arguments_come_apart_at_spaces_and_commas(turnkey: Turnkey, cache: Path) -> None:
-    for text in ("--batch_size=8 --max_seq_length=7", "--batch_size=8,--max_seq_length=7"):
+    for text in ("--batch_size=8 --max_seq_len=7", "--batch_size=8,--max_seq_length=7"):
         done = turnkey(f'turnkey -i models/selftest/encoder.py discover --script-args="{text}"')
         assert done.code == 0, done.text
         assert state(cache, "encoder_turnkey")["expected_input_shapes"]["input_ids"] == [8, 7]

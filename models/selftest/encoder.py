@@ -1,15 +1,12 @@
 #labels domain::selftest author::turnkey task::test
 """Token numbers and a mask by keyword, two outputs in a dictionary: an embedding under a transformer layer."""
 
-import argparse
-
 import torch
 from torch import nn
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--batch_size", type=int, default=1)
-parser.add_argument("--max_seq_length", type=int, default=12)
-arguments, _ = parser.parse_known_args()
+from turnkey.parser import parse
+
+batch_size, max_seq_length = parse(["batch_size", "max_seq_length"])
 
 
 class EncoderTestModel(nn.Module):
@@ -28,5 +25,5 @@ class EncoderTestModel(nn.Module):
 
 torch.manual_seed(0)
 model = EncoderTestModel(100, 32).eval()
-shape = (arguments.batch_size, arguments.max_seq_length)
+shape = (batch_size, max_seq_length)
 model(input_ids=torch.randint(0, 100, shape), attention_mask=torch.ones(shape, dtype=torch.long))

@@ -1,13 +1,11 @@
 #labels domain::selftest author::turnkey task::test
 """The smallest network: one linear layer."""
 
-import argparse
-
 import torch
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--batch_size", type=int, default=1)
-arguments, _ = parser.parse_known_args()
+from turnkey.parser import parse
+
+batch_size = parse(["batch_size"])
 
 
 class LinearTestModel(torch.nn.Module):
@@ -21,4 +19,4 @@ class LinearTestModel(torch.nn.Module):
 
 torch.manual_seed(0)
 model = LinearTestModel(10, 5).eval()
-model(torch.rand(arguments.batch_size, 10))
+model(torch.rand(batch_size, 10))

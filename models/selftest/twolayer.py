@@ -1,13 +1,11 @@
 #labels domain::selftest author::turnkey task::test
 """Two linear layers with a nonlinearity between them."""
 
-import argparse
-
 import torch
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--batch_size", type=int, default=1)
-arguments, _ = parser.parse_known_args()
+from turnkey.parser import parse
+
+batch_size = parse(["batch_size"])
 
 
 class TwoLayerTestModel(torch.nn.Module):
@@ -22,4 +20,4 @@ class TwoLayerTestModel(torch.nn.Module):
 
 torch.manual_seed(0)
 model = TwoLayerTestModel(10, 20, 5).eval()
-model(torch.rand(arguments.batch_size, 10))
+model(torch.rand(batch_size, 10))

@@ -1,16 +1,14 @@
 #labels domain::vision author::timm task::Computer_Vision,image_classification
 """ViT-Tiny of timm with random weights: a vision transformer, 5.7 million parameters."""
 
-import argparse
-
 import torch
 from timm_offline import build, image_size
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--batch_size", type=int, default=1)
-arguments, _ = parser.parse_known_args()
+from turnkey.parser import parse
+
+batch_size = parse(["batch_size"])
 
 model = build("vit_tiny_patch16_224")
-images = torch.rand((arguments.batch_size, *image_size(model)), generator=torch.Generator().manual_seed(2)) * 2 - 1
+images = torch.rand((batch_size, *image_size(model)), generator=torch.Generator().manual_seed(2)) * 2 - 1
 with torch.no_grad():
     model(images)

@@ -1,21 +1,14 @@
 #labels domain::vision author::google task::Computer_Vision,image_classification
-"""ViT with random weights, two layers of width 128: an encoder of images.
-
-``--full`` builds it in its real size.
-"""
-
-import argparse
+"""ViT with random weights, two layers of width 128: an encoder of images."""
 
 import torch
 from transformers_offline import build, inputs_for
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--batch_size", type=int, default=1)
-parser.add_argument("--max_seq_length", type=int, default=32)
-parser.add_argument("--full", action="store_true")
-arguments, _ = parser.parse_known_args()
+from turnkey.parser import parse
 
-model = build("vit", full=arguments.full)
-inputs = inputs_for(model, batch_size=arguments.batch_size, max_seq_length=arguments.max_seq_length)
+batch_size, max_seq_length = parse(["batch_size", "max_seq_length"])
+
+model = build("vit")
+inputs = inputs_for(model, batch_size=batch_size, max_seq_length=max_seq_length)
 with torch.no_grad():
     model(**inputs)

@@ -1,21 +1,14 @@
 #labels domain::audio author::openai task::speech_recognition
-"""Whisper with random weights, two layers of width 128: speech to text.
-
-``--full`` builds it in its real size.
-"""
-
-import argparse
+"""Whisper with random weights, two layers of width 128: speech to text."""
 
 import torch
 from transformers_offline import build, inputs_for
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--batch_size", type=int, default=1)
-parser.add_argument("--max_seq_length", type=int, default=32)
-parser.add_argument("--full", action="store_true")
-arguments, _ = parser.parse_known_args()
+from turnkey.parser import parse
 
-model = build("whisper", full=arguments.full)
-inputs = inputs_for(model, batch_size=arguments.batch_size, max_seq_length=arguments.max_seq_length)
+batch_size, max_seq_length = parse(["batch_size", "max_seq_length"])
+
+model = build("whisper")
+inputs = inputs_for(model, batch_size=batch_size, max_seq_length=max_seq_length)
 with torch.no_grad():
     model(**inputs)

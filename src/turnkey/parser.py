@@ -65,7 +65,7 @@ def parse(names: Iterable[str]) -> Any:
             evidence=f"known: {', '.join(PARAMETERS)}",
             remedy="add arguments of your own with argparse",
         )
-    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser = argparse.ArgumentParser()  # with abbreviations: the Tools User Guide writes --max_seq_len
     for name in wanted:
         parameter = PARAMETERS[name]
         text = f"{parameter.help} (default: {parameter.default})"
