@@ -25,7 +25,7 @@ import numpy as np
 from turnkey.errors import ConversionError, InputError, UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.options import refuse_unknown
-from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.runtime import LoadRequest, Runtime
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -146,10 +146,10 @@ class OnnxRuntime:
     """The runtime ``onnxruntime``, called ``ort`` by the original."""
 
     name = "onnxruntime"
-    aliases = ("ort",)
-    executes = ("onnx",)
-    devices = ("cpu", "cuda")
-    requires = ("onnxruntime",)
+    aliases: tuple[str, ...] = ("ort",)
+    executes: tuple[str, ...] = ("onnx",)
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    requires: tuple[str, ...] = ("onnxruntime",)
     install = "pip install onnxruntime"
     compiles = False
 
@@ -256,4 +256,4 @@ def _array_of(value: Any, port: _Port) -> np.ndarray:
     return array
 
 
-RUNTIME = OnnxRuntime()
+RUNTIME: Runtime = OnnxRuntime()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ConversionError
 from turnkey.runtimes.options import refuse_unknown
-from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.runtime import LoadRequest, Runtime
 from turnkey.runtimes.torch_eager import TorchRunner, live_module
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ class TorchCompile:
     """The runtime ``torch-compile``, called ``torch-compiled`` by the original."""
 
     name = "torch-compile"
-    aliases = ("torch-compiled",)
-    executes = ("torch",)
-    devices = ("cpu", "cuda")
-    requires = ("torch",)
+    aliases: tuple[str, ...] = ("torch-compiled",)
+    executes: tuple[str, ...] = ("torch",)
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    requires: tuple[str, ...] = ("torch",)
     install = "pip install 'torch>=2.6,<2.14'"
     compiles = True
 
@@ -101,4 +101,4 @@ def _is_true(value: Any) -> bool:
     return value is True or str(value).lower() in ("true", "1", "yes", "on")
 
 
-RUNTIME = TorchCompile()
+RUNTIME: Runtime = TorchCompile()

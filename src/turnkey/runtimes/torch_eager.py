@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from turnkey.errors import ModelError, UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.options import refuse_unknown
-from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.runtime import LoadRequest, Runtime
 
 if TYPE_CHECKING:
     import torch
@@ -113,10 +113,10 @@ class TorchEager:
     """The runtime ``torch``, called ``torch-eager`` by the original."""
 
     name = "torch"
-    aliases = ("torch-eager",)
-    executes = ("torch",)
-    devices = ("cpu", "cuda")
-    requires = ("torch",)
+    aliases: tuple[str, ...] = ("torch-eager",)
+    executes: tuple[str, ...] = ("torch",)
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    requires: tuple[str, ...] = ("torch",)
     install = "pip install 'torch>=2.6,<2.14'"
     compiles = False
 
@@ -163,4 +163,4 @@ def _moved(value: Any, device: str) -> Any:
     return pytree.tree_map(lambda leaf: leaf.to(device) if hasattr(leaf, "to") else leaf, value)
 
 
-RUNTIME = TorchEager()
+RUNTIME: Runtime = TorchEager()
