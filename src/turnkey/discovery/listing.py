@@ -142,7 +142,7 @@ class Listing:
     def _selection_hint(self) -> str:
         """How to select another model, where one was selected for the user."""
         selected = self.selected
-        others = [model.hash for model in self if model is not selected and model.hash]
+        others = [model.hash for model in self if model is not selected and model.hash and model.parameter_count]
         if selected is None or selected.status != "auto-selected" or not others:
             return ""
         return (
