@@ -33,7 +33,7 @@ def sentence(record: Record) -> str:
             continue
         found = record.verdict(key) if reference != best else against_best
         if found is not None:
-            others.append(f"{key} {_compared(found, short=True)}")
+            others.append(f"{key} {_compared(found)}")
     if ties:
         parts.append(f"{_listed(ties)} {'ties' if len(ties) == 1 else 'tie'} with it {within}")
     return "; ".join([*parts, *others]) + _caveats(record)
@@ -50,7 +50,7 @@ def _about_best(record: Record, best: str, reference: str, within: str) -> str:
     return f"{best} {_compared(found)}"
 
 
-def _compared(found: Verdict, *, short: bool = False) -> str:
+def _compared(found: Verdict) -> str:
     """``is 2.31× [2.27, 2.36] faster than torch``: always the larger time over the smaller."""
     ratio, low, high = found.ratio, found.low, found.high
     than = f" than {found.reference}"
@@ -60,12 +60,12 @@ def _compared(found: Verdict, *, short: bool = False) -> str:
         return f"is {_bounds(1 / ratio, 1 / high, 1 / low)} slower{than}"
     if found.kind is Kind.SAME:
         return f"ties with {found.reference}"
-    doubt = "is undecided" if short else "may or may not be faster"
-    return f"{doubt} against {found.reference} ({_bounds(ratio, low, high)})"
+    return f"cannot be told from {found.reference} yet ({_bounds(ratio, low, high)})"
 
 
 def _bounds(ratio: float, low: float, high: float) -> str:
-    decimals = 2 if high - low >= 0.02 or ratio >= 2 else 3
+    """No finer than the interval."""
+    decimals = 2 if high - low >= 0.02 else 3
     return f"{ratio:.{decimals}f}× [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 

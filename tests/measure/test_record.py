@@ -1,0 +1,91 @@
+"""What a record says: in numbers, in words, and of files that older versions wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from turnkey.errors import UsageError
+from turnkey.measure import Record, Settings, TargetDescription, Verdict, run_experiment
+from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
+
+STORED = Path(__file__).parent / "records"
+
+
+def simulated(times: dict[str, float], *, reference: str | None, seed: int = 4, **settings: object) -> Record:
+    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=seed), times)
+    targets = [TargetDescription(key=key, factory="simulated:only") for key in times]
+    return run_experiment(
+        targets, reference=reference, settings=Settings(seed=seed, budget_s=1e6, **settings), workers=workers
+    )
+
+
+def test_a_record_of_schema_1_is_read_for_ever() -> None:
+    record = Record.load(STORED / "schema-1.zip")
+    assert record.keys == ("a", "b", "c")
+    verdict = record.verdict("b")
+    assert verdict is not None
+    assert str(verdict) == "SLOWER 0.89× [0.86, 0.92]"
+    assert record.summary("b").latency_ms == pytest.approx(6.376278, abs=1e-6)
+    assert record.summary("b").percentiles_ms[99] is None
+    assert record.noise_floor == pytest.approx(0.004303, abs=1e-6)
+    assert record.verdicts_json() == record.run["verdicts"]
+
+
+def test_the_sentence_names_the_winner_the_ratio_and_the_ties() -> None:
+    record = simulated({"torch": 11.5e6, "onnxruntime": 5e6, "openvino": 5e6}, reference="torch", effort="rigorous")
+    said = record.sentence()
+    winner = record.fastest
+    tied = {"onnxruntime": "openvino", "openvino": "onnxruntime"}[winner or ""]
+    assert said.startswith(f"{winner} is 2.")
+    assert "faster than torch" in said
+    assert said.endswith(f"{tied} ties with it within 2 %")
+
+
+def test_the_sentence_of_a_slower_candidate_and_of_the_baseline_that_wins() -> None:
+    said = simulated({"torch": 5e6, "slow": 10e6}, reference="torch").sentence()
+    assert said.startswith("torch is the fastest of 2; slow is ")
+    assert said.endswith("slower than torch")
+
+
+def test_the_sentence_of_one_candidate_is_its_latency() -> None:
+    assert simulated({"torch": 5e6}, reference=None).sentence().startswith("torch takes ")
+
+
+def test_what_cannot_be_told_apart_yet_says_so() -> None:
+    record = simulated({"a": 5e6, "b": 5.05e6}, reference="a", max_rounds=5)
+    verdict = record.verdict("b")
+    assert verdict is not None
+    assert verdict.kind == "UNDECIDED"
+    assert any("more rounds" in note for note in verdict.notes)
+    assert "may" not in record.sentence()
+
+
+def test_without_a_named_baseline_all_are_compared_to_the_fastest() -> None:
+    record = simulated({"slow": 9e6, "fast": 5e6}, reference=None)
+    assert record.reference == "fast"
+    assert record.verdict("fast") is None
+    found = record.verdict("slow")
+    assert isinstance(found, Verdict)
+    assert found.kind == "SLOWER"
+
+
+def test_throughput_is_calls_over_timed_time_and_percentiles_are_of_pooled_calls() -> None:
+    record = simulated({"a": 5e6}, reference=None, iterations=400)
+    times = [ns for items in record.timed["a"].values() for item in items for ns in item.ns]
+    summary = record.summary("a")
+    assert summary.throughput_per_s == pytest.approx(len(times) / (sum(times) / 1e9))
+    assert summary.mean_ms == pytest.approx(sum(times) / len(times) / 1e6)
+    p99 = summary.percentiles_ms[99]
+    assert p99 is not None
+    assert sum(ns / 1e6 <= p99 for ns in times) >= 0.985 * len(times)
+    assert summary.percentiles_ms[99.9] is None
+
+
+def test_an_unknown_candidate_is_a_usage_error_that_lists_the_known_ones() -> None:
+    record = simulated({"a": 5e6}, reference=None)
+    for ask in (record.summary, record.verdict, record.windows):
+        with pytest.raises(UsageError, match="no candidate 'z'") as caught:
+            ask("z")
+        assert "it has: a" in caught.value.evidence
