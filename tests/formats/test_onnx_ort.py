@@ -8,7 +8,7 @@ from sources import run_file, write_onnx
 
 from turnkey.errors import ConversionError, InputError
 from turnkey.formats import ConvertRequest, find_format
-from turnkey.formats.onnx_file import load_graph
+from turnkey.formats.onnx_file import check_file, load_graph
 from turnkey.formats.onnx_ort import OrtOptimizationSettings
 
 GELU = """
@@ -60,3 +60,18 @@ def test_a_parent_that_is_no_model_is_an_input_error(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"broken")
     with pytest.raises(InputError):
         optimise(tmp_path / "broken.onnx", tmp_path / "opt.onnx")
+
+
+def test_an_old_file_whose_weights_are_inputs_stays_valid(tmp_path):
+    text = """<ir_version: 3, opset_import: ["": 9]>
+    old (float[1,4] x, float[4,4] w, float[4,4] v) => (float[1,4] y) {
+      c = MatMul(w, v)
+      y = MatMul(x, c)
+    }"""
+    weights = {"w": np.eye(4, dtype=np.float32) * 2, "v": np.eye(4, dtype=np.float32)}
+    parent = write_onnx(tmp_path / "old.onnx", text, weights)
+    conversion = optimise(parent, tmp_path / "opt.onnx")
+    check_file(conversion.path)
+    assert [value.name for value in load_graph(conversion.path).graph.input] == ["x"]
+    x = {"x": np.ones((1, 4), np.float32)}
+    np.testing.assert_allclose(run_file(conversion.path, x)["y"], 2 * x["x"])

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from turnkey.errors import ConversionError
+from turnkey.errors import ConversionError, InputError
 from turnkey.formats.format import Conversion
 from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
@@ -98,8 +98,11 @@ def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Set
         ) from error
 
     def refuse_broken(written: Path) -> None:
-        check_file(written)
-        refusal = load_refusal(written)
+        try:
+            check_file(written)
+            refusal = load_refusal(written)
+        except InputError as error:
+            refusal = error.evidence
         if refusal is not None:
             raise ConversionError(
                 f"{path.name} cannot be made: the float16 form is not a valid graph",

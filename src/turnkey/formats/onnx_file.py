@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path, PurePosixPath
 
 import onnx
@@ -260,7 +261,12 @@ def _external_path(model_path: Path, tensor: TensorProto) -> Path:
 
 
 def _weight_bytes(model: onnx.ModelProto) -> int:
-    return int(sum(tensor.ByteSize() for tensor in tensors_of(model)))
+    """From the shapes: to ask protobuf for the size of a tensor beyond 2 GiB is an error."""
+    return sum(
+        prod(tensor.dims) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        for tensor in tensors_of(model)
+        if tensor.data_type not in (TensorProto.STRING, TensorProto.UNDEFINED)
+    )
 
 
 def _publish(scratch: Path, path: Path) -> None:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
 
+if TYPE_CHECKING:
+    import onnx
+
 LEVELS = ("basic", "extended", "all")
+_IR_WITH_FREE_INITIALISERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +48,12 @@ class OrtOptimization:
         import onnxruntime  # half a second, with onnx: only when a file is really optimised
 
         from turnkey.formats.onnx_agreement import one_line
-        from turnkey.formats.onnx_file import load_graph, load_model, opset_of, save_model
+        from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
         from turnkey.formats.onnx_graph import foreign_operators
+        from turnkey.formats.onnx_signature import read_signature
 
         parent, level = _parent_of(request), request.settings.level
-        nodes_before = len(load_graph(parent).graph.node)
+        before = load_graph(parent)
         with tempfile.TemporaryDirectory(prefix="turnkey-ort-") as scratch:
             written = Path(scratch) / "model.onnx"
             options = onnxruntime.SessionOptions()
@@ -70,11 +76,13 @@ class OrtOptimization:
                     remedy="leave optimize-ort out, or export with another --opset",
                 ) from error
             model = load_model(written)
-        save_model(model, request.path)
-        notes = [f"{nodes_before} nodes became {len(model.graph.node)}"]
+        _drop_weights_from_inputs(model, {spec.name for spec in read_signature(before).inputs})
+        foreign = foreign_operators(model)
+        save_model(model, request.path, check=None if foreign else check_file)
+        notes = [f"{len(before.graph.node)} nodes became {len(model.graph.node)}"]
         if level != "basic":
             notes.append("host-specific: optimised for ONNX Runtime on this processor")
-        if foreign := foreign_operators(model):
+        if foreign:
             notes.append(f"needs operators beyond the ONNX standard: {', '.join(foreign)}")
         return Conversion(
             path=request.path,
@@ -94,3 +102,15 @@ def _parent_of(request: ConvertRequest) -> Path:
             remedy="turnkey -i SCRIPT.py discover export-pytorch optimize-ort",
         )
     return request.parent
+
+
+def _drop_weights_from_inputs(model: onnx.ModelProto, names: set[str]) -> None:
+    """Keep only the inputs that a caller must give, in place.
+
+    In old files initialisers are inputs as well. ONNX Runtime folds them away and leaves their inputs behind, without
+    a value; and it adds initialisers that are no inputs, which IR version 3 does not allow.
+    """
+    kept = [value for value in model.graph.input if value.name in names]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, _IR_WITH_FREE_INITIALISERS)
