@@ -29,6 +29,17 @@ def test_each_tool_has_a_line_with_its_status_and_seconds() -> None:
     assert lines[3].split() == ["·", "benchmark"]
 
 
+def test_a_tool_that_ran_before_shows_its_share_of_that_time() -> None:
+    board = Board(ascii_only=True, expected_seconds={"net": {"discover": 10.0}}.__getitem__)
+    board.apply(started("discover", "verify"), now=0.0)
+    board.apply(tool("started", "discover"), now=1.0)
+    assert board.lines(now=5.0)[1].text.split() == ["->", "discover", "4.0", "s", "40", "%"]
+    assert "99 %" in board.lines(now=60.0)[1].text
+    board.apply(tool("finished", "discover", status="successful", seconds=60.0), now=61.0)
+    board.apply(tool("started", "verify"), now=61.0)
+    assert "%" not in "".join(line.text for line in board.lines(now=62.0))
+
+
 def test_a_failure_shows_its_reason_and_a_terminal_without_unicode_gets_ascii() -> None:
     board = Board(ascii_only=True)
     board.apply(started("discover", "verify"), now=0.0)

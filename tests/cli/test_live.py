@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 
 import pytest
 
@@ -42,11 +43,11 @@ def event(kind: str, **fields: object) -> Event:
 
 
 def test_nothing_is_written_while_a_tool_measures_and_drawing_goes_on_afterwards(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_REDRAW_SECONDS", 0.01)
     terminal = Terminal()
-    with LiveMonitor(terminal, inputs=1) as monitor:
+    with LiveMonitor(terminal, inputs=1, cache_dir=tmp_path) as monitor:
         monitor.listen(event("input-started", planned=("discover", "benchmark", "verify")))
         monitor.listen(event("tool-started", tool="discover", text="Discovering models"))
         terminal.until("Discovering models")
@@ -64,10 +65,12 @@ def test_nothing_is_written_while_a_tool_measures_and_drawing_goes_on_afterwards
     assert monitor.notes == ["a note meanwhile"]
 
 
-def test_an_input_that_dies_while_it_measures_does_not_silence_the_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_that_dies_while_it_measures_does_not_silence_the_monitor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live, "_REDRAW_SECONDS", 0.01)
     terminal = Terminal()
-    with LiveMonitor(terminal, inputs=2) as monitor:
+    with LiveMonitor(terminal, inputs=2, cache_dir=tmp_path) as monitor:
         monitor.listen(event("input-started", planned=("benchmark",)))
         monitor.listen(event("tool-started", tool="benchmark", text="Measuring", measures=True))
         monitor.listen(event("input-finished", status="killed"))
@@ -75,9 +78,9 @@ def test_an_input_that_dies_while_it_measures_does_not_silence_the_monitor(monke
         terminal.until('Building "second"')
 
 
-def test_what_is_finished_stays_on_the_terminal_and_what_was_drawn_does_not() -> None:
+def test_what_is_finished_stays_on_the_terminal_and_what_was_drawn_does_not(tmp_path: Path) -> None:
     terminal = Terminal()
-    with LiveMonitor(terminal, inputs=1) as monitor:
+    with LiveMonitor(terminal, inputs=1, cache_dir=tmp_path) as monitor:
         monitor.listen(event("input-started", planned=("discover",)))
         monitor.listen(event("tool-started", tool="discover"))
         monitor.listen(event("tool-finished", tool="discover", status="successful"))

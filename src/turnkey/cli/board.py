@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from turnkey.pipeline.events import Event
@@ -14,13 +15,19 @@ _ASCII_FAILED = "XX"
 
 @dataclass(slots=True, kw_only=True)
 class ToolLine:
-    """One tool of one input; ``seconds`` is its duration once it has finished."""
+    """One tool of one input.
+
+    Attributes:
+        seconds: its duration once it has finished.
+        expected_seconds: what it took in the last run of this build; None if it never ran there.
+    """
 
     name: str
     status: str = "waiting"
     text: str = ""
     started_at: float = 0.0
     seconds: float = 0.0
+    expected_seconds: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,17 +49,26 @@ class StyledLine:
 
 
 class Board:
-    """The blocks of the inputs that are worked on now; times are those of the caller's clock, in seconds."""
+    """The blocks of the inputs that are worked on now; times are those of the caller's clock, in seconds.
 
-    def __init__(self, *, ascii_only: bool) -> None:
+    Args:
+        expected_seconds: durations by tool of the last run of a build, by its name; asked when an input starts.
+    """
+
+    def __init__(
+        self, *, ascii_only: bool, expected_seconds: Callable[[str], Mapping[str, float]] = lambda build: {}
+    ) -> None:
         self._ascii_only = ascii_only
+        self._expected_seconds = expected_seconds
         self._blocks: dict[str, Block] = {}
 
     def apply(self, event: Event, *, now: float) -> Block | None:
         """Take an event in; the block of an input that has just finished, which then leaves the board."""
         key = event.build_name or event.input
         if event.kind == "input-started":
-            self._blocks[key] = Block(name=key, tools=[ToolLine(name=name) for name in event.planned])
+            expected = self._expected_seconds(key)
+            tools = [ToolLine(name=name, expected_seconds=expected.get(name)) for name in event.planned]
+            self._blocks[key] = Block(name=key, tools=tools)
         elif event.kind == "tool-started":
             line = self._line(key, event.tool)
             text = f"{event.text} (nothing is drawn meanwhile)" if event.measures else event.text
@@ -80,6 +96,8 @@ class Board:
         for line in block.tools:
             seconds = now - line.started_at if line.status == "running" else line.seconds
             time = "" if line.status == "waiting" else f"{seconds:7.1f} s"
+            if line.status == "running" and line.expected_seconds:
+                time += f" {min(99, int(100 * seconds / line.expected_seconds)):2d} %"  # of the last run's duration
             text = f"  {self._mark(line.status)} {line.name:<{width}} {time:>9}  {line.text}".rstrip()
             lines.append(StyledLine(text=text, status=line.status))
         return lines

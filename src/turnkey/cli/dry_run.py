@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from turnkey.cli.command import Command, Work
+from turnkey.cli.durations import read_durations
 from turnkey.cli.shell import shell_command
-from turnkey.errors import TurnkeyError
 from turnkey.launch.plan import labels_of, sequence_for
 from turnkey.model.inputs import Input, InputKind
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_name import base_name, build_names
-from turnkey.pipeline.statistics import read_statistics
 from turnkey.pipeline.toolbox import TOOLS
-
-_PREFIX = "tool_duration:"
 
 
 def dry_run(work: Work) -> list[dict[str, Any]]:
@@ -27,7 +23,8 @@ def dry_run(work: Work) -> list[dict[str, Any]]:
     The estimate is the sum over the tools of what each took in the last run of this build, else of the median over
     the builds of the cache; None where a tool has never run there.
     """
-    known = _known_durations(work.options.cache_dir)
+    cache_dir = work.options.cache_dir
+    known = {name: read_durations(BuildPaths(cache_dir, name)) for name in build_names(cache_dir)}
     everywhere = list(known.values())
     entries = []
     for item in work.inputs:
@@ -68,26 +65,6 @@ def _build_name(item: Input) -> str:
         return item.path.name.removesuffix("_state.yaml")
     labels, _ = labels_of(item)
     return base_name(item.path, author="_".join(labels.get("author", ())), model_hash=item.target or "")
-
-
-def _known_durations(cache_dir: Path) -> dict[str, dict[str, float]]:
-    """Seconds by tool, by build; builds whose statistics cannot be read are left out of an estimate."""
-    known = {}
-    for name in build_names(cache_dir):
-        try:
-            values = read_statistics(BuildPaths(cache_dir, name))
-        except TurnkeyError:
-            continue
-        known[name] = _durations(values)
-    return known
-
-
-def _durations(values: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        key.removeprefix(_PREFIX): float(value)
-        for key, value in values.items()
-        if key.startswith(_PREFIX) and isinstance(value, (int, float))
-    }
 
 
 def _estimate(tool: str, own: Mapping[str, float], everywhere: list[dict[str, float]]) -> float | None:

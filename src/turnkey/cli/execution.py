@@ -57,7 +57,7 @@ def _run_work(command: Command, work: Work) -> int:
 
     as_json = bool(command.globals.get("json"))
     wishes = {key: bool(command.globals.get(key)) for key in ("quiet", "verbose")}
-    with open_monitor(inputs=len(work.inputs), **wishes) as monitor:
+    with open_monitor(inputs=len(work.inputs), cache_dir=work.options.cache_dir, **wishes) as monitor:
         for note in work.notes:
             monitor.note(note)
         try:

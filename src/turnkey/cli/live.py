@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
@@ -18,6 +19,8 @@ from rich.live import Live
 from rich.text import Text
 
 from turnkey.cli.board import Block, Board, StyledLine
+from turnkey.cli.durations import read_durations
+from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
 
 _REDRAW_SECONDS = 0.5
@@ -31,14 +34,18 @@ class LiveMonitor:
     Args:
         stream: a terminal that stays open while tools have their descriptors redirected.
         inputs: how many there are; with many, a finished one becomes one line.
+        cache_dir: where earlier runs of the builds left their durations.
     """
 
-    def __init__(self, stream: TextIO, *, inputs: int) -> None:
+    def __init__(self, stream: TextIO, *, inputs: int, cache_dir: Path) -> None:
         self._console = Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
         self._live = Live(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
-        self._board = Board(ascii_only=not _can_encode_marks(stream))
+        self._board = Board(
+            ascii_only=not _can_encode_marks(stream),
+            expected_seconds=lambda build: read_durations(BuildPaths(cache_dir, build)),
+        )
         self._in_full = inputs <= _MOST_FULL_BLOCKS
         self._finished: list[StyledLine] = []
         # Guards everything above and below; also what the drawing thread waits on.

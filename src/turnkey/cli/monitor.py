@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TextIO
 
 from turnkey import settings
@@ -67,7 +68,7 @@ def _ending(event: Event) -> str:
 
 
 @contextmanager
-def open_monitor(*, inputs: int, quiet: bool, verbose: bool) -> Iterator[Monitor]:
+def open_monitor(*, inputs: int, cache_dir: Path, quiet: bool, verbose: bool) -> Iterator[Monitor]:
     """The monitor that fits this terminal and the user's wishes; closed at the end.
 
     With ``verbose`` the terminal belongs to what scripts and tools print: it is not redrawn.
@@ -84,5 +85,5 @@ def open_monitor(*, inputs: int, quiet: bool, verbose: bool) -> Iterator[Monitor
             return
         from turnkey.cli.live import LiveMonitor
 
-        with LiveMonitor(stream, inputs=inputs) as monitor:
+        with LiveMonitor(stream, inputs=inputs, cache_dir=cache_dir) as monitor:
             yield monitor
