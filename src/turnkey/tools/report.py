@@ -50,6 +50,13 @@ class Report(Tool):
             default_text="csv",
             help="Formats of the files.",
         ),
+        Argument(
+            flags=("--from",),
+            arity=Arity.MANY,
+            metavar="RECORD",
+            dest="records",
+            help="Instead of builds: measurement records (runs/<id>.zip), every number recomputed from their samples.",
+        ),
     )
 
     def manage(
@@ -58,11 +65,18 @@ class Report(Tool):
         input_caches: Sequence[str] | None = None,
         output_dir: str = ".",
         formats: Sequence[str] = ("csv",),
+        records: Sequence[str] | None = None,
         **arguments: Any,
     ) -> int:
         """Write the files and print the table; 1 if a cache or a build could not be read."""
         from turnkey import settings
         from turnkey.report import print_table, write_report
+
+        if records:
+            from turnkey.tools.record_listing import print_records
+
+            print_records([settings.absolute_path(path) for path in records], as_json=context.as_json)
+            return 0
 
         caches = [settings.absolute_path(path) for path in input_caches or context.cache_dirs or [context.cache_dir]]
         report = write_report(
