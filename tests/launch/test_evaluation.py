@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import resource
@@ -308,10 +309,18 @@ def test_a_child_that_a_script_forked_does_not_free_the_lock(script: Writer, cac
 
 
 def test_memory_of_a_model_is_let_go_before_the_next_input(script: Writer, cache: Path) -> None:
-    results = evaluate([script()], cache)
-
-    assert results[0].state is not None
-    assert results[0].state.model is None
+    path = script("class Model:\n    module = None\nmodel = Model()")
+    known = ("store", {"script": "from turnkey.errors import ModelError\nraise ModelError('known')"})
+    results = []
+    for status, second in (("successful", "store"), ("error", "fail"), ("error", known)):
+        (result,) = evaluate([path], cache, ["obey", second])
+        results.append(result)  # a caller keeps them all
+        assert result.status == status
+        assert result.state is not None
+        assert result.state.model_hash
+        assert result.state.model is None
+        gc.collect()
+        assert not [thing for thing in gc.get_objects() if type(thing).__name__ == "Model"]
 
 
 def test_the_public_names_are_importable_without_heavy_packages() -> None:

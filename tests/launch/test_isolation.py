@@ -53,7 +53,11 @@ DEATHS = {
     "sys-exit": ("import sys; sys.exit(4)", "error", "4"),
     "segfault": ("import ctypes; ctypes.string_at(0)", "killed", "SIGSEGV"),
     "kill": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", "SIGKILL"),
-    "kill-group": ("import os, signal; os.killpg(os.getpgrp(), signal.SIGKILL)", "killed", "signal 9 (SIGKILL)"),
+    "kill-group": (
+        "import os, signal; os.killpg(os.getpgrp(), signal.SIGKILL)",
+        "killed",
+        "obey was at work: signal 9",
+    ),
     "terminate": ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "killed", "SIGTERM"),
 }
 
@@ -206,9 +210,10 @@ def parent_program(paths: list[Path], cache: Path) -> subprocess.Popen[bytes]:
 STUBBORN = """
     import os, signal, subprocess, sys, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    child, stray = subprocess.Popen(command), subprocess.Popen(command, start_new_session=True)
     with open({pids!r}, "w") as file:
-        file.write(f"{{os.getppid()}} {{os.getpid()}} {{child.pid}}\\n")
+        file.write(f"{{os.getppid()}} {{os.getpid()}} {{child.pid}} {{stray.pid}}\\n")
     time.sleep(600)
     """
 
@@ -225,6 +230,21 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def test_a_worker_without_call_and_warden_dies_too(script: Writer, cache: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "pids"
+    call = parent_program([script(STUBBORN.format(pids=str(marker)))], cache)
+    warden, worker, *grandchildren = started_pids(marker)
+
+    os.kill(call.pid, signal.SIGSTOP)  # so that it cannot clean up
+    os.kill(warden, signal.SIGKILL)
+
+    wait_until(lambda: is_gone(worker))
+    os.kill(call.pid, signal.SIGKILL)
+    for grandchild in grandchildren:
+        os.kill(grandchild, signal.SIGKILL)
+    call.communicate()
+
+
 @pytest.mark.parametrize("victim", ["call", "warden", "worker"])
 def test_a_killed_process_leaves_nothing_running(victim: str, script: Writer, cache: Path, tmp_path: Path) -> None:
     marker = tmp_path / "pids"
@@ -234,11 +254,10 @@ def test_a_killed_process_leaves_nothing_running(victim: str, script: Writer, ca
 
     os.kill({"call": call.pid, "warden": pids[0], "worker": pids[1]}[victim], signal.SIGKILL)
 
-    wait_until(lambda: all(is_gone(pid) for pid in pids[:2]))
-    if victim != "warden":  # what left the session of a killed warden is out of everybody's sight
-        wait_until(lambda: is_gone(pids[2]))
-    else:
-        os.kill(pids[2], signal.SIGKILL)
+    wait_until(lambda: all(is_gone(pid) for pid in pids[:3]))
+    if victim == "warden":  # what left the session of a killed warden is out of everybody's sight
+        os.kill(pids[3], signal.SIGKILL)
+    wait_until(lambda: is_gone(pids[3]))
     call.communicate(timeout=30)
     assert load_state(cache, "model").build_status == "killed"
 

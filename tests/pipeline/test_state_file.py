@@ -134,6 +134,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a name that leaves the cache": {"build_name": "../x"},
     "an absolute path": {"variants": [{**VARIANT, "path": "/etc/passwd"}]},
     "a path with dots": {"variants": [{**VARIANT, "path": "onnx/../../../x"}]},
+    "a path with dots that come back": {"variants": [{**VARIANT, "path": "onnx/../m.onnx"}]},
     "a path with backslashes": {"variants": [{**VARIANT, "path": "..\\x"}]},
     "a record elsewhere": {"measurements": [{"record": "../../x.zip"}]},
     "samples elsewhere": {"samples": "../other/samples"},
@@ -161,24 +162,25 @@ def test_a_hostile_value_is_a_named_error(attack: str, build: BuildPaths) -> Non
     assert "model_state.yaml" in caught.value.evidence or "name" in caught.value.what
 
 
+PLACE = b"environment:\n  versions:\n    turnkey: '0.1'\n"
+
 HOSTILE_TEXT = {
-    "python object": b"state_version: 1\ninput: !!python/object/apply:os.system ['touch pwned']\n",
-    "python tuple": b"state_version: 1\ninput: !!python/tuple [1]\n",
-    "own tag": b"state_version: !mine 1\n",
-    "alias bomb": b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
-    "repeated key": b"state_version: 1\nuid: a\nuid: b\n",
-    "nesting": b"input: " + b"[" * 500 + b"]" * 500,
-    "deep nesting": b"[" * 200_000,
-    "no mapping": b"- 1\n- 2\n",
-    "empty": b"",
-    "binary": b"\x00\x01\x02\xff",
-    "not utf-8": b"state_version: \xff\xfe\n",
-    "pickle": b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94",
-    "half a file": b"state_version: 1\ninput: {path: 'x",
-    "two documents": b"state_version: 1\n---\nstate_version: 1\n",
-    "huge": b"state_version: 1\nuid: '" + b"x" * (17 << 20) + b"'\n",
-    "keys that are lists": b"? [1, 2]\n: 3\n",
-    "merge key": b"state_version: 1\n<<: {build_name: other}\n",
+    "python object": (b"environment: !!python/object/apply:os.system ['touch pwned']\n", "the tag"),
+    "python tuple": (b"environment: {x: !!python/tuple [1]}\n", "the tag"),
+    "own tag": (b"environment: !mine {}\n", "the tag"),
+    "alias": (b"environment: {a: &a [x, x], b: *a}\n", "anchor or alias"),
+    "anchor": (b"environment: {a: &a [x, x]}\n", "anchor or alias"),
+    "repeated key": (b"environment: {a: 1, b: 2, a: 3}\n", "the key 'a' twice"),
+    "repeated top key": (b"environment: {}\nuid: b\n", "the key 'uid' twice"),
+    "nesting": (b"environment: {x: " + b"[" * 100 + b"]" * 100 + b"}\n", "more than 64 levels"),
+    "deep nesting": (b"environment: " + b"[" * 200_000, "levels|not YAML"),
+    "binary": (b"environment: \x00\x01\n", "not YAML"),
+    "not utf-8": (b"environment: {x: \xff\xfe}\n", "not YAML"),
+    "half a file": (b"environment: {path: 'x", "not YAML"),
+    "two documents": (b"environment: {}\n---\na: b\n", "not YAML"),
+    "huge": (b"environment: {x: '" + b"x" * (17 << 20) + b"'}\n", "larger than 16 MiB"),
+    "keys that are lists": (b"environment: {[1, 2]: 3}\n", "not YAML"),
+    "a date for a key": (b"environment: {}\n2026-01-01: x\n", "names to values"),
 }
 
 
@@ -187,11 +189,22 @@ def test_a_file_that_is_not_plain_is_a_named_error(
     attack: str, build: BuildPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(build.directory)
-    build.state.write_bytes(HOSTILE_TEXT[attack])
+    text, words = HOSTILE_TEXT[attack]
+    content = build.state.read_bytes()
+    assert PLACE in content
+    build.state.write_bytes(content.replace(PLACE, text))
+
+    with pytest.raises(ArtifactError, match=words):
+        load_state(state_path=build.state)
+    assert not (build.directory / "pwned").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"- 1\n- 2\n", b"\x80\x04\x95\x1f\x00\x8c\x05posix\x94", b"just text"])
+def test_a_file_without_a_mapping_is_a_named_error(content: bytes, build: BuildPaths) -> None:
+    build.state.write_bytes(content)
 
     with pytest.raises(ArtifactError):
         load_state(state_path=build.state)
-    assert not (build.directory / "pwned").exists()
 
 
 def test_a_link_that_leaves_the_build_is_refused(build: BuildPaths, tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ class Obey(Tool):
             arguments["input"], {"arguments": arguments, "seed": state.environment["seed"]}, run_name="__main__"
         )
         return replace(
-            state, model_hash=found.get("model_hash", "ab" * 32), listing=found.get("listing", "")
+            state,
+            model_hash=found.get("model_hash", "ab" * 32),
+            listing=found.get("listing", ""),
+            model=found.get("model"),
         ).with_statistics(**found.get("statistics", {}))
 
 

@@ -11,6 +11,7 @@ terminal is fed by following the file, at most a tenth of a second late; the too
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import io
 import os
 import signal
@@ -39,7 +40,7 @@ def captured(log: Path, *, first_line: str, echo: bool = False) -> Iterator[None
         InputError: the log cannot be written.
     """
     try:
-        target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        target = _opened(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW)
     except OSError as error:
         raise durable.cannot_write(log, error) from error
     try:
@@ -82,7 +83,7 @@ class _Switch:
             flush_everything()
             self._saved = {descriptor: _duplicate(descriptor) for descriptor in (0, 1, 2)}
             self._streams = sys.stdin, sys.stdout, sys.stderr
-            nothing = os.open(os.devnull, os.O_RDONLY)
+            nothing = _opened(Path(os.devnull), os.O_RDONLY)
             for descriptor, source in ((0, nothing), (1, target), (2, target)):
                 os.dup2(source, descriptor, inheritable=True)
             os.close(nothing)
@@ -134,9 +135,18 @@ def _text_stream(descriptor: int) -> TextIO:
     )
 
 
+def _opened(path: Path, flags: int) -> int:
+    """A descriptor above the standard ones, also where those are closed and the system would hand them out."""
+    first = os.open(path, flags, 0o644)
+    try:
+        return fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(first)
+
+
 def _duplicate(descriptor: int) -> int | None:
     try:
-        return os.dup(descriptor)
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
     except OSError:  # closed by whoever started us
         return None
 
