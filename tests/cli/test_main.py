@@ -219,7 +219,7 @@ def test_what_escapes_is_called_a_defect_of_turnkey(
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("impossible")
 
-    monkeypatch.setattr("turnkey.cli.main.split", broken)
+    monkeypatch.setattr("turnkey.cli.splitter.split", broken)
     code, _, err = run("version", capfd)
     assert code == 1
     assert "defect of Turnkey" in err

@@ -1,6 +1,7 @@
 """The command ``turnkey``: check everything, then do it, and answer with an exit code.
 
-Rooms that import YAML, numpy or torch are imported where they are used: ``-h`` and ``version`` answer without them.
+Nearly everything is imported inside functions: what needs YAML, numpy or torch where it is used, so that ``-h`` and
+``version`` answer without them; the rest so that Ctrl-C during the imports is an interruption like any other.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from turnkey.cli.catalogue import grammar
 from turnkey.cli.exit_codes import FAILURE, INTERRUPTED, SUCCESS, USAGE
-from turnkey.cli.splitter import Section, split
-from turnkey.errors import TurnkeyError, UsageError
-from turnkey.version import __version__
+
+if TYPE_CHECKING:
+    from turnkey.cli.splitter import Section
+    from turnkey.errors import TurnkeyError
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -37,6 +39,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    from turnkey.cli.catalogue import grammar
+    from turnkey.cli.splitter import split
+    from turnkey.errors import TurnkeyError, UsageError
+
     if words[:1] == ["completion-answer"]:
         from turnkey.cli.completion import answer
 
@@ -49,6 +55,8 @@ def _run(words: list[str]) -> int:
         if not words or any(section.has("help") for section in sections):
             return _help(sections)
         if sections[0].has("version"):
+            from turnkey.version import __version__
+
             print(__version__)
             return SUCCESS
         from turnkey.cli.command import check
