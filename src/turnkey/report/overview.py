@@ -51,7 +51,8 @@ def print_table(table: Table, file: IO[str] | None = None) -> None:
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in table.columns:
         is_text = column in _TEXT_COLUMNS
-        grid.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+        may_wrap = is_text and column != "status"  # one word each
+        grid.add_column(column, justify="left" if is_text else "right", no_wrap=not may_wrap, overflow="fold")
     for row in rows:
         # Text, not markup: names come from files of strangers.
         grid.add_row(*(Text(cell, style="green" if cell == _CHOSEN else "") for cell in row))
