@@ -66,7 +66,7 @@ class Network(nn.Module):
 
 
 @pytest.mark.parametrize("exporter", BOTH)
-def test_evaluation_mode_is_exported_and_every_flag_is_put_back(export, exporter):
+def test_evaluation_mode_is_exported_with_a_dynamic_batch_and_every_flag_is_put_back(export, exporter):
     module = Network()
     module.norm.eval()
     source = source_of(module, torch.randn(1, 4))
@@ -80,15 +80,9 @@ def test_evaluation_mode_is_exported_and_every_flag_is_put_back(export, exporter
     assert_agrees(conversion.path, source)
     assert conversion.exporter == exporter
     assert [attempt["outcome"] for attempt in conversion.attempts] == ["chosen"]
-    assert all(weight.requires_grad for weight in module.parameters())
-
-
-@pytest.mark.parametrize("exporter", BOTH)
-def test_the_batch_axis_is_dynamic_even_for_a_captured_batch_of_one(export, exporter):
-    source = source_of(Network().eval(), torch.randn(1, 4))
-    conversion = export(source, exporter)
     assert border(conversion.path) == ({"x": ("batch", 4)}, {"output": ("batch", 3)})
     assert_agrees(conversion.path, source, {"x": np.random.default_rng(0).standard_normal((7, 4)).astype(np.float32)})
+    assert all(weight.requires_grad for weight in module.parameters())
 
 
 class Everything(nn.Module):
@@ -195,7 +189,7 @@ def test_axes_that_the_script_varied_or_the_user_named_are_dynamic_too(export):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opset", [16, 18, 21])
+@pytest.mark.parametrize("opset", [16, 18])
 def test_the_opset_asked_for_is_in_the_file_below_18_by_conversion(export, opset):
     source = source_of(Network(), torch.randn(2, 4))
     conversion = export(source, "auto", opset=opset)
@@ -309,7 +303,10 @@ def test_a_module_that_contradicts_itself_is_exported_and_said_to_be_unproven(ex
 def test_bfloat16_that_no_kernel_runs_is_exported_and_said_to_be_unproven(export):
     conversion = export(source_of(nn.Linear(4, 3).bfloat16(), torch.randn(2, 4).bfloat16()))
     assert read_signature(load_graph(conversion.path)).inputs[0].dtype == "bfloat16"
-    assert any("not proven: ONNX Runtime cannot run it" in note for note in conversion.notes)
+    [note] = [note for note in conversion.notes if note.startswith("not proven")]
+    assert note.startswith(
+        "not proven: ONNX Runtime cannot run it: NotImplemented: Could not find an implementation for"
+    )
 
 
 class Broken(nn.Module):
@@ -321,6 +318,31 @@ def test_a_module_that_fails_in_evaluation_mode_is_the_models_failure(export):
     with pytest.raises(ModelError, match="Broken fails on its own captured inputs") as caught:
         export(source_of(Broken(), torch.randn(2, 4)))
     assert "only in training" in caught.value.evidence
+
+
+class Silent(nn.Module):
+    def forward(self, x):
+        return None
+
+
+def test_a_module_that_returns_no_tensor_has_nothing_to_export(export):
+    with pytest.raises(ConversionError, match="Silent returns no tensor"):
+        export(source_of(Silent(), torch.randn(2, 4)))
+
+
+@pytest.mark.parametrize("kind", ["scripted", "traced", "compiled", "fx"])
+def test_modules_that_torch_has_made_of_others_are_exported_too(export, kind):
+    module, x = Network().eval(), torch.randn(2, 4)
+    made = {
+        "scripted": torch.jit.script,
+        "traced": lambda module: torch.jit.trace(module, x),
+        "compiled": torch.compile,
+        "fx": torch.fx.symbolic_trace,
+    }[kind](module)
+    source = dataclasses.replace(source_of(module, x), module=made)
+    conversion = export(source)
+    assert border(conversion.path) == ({"x": ("batch", 4)}, {"output": ("batch", 3)})
+    assert_agrees(conversion.path, source_of(module, x), source.samples.inputs[0])
 
 
 def test_the_encoder_layer_that_torchscript_alone_refuses_is_mended(export):
@@ -345,7 +367,7 @@ def test_large_weights_lie_beside_the_file_and_belong_to_its_digest(export, monk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+@pytest.mark.parametrize("exporter", ["auto", "torchscript"])
 def test_a_decoder_takes_and_returns_its_key_value_cache(export, exporter):
     pytest.importorskip("transformers")
     with torchvision_operators():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from turnkey.errors import ModelError
+from turnkey.errors import ConversionError, ModelError
 from turnkey.formats.dynamic_axes import BATCH, STATIC, DynamicAxes, batch_axes, observed_axes
 from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.torch_call import PositionalCall, call_of, opaque_arguments, outputs_of
@@ -135,6 +135,7 @@ def plan_export(source: SourceModel, *, wanted: DynamicAxes) -> ExportPlan:
 
     Raises:
         ModelError: the module fails on its captured inputs.
+        ConversionError: it returns no tensor.
     """
     probe, captured = _captured(source)
     sample = captured[0].inputs
@@ -159,7 +160,14 @@ def _captured(source: SourceModel) -> tuple[_Probe, tuple[Evidence, ...]]:
     probe = _Probe(source, call_of(source.module, structure, inputs[0]))
     if opaque := opaque_arguments(structure):
         probe.notes.append(f"arguments that are no tensors are constants of the file: {', '.join(opaque)}")
-    return probe, tuple(probe.run(sample) for sample in inputs)
+    captured = tuple(probe.run(sample) for sample in inputs)
+    if not captured[0].outputs:
+        raise ConversionError(
+            f"{source.class_name} returns no tensor, so that there is nothing to export",
+            evidence=f"its inputs: {', '.join(inputs[0]) or 'none'}",
+            remedy="return tensors, or dictionaries, sequences and dataclasses of tensors",
+        )
+    return probe, captured
 
 
 def _axes(

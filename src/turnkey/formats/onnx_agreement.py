@@ -5,6 +5,7 @@ Used while exporting, to choose between exporters; the tool ``verify`` judges ev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +17,8 @@ from turnkey.formats.onnx_signature import fit_sample, read_signature
 from turnkey.model.samples import Sample
 from turnkey.verify import VerificationVerdict, compare
 
+_ORT_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_CPP_PLACE = re.compile(r"^.*[\])] (?=[^\])]*$)")
 _BEYOND_NUMPY = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
 
 
@@ -73,9 +76,15 @@ def judge_file(path: Path, inputs: Sequence[Sample], references: Sequence[Sample
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:
     """The first line that says something, for tables and notes."""
-    text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    first = lines[0] if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = _without_source_places(lines[0]) if lines else type(error).__name__
     if not isinstance(error, str) and first != type(error).__name__:
         first = f"{type(error).__name__}: {first}"
     return first if len(first) <= limit else first[: limit - 1] + "…"
+
+
+def _without_source_places(text: str) -> str:
+    """ONNX Runtime puts codes and C++ signatures before its message, which is what the last ``]`` or ``)`` ends."""
+    text = _ORT_CODE.sub("", text)
+    before, place, after = text.partition("/onnxruntime_src/")
+    return before + _CPP_PLACE.sub("", after) if place else text

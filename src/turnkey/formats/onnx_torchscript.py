@@ -36,7 +36,7 @@ def export(
     with warnings.catch_warnings(record=True) as caught, _fused_attention_off():
         warnings.simplefilter("always")
         torch.onnx.export(
-            call,
+            _exportable(call, tensors),
             tensors,
             str(path),
             dynamo=False,
@@ -51,6 +51,13 @@ def export(
         shown = ", ".join(list(places)[:_TRACER_WARNING_LIMIT])
         return (f"the trace froze values of this call at {len(places)} places ({shown})",)
     return ()
+
+
+def _exportable(call: PositionalCall, tensors: tuple[torch.Tensor, ...]) -> torch.nn.Module:
+    """The call itself; traced beforehand if it holds scripted modules, which the exporter's own tracer refuses."""
+    if not any(isinstance(module, torch.jit.ScriptModule) for module in call.modules()):
+        return call
+    return torch.jit.trace(call, tensors, check_trace=False, strict=False)
 
 
 @contextmanager

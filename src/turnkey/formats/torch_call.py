@@ -62,7 +62,7 @@ class PositionalCall(torch.nn.Module):  # type: ignore[misc]  # torch is not fol
 def call_of(module: torch.nn.Module, structure: CallStructure | None, sample: Sample) -> PositionalCall:
     """The call that produced a sample; its inputs are in the order of the call."""
     names = structure.names if structure is not None else tuple(sample)
-    return PositionalCall(module, structure, tuple(dict.fromkeys(names)))
+    return PositionalCall(getattr(module, "_orig_mod", module), structure, tuple(dict.fromkeys(names)))
 
 
 def tensors_for(call: PositionalCall, sample: Sample) -> tuple[torch.Tensor, ...]:
