@@ -97,6 +97,7 @@ def test_a_worker_that_is_lost_leaves_the_others_standing_and_says_why(troubled:
     assert len(attempts) == 2  # tried again once
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_ended_after_its_awake_time() -> None:
     settings = Settings(effort="quick", passes=3, step_timeout_s=10)
     record = measure(faulty("hang", after=20), settings)
@@ -126,6 +127,7 @@ def test_a_crash_by_chance_is_replaced_and_the_round_goes_on(tmp_path: Path, aft
     assert [loss["cause"] for loss in losses] == ["crashed"]
 
 
+@pytest.mark.slow
 def test_a_crash_in_a_later_round_leaves_the_rounds_before_it(tmp_path: Path) -> None:
     # The first process of a round is the calibration's: it and the first round's make the file grow unharmed.
     settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=120)
@@ -201,6 +203,7 @@ run_experiment(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_worker_is_left_stopped_or_alive_after_the_parent_ends(tmp_path: Path, how: signal.Signals) -> None:
     path = tmp_path / "run.zip"

@@ -11,25 +11,24 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from turnkey import host
-from turnkey.errors import TurnkeyError, UsageError
-from turnkey.measure import environment, journal, schedule, statistics, verdict, windows
+from turnkey.errors import TurnkeyError
+from turnkey.measure import environment, journal, opening, schedule, statistics, verdict, windows
 from turnkey.measure.crew import WorkerFactory
 from turnkey.measure.environment import Pulse
 from turnkey.measure.inprocess import InProcessWorkers
 from turnkey.measure.journal import Journal
+from turnkey.measure.muster import RoundReport
 from turnkey.measure.plan import Settings
 from turnkey.measure.process import ProcessWorkers
 from turnkey.measure.record import Record, timed_slices, twin_differences
-from turnkey.measure.round import Bounds, RoundReport, Rounds
+from turnkey.measure.round import Bounds, Rounds
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.target import Target, TargetDescription
-from turnkey.version import __version__
 
 Listen = Callable[[str], None]
 _MEMORY_SHARE = 0.8
@@ -64,7 +63,7 @@ def run_experiment(
         KeyboardInterrupt: passed on after the record was saved and every worker ended.
     """
     chosen = settings or Settings()
-    _check(targets, reference)
+    opening.check(targets, reference)
     if workers is not None:
         return Experiment(targets, reference, chosen, path, listen, workers).run()
     with tempfile.TemporaryDirectory(prefix="turnkey-logs-") as temporary:
@@ -95,7 +94,7 @@ def run_in_process(
     descriptions = [
         TargetDescription(key=key, factory="in:process", facts=(facts or {}).get(key, {})) for key in targets
     ]
-    _check(descriptions, reference)
+    opening.check(descriptions, reference)
     workers = InProcessWorkers(targets, same_input=chosen.inputs == "same")
     notes = ("replication: none (the model exists only in this process)",)
     return Experiment(
@@ -135,6 +134,7 @@ class Experiment:
             pulse=pulse,
             cpus=len(host.affinity_cpus()),
             joules=environment.joules if self._is_real and environment.joules() is not None else None,
+            in_process=isinstance(workers, InProcessWorkers),
         )
         self._notes = list(notes)
         self._began = time.monotonic()
@@ -160,54 +160,23 @@ class Experiment:
         return self._finish()
 
     def _begin(self) -> None:
-        fresh = {
-            "schema": journal.SCHEMA,
-            "tool": {"name": "turnkey", "version": __version__},
-            "state": "growing",
-            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seed": self._settings.seed,
-            "settings": self._settings.to_json(),
-            "reference": self._reference,
-            "environment": environment.probe() if self._is_real else {},
-            "layout": "interleaved",
-            "yardstick": None,
-            "variants": [
-                {
-                    "key": target.key,
-                    "factory": target.factory,
-                    "threads": self._threads[target.key],
-                    "interpreter": target.interpreter,
-                    "facts": dict(target.facts),
-                    "status": "live",
-                    "error": None,
-                    "notes": [],
-                }
-                for target in self._descriptions.values()
-            ],
-            "calibration": [],
-            "calibration_slices": 0,
-            "rounds": [],
-            "looks": [],
-            "verdicts": [],
-            "validity": [],
-            "notes": self._notes,
-        }
+        fresh = opening.fresh_run(
+            list(self._descriptions.values()),
+            threads=self._threads,
+            settings=self._settings,
+            reference=self._reference,
+            notes=self._notes,
+            is_real=self._is_real,
+        )
         if not self._continue(fresh):
             self._journal.begin(fresh)
 
     def _continue(self, fresh: Mapping[str, Any]) -> bool:
         """Take up an unfinished record of the same plan; True if there is one."""
-        directory = self._journal.directory
-        if directory is None or not (directory / journal.RUN).exists():
+        found = opening.unfinished(self._journal, fresh, tell=self._tell)
+        if found is None:
             return False
-        try:
-            run, slices = journal.complete_rounds(*journal.read(directory))
-        except TurnkeyError as error:
-            self._tell(f"an unfinished record cannot be continued, starting anew: {error.what}")
-            return False
-        same = ("settings", "reference", "tool")
-        if any(run.get(name) != fresh[name] for name in same) or _plan(run) != _plan(fresh):
-            return False
+        run, slices = found
         gone = {key for entry in run["looks"] for key in entry["leaves"]}
         lost = {entry["key"] for entry in run["variants"] if entry["status"] in ("crashed", "failed")}
         self._live = [key for key in self._live if key not in gone | lost]
@@ -457,22 +426,3 @@ def choose_layout(needs: Mapping[str, int], *, twin: str | None, room: float) ->
         return "interleaved"
     largest = sorted(needs.values())[-2:]
     return "pairs" if sum(largest) <= room else "contiguous"
-
-
-def _plan(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What must agree before two runs of an experiment are one."""
-    return [{**entry, "status": "", "error": None, "notes": []} for entry in run["variants"]]
-
-
-def _check(targets: Sequence[TargetDescription], reference: str | None) -> None:
-    keys = [target.key for target in targets]
-    if not keys:
-        raise UsageError("there is nothing to measure")
-    twice = sorted({key for key in keys if keys.count(key) > 1})
-    if twice:
-        raise UsageError("two targets have the same key", evidence=", ".join(twice))
-    odd = [key for key in keys if key.endswith(TWIN_SUFFIX) or not key]
-    if odd:
-        raise UsageError(f"a key must not be empty nor end in {TWIN_SUFFIX}", evidence=repr(odd))
-    if reference is not None and reference not in keys:
-        raise UsageError(f"the reference {reference!r} is not among the targets", evidence=f"keys: {', '.join(keys)}")

@@ -368,7 +368,8 @@ class Record:
         if not processes:
             return None
         sequences = [
-            statistics.call_times(sorted(items, key=lambda item: item.t0)).tolist() for items in processes.values()
+            statistics.call_times(sorted(items, key=lambda item: (item.kind == "timed", item.p))).tolist()
+            for items in processes.values()
         ]
         return warmup.course(sequences).value
 

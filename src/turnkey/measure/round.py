@@ -1,21 +1,18 @@
-"""One round: fresh processes, loaded one after another, warmed, timed in turn, ended. spec/measuring.md §4 and §6.
-
-Whatever a worker does (crash, hang, nonsense), the others' round goes on: a lost worker is replaced once, and the
-round's report says what happened.
-"""
+"""One round: its passes of slices, and what the host did meanwhile. spec/measuring.md §4 and §6."""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from turnkey.errors import TurnkeyError
 from turnkey.measure import environment, schedule, validity
-from turnkey.measure.crew import LoadReport, Worker, WorkerFactory, WorkerLost
+from turnkey.measure.crew import WorkerFactory, WorkerLost
 from turnkey.measure.environment import Pulse
+from turnkey.measure.muster import Member, Muster, RoundReport
 from turnkey.measure.plan import Settings
 from turnkey.measure.schedule import SliceSize
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
@@ -23,17 +20,6 @@ from turnkey.measure.target import TargetDescription
 
 _RECOVERY_S = 5.0
 _RECOVERY_EXPERIMENT_S = 60.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Member:
-    """One process of a round."""
-
-    name: str
-    worker: Worker
-    attempt: int
-    facts: dict[str, Any]
-    call_ns: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,29 +41,6 @@ class Bounds:
     wants_more: Callable[[], bool] | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class RoundReport:
-    """What a round leaves behind besides its slices; becomes an entry of ``rounds`` in ``run.json``."""
-
-    number: int
-    processes: list[dict[str, Any]] = field(default_factory=list)
-    spans: list[environment.Span] = field(default_factory=list)
-    slices: int = 0
-    passes: int = 0
-    lost: dict[str, TurnkeyError] = field(default_factory=dict)
-    """Names whose worker was lost for good, with the last error."""
-
-    def to_json(self, **more: Any) -> dict[str, Any]:
-        return {
-            "r": self.number,
-            **more,
-            "slices": self.slices,
-            "passes": self.passes,
-            "processes": self.processes,
-            "spans": [span.to_json() for span in self.spans],
-        }
-
-
 class Rounds:
     """Runs rounds for an experiment.
 
@@ -89,6 +52,7 @@ class Rounds:
         pulse: reads the host; None where there is no host to read (a simulation).
         cpus: how many CPUs are ours.
         joules: energy counter of the processor packages; None where there is none.
+        in_process: the workers' CPU time is this process's own.
     """
 
     def __init__(
@@ -102,17 +66,23 @@ class Rounds:
         pulse: Callable[[], Pulse] | None,
         cpus: int,
         joules: Callable[[], float | None] | None = None,
+        in_process: bool = False,
     ) -> None:
         self._joules = joules
-        self._descriptions = descriptions
-        self._threads = threads
+        self._in_process = in_process
         self._settings = settings
-        self._workers = workers
         self._write = write
         self._pulse = pulse
         self._cpus = cpus
         self._recovered_s = 0.0
-        self.members: dict[str, Member] = {}
+        self._muster = Muster(
+            descriptions=descriptions,
+            threads=threads,
+            workers=workers,
+            write=write,
+            seed=settings.seed,
+            at_once=cpus,
+        )
 
     def calibrate(self, key: str) -> tuple[dict[str, Any], Slice | None, TurnkeyError | None]:
         """Load a variant in a process of its own, find its calls to steady, then its peak memory.
@@ -123,8 +93,8 @@ class Rounds:
         report = RoundReport(number=0)
         error: TurnkeyError | None = None
         for attempt in (0, 1):
-            member = self._start(key, report, attempt)
-            if member is None or not self._arrive(member, report) or not self._load(member, report):
+            member = self._muster.load(key, report, attempt=attempt)
+            if member is None:
                 error = report.lost[key]
                 if report.processes[-1]["lost"]["final"]:
                     break
@@ -148,9 +118,9 @@ class Rounds:
                 )
                 return facts, item, None
             except WorkerLost as lost:
-                error = self._note_loss(report, member, lost)
+                error = self._muster.lose(member, report, lost)
             finally:
-                self._dismiss(key)
+                self._muster.dismiss(key)
         return report.processes[-1], None, error
 
     def run(
@@ -172,27 +142,20 @@ class Rounds:
         report = RoundReport(number=number)
         try:
             order = schedule.load_order(names, seed=self._settings.seed, round_=number)
-            self._gather(order, report)
+            self._muster.gather(order, report)
             for name in order:
-                self._enter(name, report, n_warm, attempt=0)
-            calls = {name.removesuffix(TWIN_SUFFIX): member.call_ns for name, member in self.members.items()}
+                self._muster.enter(name, report, n_warm)
+            calls = {name.removesuffix(TWIN_SUFFIX): member.call_ns for name, member in self._muster.members.items()}
             if calls:
                 self._passes(report, bounds(calls), n_warm, first_pass)
-            for name, member in list(self.members.items()):
-                member.worker.wake()
-                try:
-                    member.facts["peak_bytes"] = member.worker.peak_memory()
-                except WorkerLost as lost:
-                    self._note_loss(report, member, lost)
-                self._dismiss(name)
+            self._muster.close()
         finally:
             self.end()
         return report
 
     def end(self) -> None:
         """End every process that is left."""
-        for name in list(self.members):
-            self._dismiss(name)
+        self._muster.end()
 
     def _passes(self, report: RoundReport, bounds: Bounds, n_warm: Mapping[str, int], first_pass: int) -> None:
         for number in itertools.count():
@@ -200,7 +163,7 @@ class Rounds:
                 break
             if number and bounds.deadline is not None and time.monotonic() > bounds.deadline:
                 break
-            present = sorted(self.members)
+            present = sorted(self._muster.members)
             if not present:
                 break
             index = first_pass + number
@@ -223,7 +186,7 @@ class Rounds:
         self, report: RoundReport, name: str, size: SliceSize, number: int, position: int, n_warm: Mapping[str, int]
     ) -> Slice | None:
         while True:
-            member = self.members.get(name)
+            member = self._muster.members.get(name)
             if member is None:
                 return None
             try:
@@ -233,11 +196,10 @@ class Rounds:
                 member.worker.sleep()
                 self._note_energy(member, energy, size)
             except WorkerLost as lost:
-                self._note_loss(report, member, lost)
-                self._dismiss(name)
+                self._muster.lose(member, report, lost)
                 if member.attempt or lost.final:
                     return None
-                self._enter(name, report, n_warm, attempt=1)
+                self._muster.enter(name, report, n_warm, attempt=1)
                 continue
             return Slice(
                 v=name,
@@ -263,118 +225,6 @@ class Rounds:
         member.facts["joules"] = member.facts.get("joules", 0.0) + after - before
         member.facts["joules_calls"] = member.facts.get("joules_calls", 0) + size.entries * size.inner + 1
 
-    def _gather(self, names: Sequence[str], report: RoundReport) -> None:
-        """Start the processes and let them import, a few at a time; each then sleeps until it is its turn to load.
-
-        Importing is no part of loading and nothing is timed yet, so the cores may be shared here and only here.
-        """
-        step = max(1, self._cpus)
-        for first in range(0, len(names), step):
-            batch = names[first : first + step]
-            started = [member for name in batch if (member := self._start(name, report, attempt=0))]
-            for member in started:
-                if self._arrive(member, report):
-                    member.worker.sleep()
-
-    def _enter(self, name: str, report: RoundReport, n_warm: Mapping[str, int], *, attempt: int) -> None:
-        """Load, verify, warm, stop; a second try, with a new process, after a loss that may be chance."""
-        member = self.members.get(name)
-        if member is None and (attempt or name in report.lost):
-            if attempt == 0:
-                if _last(report, name)["lost"]["final"]:
-                    return
-                attempt = 1
-            member = self._start(name, report, attempt)
-            if member is not None and not self._arrive(member, report):
-                member = None
-        if member is None:
-            return
-        if not self._load(member, report):
-            if not attempt and not member.facts["lost"]["final"]:
-                self._enter(name, report, n_warm, attempt=1)
-            return
-        key = name.removesuffix(TWIN_SUFFIX)
-        try:
-            t0 = time.monotonic_ns()
-            done = member.worker.warm(call_ns=member.call_ns, n_warm=n_warm.get(key, 0))
-        except WorkerLost as lost:
-            self._note_loss(report, member, lost)
-            self._dismiss(name)
-            if not attempt and not lost.final:
-                self._enter(name, report, n_warm, attempt=1)
-            return
-        tail = sorted(done.ns[2 * len(done.ns) // 3 :])
-        member.call_ns = float(tail[len(tail) // 2])
-        member.facts.update(warm_calls=len(done.ns), warm_ns=sum(done.ns), settled=done.settled)
-        if done.untested:
-            member.facts["notes"].append("warm-up-untested")
-        report.lost.pop(name, None)
-        item = Slice(
-            v=name,
-            r=report.number,
-            p=-1,
-            pos=len(self.members) - 1,
-            kind="warm",
-            t0=t0,
-            settle=None,
-            ns=done.ns,
-            attempt=attempt,
-        )
-        self._write(item)
-        report.slices += 1
-        member.worker.sleep()
-
-    def _start(self, name: str, report: RoundReport, attempt: int) -> Member | None:
-        key = name.removesuffix(TWIN_SUFFIX)
-        pad = schedule.pad(seed=self._settings.seed, round_=report.number, position=len(report.processes))
-        facts: dict[str, Any] = {"v": name, "attempt": attempt, "pad": pad, "threads": self._threads[key]}
-        facts |= {"load_ns": None, "notes": [], "lost": None}
-        report.processes.append(facts)
-        try:
-            worker = self._workers(
-                self._descriptions[key], name=name, round_=report.number, threads=self._threads[key], pad=pad
-            )
-        except WorkerLost as lost:
-            facts["lost"] = _loss(lost)
-            report.lost[name] = lost.error
-            return None
-        member = Member(name=name, worker=worker, attempt=attempt, facts=facts, call_ns=0.0)
-        self.members[name] = member
-        return member
-
-    def _arrive(self, member: Member, report: RoundReport) -> bool:
-        try:
-            member.worker.arrive()
-        except WorkerLost as lost:
-            self._note_loss(report, member, lost)
-            self._dismiss(member.name)
-            return False
-        return True
-
-    def _load(self, member: Member, report: RoundReport) -> bool:
-        try:
-            member.worker.wake()
-            loaded = member.worker.load()
-        except WorkerLost as lost:
-            self._note_loss(report, member, lost)
-            self._dismiss(member.name)
-            return False
-        member.facts.update(_loaded(loaded))
-        if not member.worker.can_sleep:
-            member.facts["notes"].append("peers-not-stopped: idle workers wait in a blocking read")
-        member.call_ns = loaded.call_ns
-        return True
-
-    def _note_loss(self, report: RoundReport, member: Member, lost: WorkerLost) -> TurnkeyError:
-        member.facts["lost"] = _loss(lost)
-        report.lost[member.name] = lost.error
-        return lost.error
-
-    def _dismiss(self, name: str) -> None:
-        member = self.members.pop(name, None)
-        if member is not None:
-            member.worker.kill()
-
     def _read_host(self) -> tuple[Pulse | None, float]:
         return (None, 0.0) if self._pulse is None else (self._pulse(), time.process_time())
 
@@ -384,7 +234,9 @@ class Rounds:
         """Read the host again; a disturbed pass is kept, flagged, and followed by a short wait."""
         if self._pulse is None or before is None:
             return ()
-        used = sum(item.cpu or 0 for item in written) / 1e9 + time.process_time() - ours
+        used = time.process_time() - ours
+        if not self._in_process:
+            used += sum(item.cpu or 0 for item in written) / 1e9
         span = environment.span(before, self._pulse(), ours_s=used, cpus=self._cpus)
         disturbed = validity.is_disturbed(span, report.spans)
         report.spans.append(span)
@@ -397,31 +249,5 @@ class Rounds:
         return ("disturbed",)
 
 
-def _last(report: RoundReport, name: str) -> dict[str, Any]:
-    """The newest process of that name."""
-    return next(process for process in reversed(report.processes) if process["v"] == name)
-
-
-def _loaded(report: LoadReport) -> dict[str, Any]:
-    return {
-        "import_ns": report.import_ns,
-        "load_ns": report.load_ns,
-        "compile_ns": report.compile_ns,
-        "first_ns": report.first_ns,
-        "call_ns": report.call_ns,
-        "samples": report.samples,
-        "wrong": report.wrong,
-        "facts": dict(report.facts),
-        "memory": dict(report.memory),
-        "notes": list(report.notes),
-    }
-
-
-def _loss(lost: WorkerLost) -> dict[str, Any]:
-    return {"cause": lost.cause, "final": lost.final, **lost.error.to_dict()}
-
-
 def _flagged(item: Slice, flags: tuple[str, ...]) -> Slice:
-    from dataclasses import replace
-
     return replace(item, flags=flags)

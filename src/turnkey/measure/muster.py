@@ -1,0 +1,234 @@
+"""The processes of a round: started, loaded, verified, warmed, replaced once if lost, and always ended.
+
+Whatever a worker does (crash, hang, nonsense), the others stay; the round's report says what happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnkey.errors import TurnkeyError
+from turnkey.measure import environment, schedule
+from turnkey.measure.crew import LoadReport, Worker, WorkerFactory, WorkerLost
+from turnkey.measure.slices import TWIN_SUFFIX, Slice
+from turnkey.measure.target import TargetDescription
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """One process of a round."""
+
+    name: str
+    worker: Worker
+    attempt: int
+    facts: dict[str, Any]
+    call_ns: float
+
+
+@dataclass(slots=True, kw_only=True)
+class RoundReport:
+    """What a round leaves behind besides its slices; becomes an entry of ``rounds`` in ``run.json``."""
+
+    number: int
+    processes: list[dict[str, Any]] = field(default_factory=list)
+    spans: list[environment.Span] = field(default_factory=list)
+    slices: int = 0
+    passes: int = 0
+    lost: dict[str, TurnkeyError] = field(default_factory=dict)
+    """Names whose worker was lost for good, with the last error."""
+
+    def to_json(self, **more: Any) -> dict[str, Any]:
+        return {
+            "r": self.number,
+            **more,
+            "slices": self.slices,
+            "passes": self.passes,
+            "processes": self.processes,
+            "spans": [span.to_json() for span in self.spans],
+        }
+
+
+class Muster:
+    """Who is present, and how they came.
+
+    Args:
+        descriptions, threads: by key.
+        workers: starts a worker.
+        write: takes the warm-up of every process.
+        seed: of the random pads.
+        at_once: how many may import side by side.
+    """
+
+    def __init__(
+        self,
+        *,
+        descriptions: Mapping[str, TargetDescription],
+        threads: Mapping[str, int],
+        workers: WorkerFactory,
+        write: Callable[[Slice], None],
+        seed: int,
+        at_once: int,
+    ) -> None:
+        self._descriptions = descriptions
+        self._threads = threads
+        self._workers = workers
+        self._write = write
+        self._seed = seed
+        self._at_once = max(1, at_once)
+        self.members: dict[str, Member] = {}
+
+    def gather(self, names: Sequence[str], report: RoundReport) -> None:
+        """Start the processes and let them import, a few at a time; each then sleeps until it is its turn to load.
+
+        Importing is no part of loading and nothing is timed yet, so the cores may be shared here and only here.
+        """
+        for first in range(0, len(names), self._at_once):
+            batch = names[first : first + self._at_once]
+            started = [member for name in batch if (member := self._start(name, report, attempt=0))]
+            for member in started:
+                if self._arrive(member, report):
+                    member.worker.sleep()
+
+    def enter(self, name: str, report: RoundReport, n_warm: Mapping[str, int], *, attempt: int = 0) -> None:
+        """Load, verify, warm, stop; a second try, with a new process, after a loss that may be chance."""
+        for turn in range(attempt, 2):
+            member = self.members.get(name)
+            if member is None and turn == 0:  # lost while it imported
+                if _last(report, name)["lost"]["final"]:
+                    return
+                continue
+            if member is None:
+                member = self._start(name, report, turn)
+                if member is None or not self._arrive(member, report):
+                    return
+            if self._load(member, report) and self._warm(member, report, n_warm):
+                report.lost.pop(name, None)
+                return
+            if member.facts["lost"]["final"]:
+                return
+
+    def load(self, name: str, report: RoundReport, *, attempt: int) -> Member | None:
+        """Start and load one process now; None if it was lost."""
+        member = self._start(name, report, attempt)
+        return member if member and self._arrive(member, report) and self._load(member, report) else None
+
+    def lose(self, member: Member, report: RoundReport, lost: WorkerLost) -> TurnkeyError:
+        """Note why a process was lost, and end what is left of it."""
+        member.facts["lost"] = {"cause": lost.cause, "final": lost.final, **lost.error.to_dict()}
+        report.lost[member.name] = lost.error
+        self.dismiss(member.name)
+        return lost.error
+
+    def close(self) -> None:
+        """Ask every process for its peak memory and end it; one that is lost now has done its work."""
+        for name, member in list(self.members.items()):
+            member.worker.wake()
+            try:
+                member.facts["peak_bytes"] = member.worker.peak_memory()
+            except WorkerLost:
+                member.facts["peak_bytes"] = None
+            self.dismiss(name)
+
+    def dismiss(self, name: str) -> None:
+        """End one process."""
+        member = self.members.pop(name, None)
+        if member is not None:
+            member.worker.kill()
+
+    def end(self) -> None:
+        """End every process that is left."""
+        for name in list(self.members):
+            self.dismiss(name)
+
+    def _warm(self, member: Member, report: RoundReport, n_warm: Mapping[str, int]) -> bool:
+        t0 = time.monotonic_ns()
+        try:
+            done = member.worker.warm(
+                call_ns=member.call_ns, n_warm=n_warm.get(member.name.removesuffix(TWIN_SUFFIX), 0)
+            )
+        except WorkerLost as lost:
+            self.lose(member, report, lost)
+            return False
+        tail = sorted(done.ns[2 * len(done.ns) // 3 :])
+        member.call_ns = float(tail[len(tail) // 2])
+        member.facts.update(warm_calls=len(done.ns), warm_ns=sum(done.ns), settled=done.settled)
+        if done.untested:
+            member.facts["notes"].append("warm-up-untested")
+        self._write(
+            Slice(
+                v=member.name,
+                r=report.number,
+                p=-1,
+                pos=len(self.members) - 1,
+                kind="warm",
+                t0=t0,
+                settle=None,
+                ns=done.ns,
+                attempt=member.attempt,
+            )
+        )
+        report.slices += 1
+        member.worker.sleep()
+        return True
+
+    def _start(self, name: str, report: RoundReport, attempt: int) -> Member | None:
+        key = name.removesuffix(TWIN_SUFFIX)
+        pad = schedule.pad(seed=self._seed, round_=report.number, position=len(report.processes))
+        facts: dict[str, Any] = {"v": name, "attempt": attempt, "pad": pad, "threads": self._threads[key]}
+        facts |= {"load_ns": None, "notes": [], "lost": None}
+        report.processes.append(facts)
+        try:
+            worker = self._workers(
+                self._descriptions[key], name=name, round_=report.number, threads=self._threads[key], pad=pad
+            )
+        except WorkerLost as lost:
+            facts["lost"] = {"cause": lost.cause, "final": lost.final, **lost.error.to_dict()}
+            report.lost[name] = lost.error
+            return None
+        member = Member(name=name, worker=worker, attempt=attempt, facts=facts, call_ns=0.0)
+        self.members[name] = member
+        return member
+
+    def _arrive(self, member: Member, report: RoundReport) -> bool:
+        try:
+            member.worker.arrive()
+        except WorkerLost as lost:
+            self.lose(member, report, lost)
+            return False
+        return True
+
+    def _load(self, member: Member, report: RoundReport) -> bool:
+        try:
+            member.worker.wake()
+            loaded = member.worker.load()
+        except WorkerLost as lost:
+            self.lose(member, report, lost)
+            return False
+        member.facts.update(_loaded(loaded))
+        if not member.worker.can_sleep:
+            member.facts["notes"].append("peers-not-stopped: idle workers wait in a blocking read")
+        member.call_ns = loaded.call_ns
+        return True
+
+
+def _last(report: RoundReport, name: str) -> dict[str, Any]:
+    """The newest process of that name."""
+    return next(process for process in reversed(report.processes) if process["v"] == name)
+
+
+def _loaded(report: LoadReport) -> dict[str, Any]:
+    return {
+        "import_ns": report.import_ns,
+        "load_ns": report.load_ns,
+        "compile_ns": report.compile_ns,
+        "first_ns": report.first_ns,
+        "call_ns": report.call_ns,
+        "samples": report.samples,
+        "wrong": report.wrong,
+        "facts": dict(report.facts),
+        "memory": dict(report.memory),
+        "notes": list(report.notes),
+    }

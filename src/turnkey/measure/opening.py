@@ -1,0 +1,101 @@
+"""How an experiment opens: a checked request, and a fresh ``run.json`` or an unfinished one of the same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from turnkey.errors import TurnkeyError, UsageError
+from turnkey.measure import environment, journal
+from turnkey.measure.journal import Journal
+from turnkey.measure.plan import Settings
+from turnkey.measure.slices import TWIN_SUFFIX, Slice
+from turnkey.measure.target import TargetDescription
+from turnkey.version import __version__
+
+
+def fresh_run(
+    targets: Sequence[TargetDescription],
+    *,
+    threads: Mapping[str, int],
+    settings: Settings,
+    reference: str | None,
+    notes: Sequence[str],
+    is_real: bool,
+) -> dict[str, Any]:
+    """``run.json`` before anything was measured; a simulation has no environment."""
+    return {
+        "schema": journal.SCHEMA,
+        "tool": {"name": "turnkey", "version": __version__},
+        "state": "growing",
+        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": settings.seed,
+        "settings": settings.to_json(),
+        "reference": reference,
+        "environment": environment.probe() if is_real else {},
+        "layout": "interleaved",
+        "yardstick": None,
+        "variants": [
+            {
+                "key": target.key,
+                "factory": target.factory,
+                "threads": threads[target.key],
+                "interpreter": target.interpreter,
+                "facts": dict(target.facts),
+                "status": "live",
+                "error": None,
+                "notes": [],
+            }
+            for target in targets
+        ],
+        "calibration": [],
+        "calibration_slices": 0,
+        "rounds": [],
+        "looks": [],
+        "verdicts": [],
+        "validity": [],
+        "notes": list(notes),
+    }
+
+
+def unfinished(
+    found: Journal, fresh: Mapping[str, Any], *, tell: Callable[[str], None]
+) -> tuple[dict[str, Any], list[Slice]] | None:
+    """The complete rounds of an unfinished record in the journal's place, if it is of the same plan; else None."""
+    directory = found.directory
+    if directory is None or not (directory / journal.RUN).exists():
+        return None
+    try:
+        run, slices = journal.complete_rounds(*journal.read(directory))
+    except TurnkeyError as error:
+        tell(f"an unfinished record cannot be continued, starting anew: {error.what}")
+        return None
+    same = ("settings", "reference", "tool")
+    if any(run.get(name) != fresh[name] for name in same) or _plan(run) != _plan(fresh):
+        return None
+    return run, slices
+
+
+def check(targets: Sequence[TargetDescription], reference: str | None) -> None:
+    """Refuse what cannot be an experiment.
+
+    Raises:
+        UsageError: no target, two of one key, a key that a twin would have, an unknown reference.
+    """
+    keys = [target.key for target in targets]
+    if not keys:
+        raise UsageError("there is nothing to measure")
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise UsageError("two targets have the same key", evidence=", ".join(twice))
+    odd = [key for key in keys if key.endswith(TWIN_SUFFIX) or not key]
+    if odd:
+        raise UsageError(f"a key must not be empty nor end in {TWIN_SUFFIX}", evidence=repr(odd))
+    if reference is not None and reference not in keys:
+        raise UsageError(f"the reference {reference!r} is not among the targets", evidence=f"keys: {', '.join(keys)}")
+
+
+def _plan(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What must agree before two runs of an experiment are one."""
+    return [{**entry, "status": "", "error": None, "notes": []} for entry in run["variants"]]
