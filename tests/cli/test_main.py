@@ -240,6 +240,17 @@ def test_a_terminal_gets_a_live_monitor_and_the_variable_switches_it_off(
     assert "m: load-onnx successful" in plain
 
 
+@pytest.mark.slow
+def test_a_real_measurement_is_drawn_before_it_begins_and_not_again(
+    on_terminal: Callable[..., tuple[int, str]],
+) -> None:
+    code, written = on_terminal("m.onnx", "load-onnx", "benchmark", "--effort", "quick", "--iterations", "200")
+    assert code == 0
+    assert 1 <= written.count("▸ benchmark") <= 2  # twice where something else was printed at that moment
+    assert "▸ benchmark     0.0 s" in written
+    assert "✓ benchmark" in written
+
+
 def test_the_picture_fits_a_narrow_terminal_although_tools_write_into_logs(
     on_terminal: Callable[..., tuple[int, str]],
 ) -> None:

@@ -67,7 +67,7 @@ class LiveMonitor:
             self._stopped = True
             self._changed.notify_all()
         self._thread.join()
-        self._live.update(Group())  # what was being drawn is no longer true
+        self._live.update(Group(), refresh=True)  # what was being drawn is no longer true
         self._print_finished()
         self._live.stop()
 
@@ -108,9 +108,9 @@ class LiveMonitor:
 
     def _draw(self) -> None:
         self._fit()
-        self._live.update(Group(*map(_text, self._board.lines(now=time.monotonic()))))
+        # First the picture, then what stays: printing draws the picture that rich has at that moment once more.
+        self._live.update(Group(*map(_text, self._board.lines(now=time.monotonic()))), refresh=True)
         self._print_finished()
-        self._live.refresh()
 
     def _fit(self) -> None:
         """Take the size of the terminal from our own stream: rich would ask descriptors that lead into a log now."""
