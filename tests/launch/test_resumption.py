@@ -153,6 +153,17 @@ def test_changed_external_data_of_an_onnx_file_is_another_input(cache: Path, tmp
     assert evaluate(path, cache, ["load-onnx"], resume=True).status == "successful"
 
 
+def test_a_run_whose_stored_files_are_gone_starts_anew(script: Writer, cache: Path, tmp_path: Path) -> None:
+    first, once = tmp_path / "first", tmp_path / "once"
+    die = f"import os, pathlib\nif not pathlib.Path({str(once)!r}).exists():\n    os._exit(9)"
+    steps = ["obey", ("store", {"count": str(first)}), ("store", {"script": die})]
+    assert evaluate(script(), cache, steps, process_isolation=True, lean_cache=True).status == "killed"
+    once.touch()
+
+    assert evaluate(script(), cache, steps, resume=True).status == "successful"
+    assert runs(first) == 2
+
+
 def test_a_broken_state_file_starts_anew(script: Writer, cache: Path) -> None:
     evaluate(script(), cache, ["obey", "store"])
     (cache / "model" / "model_state.yaml").write_text("!!python/object:os.system")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,6 +92,19 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         with captured(tmp_path / "log.txt", first_line="first", echo=echo):
             print("inside")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_nothing_is_echoed_before_the_end_where_that_is_asked(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    terminal = os.dup(2)
+    before = os.fstat(terminal).st_size
+    with captured(tmp_path / "log.txt", first_line="first", echo=True, quiet_until_end=True):
+        print("inside", flush=True)
+        time.sleep(0.3)
+        assert os.fstat(terminal).st_size == before
+    os.close(terminal)
+    assert capfd.readouterr().err == "first\ninside\n"
 
 
 def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -92,6 +92,9 @@ class _Process:
         finally:
             os.close(messages_end)
             os.close(lifeline_end)
+        self._ended: int | None = None
+        with suppress(OSError, AttributeError):  # no such descriptors on this system: look now and then
+            self._ended = os.pidfd_open(self._process.pid)
 
     @property
     def exit_code(self) -> int:
@@ -102,7 +105,8 @@ class _Process:
         until: float | None = None
         while self._process.poll() is None:
             try:
-                self._listen_for(1.0)
+                # Asleep until something happens: whoever wakes up now and then disturbs what is being timed.
+                self._listen_for(None if until is None and self._ended is not None else 0.5)
             except KeyboardInterrupt:
                 if self.was_interrupted:  # a second Ctrl-C: at once
                     self._close_lifeline()
@@ -126,11 +130,14 @@ class _Process:
         self._process.kill()
         self._process.wait()
         os.close(self._messages)
+        if self._ended is not None:
+            os.close(self._ended)
 
-    def _listen_for(self, seconds: float) -> bool:
-        """Take what comes within so many seconds; False if nothing did."""
-        ready, _, _ = select.select([self._messages], [], [], seconds)
-        if not ready:
+    def _listen_for(self, seconds: float | None) -> bool:
+        """Take what comes within so many seconds, or until the process ends; False if nothing did."""
+        watched = [self._messages, *([self._ended] if self._ended is not None and seconds != 0 else [])]
+        ready, _, _ = select.select(watched, [], [], seconds)
+        if self._messages not in ready:
             return False
         content = os.read(self._messages, 1 << 16)
         if not content:  # every writer is gone; the exit status will follow

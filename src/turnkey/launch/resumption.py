@@ -65,8 +65,11 @@ def resumption_of(sequence: Sequence, state: State, paths: BuildPaths) -> Resump
     if earlier.build_status != "killed":
         return Resumption(reason=f"running again: the earlier run ended with {earlier.build_status}")
     finished = next((index for index, status in enumerate(statuses) if status not in _DONE), len(statuses))
-    if finished == 0 or not earlier.variants:
-        return Resumption(reason="starting anew: the earlier run was interrupted before anything was stored")
+    stored = [paths.directory / variant.path for variant in earlier.variants]
+    if finished == 0 or not stored or not all(path.is_file() for path in stored):
+        return Resumption(
+            reason="starting anew: what the earlier run had stored until it was interrupted is not there"
+        )
     return Resumption(state=earlier, finished=finished, reason=f"going on after {sequence.names[finished - 1]}")
 
 

@@ -28,13 +28,14 @@ _FOLLOW_SECONDS = 0.1
 
 
 @contextmanager
-def captured(log: Path, *, first_line: str, echo: bool = False) -> Iterator[None]:
+def captured(log: Path, *, first_line: str, echo: bool = False, quiet_until_end: bool = False) -> Iterator[None]:
     """Send descriptors 1 and 2 to a new log that begins with one line of ours.
 
     Args:
         log: replaced if it exists.
         first_line: without its line break.
         echo: copy the log to standard error as it grows (standard output is for results).
+        quiet_until_end: copy it only at the end: nothing may run beside what is being timed.
 
     Raises:
         InputError: the log cannot be written.
@@ -48,7 +49,7 @@ def captured(log: Path, *, first_line: str, echo: bool = False) -> Iterator[None
             os.write(target, f"{first_line}\n".encode())
         except OSError as error:
             raise durable.cannot_write(log, error) from error
-        with _redirected(target, follow=log if echo else None):
+        with _redirected(target, follow=log if echo else None, live=not quiet_until_end):
             yield
     finally:
         os.close(target)
@@ -67,8 +68,8 @@ def log_tail(log: Path, *, lines: int = 30, limit_bytes: int = 64 * 1024) -> str
 
 
 @contextmanager
-def _redirected(target: int, *, follow: Path | None) -> Iterator[None]:
-    switch = _Switch(target, follow=follow)
+def _redirected(target: int, *, follow: Path | None, live: bool) -> Iterator[None]:
+    switch = _Switch(target, follow=follow, live=live)
     try:
         yield
     finally:
@@ -78,7 +79,7 @@ def _redirected(target: int, *, follow: Path | None) -> Iterator[None]:
 class _Switch:
     """Descriptors 0, 1 and 2 and Python's streams on them, switched away and back."""
 
-    def __init__(self, target: int, *, follow: Path | None) -> None:
+    def __init__(self, target: int, *, follow: Path | None, live: bool) -> None:
         with _uninterrupted():
             flush_everything()
             self._saved = {descriptor: _duplicate(descriptor) for descriptor in (0, 1, 2)}
@@ -90,7 +91,7 @@ class _Switch:
             # New objects, since the present ones may be somebody's stand-in that never reaches descriptor 1.
             sys.stdin = io.TextIOWrapper(io.FileIO(0, "rb", closefd=False), encoding="utf-8", errors="replace")
             sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
-        self._follower = _Follower(follow, self._saved[2]) if follow is not None else None
+        self._follower = _Follower(follow, self._saved[2], live=live) if follow is not None else None
 
     def back(self) -> None:
         with _uninterrupted():
@@ -152,19 +153,24 @@ def _duplicate(descriptor: int) -> int | None:
 
 
 class _Follower:
-    """Copies a growing file to a descriptor, from a thread."""
+    """Copies a growing file to a descriptor, from a thread; or, if not ``live``, as a whole at the end."""
 
-    def __init__(self, path: Path, descriptor: int | None) -> None:
+    def __init__(self, path: Path, descriptor: int | None, *, live: bool) -> None:
         self._path = path
         self._descriptor = descriptor
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name="turnkey-echo", daemon=True)
-        self._thread.start()
+        self._live = live
+        if live:
+            self._thread.start()
 
     def finish(self) -> None:
         """Copy what is left and stop."""
         self._finished.set()
-        self._thread.join()
+        if self._live:
+            self._thread.join()
+        else:
+            self._run()
 
     def _run(self) -> None:
         with open(self._path, "rb") as file, suppress(OSError):  # a closed terminal ends the copy, not the tool

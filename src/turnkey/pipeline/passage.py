@@ -155,7 +155,7 @@ class Passage:
         status, reason, state = "successful", "", progress.state
         clock, memory = time.perf_counter(), PeakMemory()
         try:
-            with captured(paths.log(name), first_line=text, echo=self.echo):
+            with captured(paths.log(name), first_line=text, echo=self.echo, quiet_until_end=tool.measures):
                 try:
                     state = _checked(self._result(index, progress.state), name)
                 except ToolSkipped as skipped:
