@@ -162,7 +162,7 @@ class ProcessWorker:
             self._asleep = True
 
     def wake(self) -> None:
-        if self._asleep:
+        if self._asleep and self._commands >= 0:
             self._signal(signal.SIGCONT)
             self._asleep = False
 
@@ -171,6 +171,8 @@ class ProcessWorker:
         return size if type(size) is int else None
 
     def kill(self) -> None:
+        if self._commands < 0:
+            return  # ended before: its number may belong to somebody else by now
         self._signal(signal.SIGKILL)
         self._process.wait()
         for descriptor in (self._commands, self._replies):
