@@ -193,13 +193,6 @@ def _caches(directory: Path) -> dict[str, str] | None:
     return found or None
 
 
-def last_level_cache_bytes(*, root: Path = _ROOT) -> int | None:
-    """Size of the largest cache of the first CPU."""
-    sizes = (_caches(root / "sys/devices/system/cpu/cpu0/cache") or {}).values()
-    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    return max((int(text[:-1]) * units[text[-1]] for text in sizes if text[-1:] in units), default=None)
-
-
 def _virtualisation(root: Path) -> str | None:
     product = _text(root / "sys/class/dmi/id/product_name")
     hypervisor = "hypervisor" in (_text(root / "proc/cpuinfo") or "")
