@@ -74,6 +74,24 @@ def test_same_stem_author_and_hash_keep_builds_apart(script: Writer, cache: Path
     assert results[0].state.statistics["author"] == "google"
 
 
+@pytest.mark.parametrize(("code", "expected"), [(0, 1), (3, 3)])
+def test_a_script_that_ends_the_call_does_not_do_it_in_silence(
+    code: int, expected: int, script: Writer, cache: Path
+) -> None:
+    path = script(f"import os\nif os.fork() == 0:\n    os._exit(0)\nos.wait()\nos._exit({code})", "ends.py")
+    program = f"import turnkey; turnkey.evaluate_files({[str(path), str(script())]!r}, ['obey'], {str(cache)!r})"
+
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert finished.returncode == expected
+    assert finished.stderr.count("ended the whole call") == 1
+    assert "--process-isolation" in finished.stderr
+    assert load_state(cache, "ends").build_status == "killed"
+    real = os._exit
+    assert evaluate([path], cache, ["obey"], process_isolation=True)[0].status == "killed"
+    assert os._exit is real
+
+
 def test_labels_select_inputs(script: Writer, cache: Path) -> None:
     paths = [script("#labels task::a", "a.py"), script("#labels task::b", "b.py")]
 

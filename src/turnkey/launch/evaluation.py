@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from turnkey.errors import TurnkeyError
+from turnkey.launch.abrupt_exit import abrupt_exit_told
 from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.execution import finished_event, run_item
 from turnkey.launch.isolation import run_isolated
@@ -83,7 +84,8 @@ def _worked_on(item: WorkItem, call: CallFolder, options: Options, listen: Liste
         )
         listen(finished_event(result))
         return result
-    return run_item(item, listen=listen)
+    with abrupt_exit_told(item.input):
+        return run_item(item, listen=listen)
 
 
 def _planned(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from turnkey.errors import InputError
 from turnkey.pipeline import durable
 from turnkey.pipeline.source_file import file_sha256
 
@@ -19,6 +20,8 @@ def describe_input(path: Path, *, target: str | None, first: Mapping[str, Any]) 
     Raises:
         InputError: the file cannot be read.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise InputError(f"{path.name} is not a regular file", evidence=str(path), remedy="name a file")
     try:
         digest = file_sha256(path)
     except OSError as error:
