@@ -125,3 +125,26 @@ def test_fused_operators_have_no_float16_form_and_the_remedy_is_another_order(tm
     assert caught.value.evidence == "com.microsoft.Gelu"
     assert "--level basic convert-fp16" in caught.value.remedy
     assert not (tmp_path / "f16.onnx").exists()
+
+
+BRANCHES = """
+branches (float[2,4] x, bool c) => (float[2,4] y)
+{
+  r = Relu(x)
+  half = Constant<value_float = 0.5>()
+  y = If (c) <
+    then_branch = t () => (float[2,4] u) {u = CumSum(r, a)},
+    else_branch = e () => (float[2,4] v) {m = MatMul(r, w) v = Mul(m, half)}
+  >
+}"""
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_branches_with_operators_that_stay_in_float32_are_converted_inside(tmp_path, taken):
+    weights = {"a": np.int64(1), "w": np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4)}
+    parent = write_onnx(tmp_path / "branches.onnx", HEADER + BRANCHES, weights)
+    conversion = convert(parent, tmp_path / "f16.onnx")
+    sample = {"x": np.linspace(-2, 2, 8, dtype=np.float32).reshape(2, 4), "c": np.array(taken)}
+    np.testing.assert_allclose(
+        run_file(conversion.path, sample)["y"], run_file(parent, sample)["y"], rtol=5e-3, atol=5e-3
+    )

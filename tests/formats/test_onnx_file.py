@@ -77,6 +77,7 @@ def test_saving_the_same_model_twice_gives_the_same_bytes_inside_and_outside(ext
         first, second = (describe_file(tmp_path / name / "m.onnx") for name in ("first", "second"))
         assert first.sha256 == second.sha256
         assert bool(first.external) is kind
+        assert {part.stat().st_mode for part in first.external} <= {first.path.stat().st_mode}
 
 
 def test_a_smaller_model_under_the_same_name_leaves_no_old_data_behind(external):

@@ -78,6 +78,7 @@ def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Set
 
     remedy = "name the operators to keep in float32: convert-fp16 --block OP"
     try:
+        _write_constants_as_tensors(model.graph)
         # The converter needs to know every type, but inference serialises the model, which protobuf refuses beyond
         # 2 GiB: it works on the graph without external weights.
         inferred = onnx.shape_inference.infer_shapes(load_graph(parent))
@@ -91,7 +92,9 @@ def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Set
         )
         if not settings.keep_io:
             _narrow_border(converted.graph)
-        _put_in_order(converted.graph)
+        _move_casts_home(converted.graph)
+        for graph in graphs_of(converted.graph):
+            _put_in_order(graph)
     except Exception as error:
         raise ConversionError(
             f"{path.name} cannot be made: the float16 conversion fails", evidence=one_line(error), remedy=remedy
@@ -174,6 +177,34 @@ def _narrow_border(graph: onnx.GraphProto) -> None:
                         names[position] = wide if name == value.name else name
         value.type.tensor_type.elem_type = TensorProto.FLOAT16
         graph.node.append(onnx.helper.make_node("Cast", [wide], [value.name], to=TensorProto.FLOAT16))
+
+
+def _write_constants_as_tensors(graph: onnx.GraphProto) -> None:
+    """``Constant`` with ``value_float`` or ``value_floats`` as one with ``value``, the only form that is converted."""
+    for inner in graphs_of(graph):
+        for node in inner.node:
+            if node.op_type != "Constant" or node.attribute[0].name not in ("value_float", "value_floats"):
+                continue
+            number = onnx.helper.get_attribute_value(node.attribute[0])
+            tensor = onnx.numpy_helper.from_array(np.asarray(number, dtype=np.float32), node.output[0])
+            del node.attribute[:]
+            node.attribute.append(onnx.helper.make_attribute("value", tensor))
+
+
+def _move_casts_home(graph: onnx.GraphProto) -> None:
+    """The converter adds all casts to the outermost graph: those of inner values belong where the value is made."""
+    homes = {
+        name: inner
+        for inner in graphs_of(graph)
+        if inner is not graph
+        for name in (*(value.name for value in inner.input), *(name for node in inner.node for name in node.output))
+    }
+    own = {name for node in graph.node for name in node.output} | {value.name for value in graph.input}
+    for position in reversed(range(len(graph.node))):
+        node = graph.node[position]
+        if node.op_type == "Cast" and node.input[0] not in own and node.input[0] in homes:
+            homes[node.input[0]].node.append(node)
+            del graph.node[position]
 
 
 def _put_in_order(graph: onnx.GraphProto) -> None:
