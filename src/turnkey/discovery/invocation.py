@@ -38,6 +38,7 @@ class SeenModel:
         by_key: the raw form of a call (and its parent) to the invocation.
         by_signature: the canonical form; several raw forms may share one (``net(x)``, ``net(x=x)``).
         inside: for what ``torch.compile(module)`` returns: the model inside, whose tables it shares.
+        latest: key and invocation of the latest call; the next one mostly looks the same.
         surplus_calls: calls with signatures beyond the limit, counted and otherwise not kept.
     """
 
@@ -49,6 +50,7 @@ class SeenModel:
     by_key: dict[Any, Invocation] = field(default_factory=dict)
     by_signature: dict[Any, Invocation] = field(default_factory=dict)
     surplus_calls: int = 0
+    latest: tuple[Any, Invocation | None] = (None, None)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -35,9 +35,19 @@ SIGNATURES_PER_MODEL = 256
 _UNSEEN_DEPTH = 1 << 30
 
 
+class _Frame:
+    """How deep one thread is in observed calls, and in which; one attribute of a thread-local is read per call."""
+
+    __slots__ = ("depth", "parent")
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.parent: Invocation | None = None
+
+
 class _Nesting(threading.local):
-    depth = 0
-    parent: Invocation | None = None
+    def __init__(self) -> None:
+        self.frame = _Frame()
 
 
 class Observer:
@@ -115,33 +125,41 @@ class Observer:
         function_modes = torch._C._len_torch_function_stack
 
         def _wrapped_call_impl(self: Any, *args: Any, **kwargs: Any) -> Any:
-            depth = nesting.depth
+            frame = nesting.frame
+            depth = frame.depth
             if depth > deepest:
                 if is_plain and self._compiled_call_impl is None:
                     return self._call_impl(*args, **kwargs)
                 return original(self, *args, **kwargs)
             if tracing_state() is not None:  # before anything is read of the tensors: a tracer would write it down
-                return unseen(nesting, original, self, args, kwargs)
-            parent = nesting.parent if deepest else None
+                return unseen(frame, original, self, args, kwargs)
+            parent = frame.parent
             if function_modes():
                 key = (id(parent), unnoticed_key(args, kwargs))
             elif parent is None and not kwargs and len(args) == 1 and type(args[0]) is Tensor:
-                key = (args[0].shape, args[0].dtype)  # most calls look like this
+                tensor = args[0]  # most calls look like this, and like the one before
+                key = (tensor.shape, tensor.dtype)
             else:
                 key = (id(parent), key_of(args, kwargs))
             seen = models.get(id(self))
-            invocation = seen.by_key.get(key) if seen is not None and seen.module is self else None
+            if seen is None or seen.module is not self:
+                invocation = None
+            else:
+                latest_key, invocation = seen.latest  # one value: another thread may replace it
+                if key != latest_key:
+                    invocation = seen.by_key.get(key)
+                    seen.latest = (key, invocation) if invocation is not None else seen.latest
             if invocation is None:
                 invocation = invocation_of(self, key, args, kwargs, depth, parent)
                 if invocation is None:
-                    return unseen(nesting, original, self, args, kwargs)
+                    return unseen(frame, original, self, args, kwargs)
             if self.training:
                 invocation.training_seen = True
             is_due = invocation.calls == invocation.next_capture
             sample = capture(invocation, args, kwargs) if is_due else None
-            nesting.depth = depth + 1
+            frame.depth = depth + 1
             if deepest:
-                nesting.parent = invocation
+                frame.parent = invocation
             start = clock()
             try:
                 if is_plain and self._compiled_call_impl is None:
@@ -152,9 +170,8 @@ class Observer:
                 invocation.failed += 1
                 raise
             finally:
-                nesting.depth = depth
-                if deepest:
-                    nesting.parent = parent
+                frame.depth = depth
+                frame.parent = parent
             invocation.nanoseconds += clock() - start
             invocation.calls += 1
             if is_due:
@@ -256,14 +273,14 @@ class Observer:
                     older.module = None
 
 
-def _pass_unseen(nesting: _Nesting, original: Any, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _pass_unseen(frame: _Frame, original: Any, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call that is not the script's own, with all calls inside it."""
-    depth = nesting.depth
-    nesting.depth = _UNSEEN_DEPTH
+    depth = frame.depth
+    frame.depth = _UNSEEN_DEPTH
     try:
         return original(module, *args, **kwargs)
     finally:
-        nesting.depth = depth
+        frame.depth = depth
 
 
 def weights_of(module: torch.nn.Module) -> list[torch.Tensor]:
