@@ -1,4 +1,4 @@
-"""A script that calls ``os._exit`` in the call's own process: it ends everything, but neither in silence nor with 0."""
+"""A script that calls ``os._exit`` in the process of the call: it ends everything, but not silently and not with 0."""
 
 from __future__ import annotations
 
