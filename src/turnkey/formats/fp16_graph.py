@@ -1,0 +1,115 @@
+"""What surrounds the float16 conversion of a graph: its border narrowed, its nodes put where ONNX wants them."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from turnkey.formats.onnx_graph import graphs_of
+
+_NARROWED = {TensorProto.INT64: TensorProto.INT32, TensorProto.DOUBLE: TensorProto.FLOAT16}
+
+
+def narrow_border(graph: onnx.GraphProto) -> None:
+    """Inputs int64 to int32 and float64 to float16, outputs float64 to float16; the graph inside keeps its types."""
+    weights = {tensor.name for tensor in graph.initializer}
+    outputs = {value.name for value in graph.output}
+    casts = []
+    renames: dict[str, str] = {}
+    for value in graph.input:
+        inner_type = value.type.tensor_type.elem_type
+        if value.name in weights or value.name in outputs or inner_type not in _NARROWED:
+            continue
+        value.type.tensor_type.elem_type = _NARROWED[inner_type]
+        renames[value.name] = f"{value.name}_widened"
+        casts.append(onnx.helper.make_node("Cast", [value.name], [renames[value.name]], to=inner_type))
+    for inner in graphs_of(graph):
+        for node in inner.node:
+            for position, name in enumerate(node.input):
+                node.input[position] = renames.get(name, name)
+    graph.node.extend(casts)
+    for value in graph.output:
+        if value.type.tensor_type.elem_type != TensorProto.DOUBLE:
+            continue
+        wide = f"{value.name}_wide"
+        for inner in graphs_of(graph):
+            for node in inner.node:
+                for names in (node.input, node.output):
+                    for position, name in enumerate(names):
+                        names[position] = wide if name == value.name else name
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+        graph.node.append(onnx.helper.make_node("Cast", [wide], [value.name], to=TensorProto.FLOAT16))
+
+
+def write_constants_as_tensors(graph: onnx.GraphProto) -> None:
+    """``Constant`` with ``value_float`` or ``value_floats`` as one with ``value``, the only form that is converted."""
+    for inner in graphs_of(graph):
+        for node in inner.node:
+            if node.op_type != "Constant" or node.attribute[0].name not in ("value_float", "value_floats"):
+                continue
+            number = onnx.helper.get_attribute_value(node.attribute[0])
+            tensor = onnx.numpy_helper.from_array(np.asarray(number, dtype=np.float32), node.output[0])
+            del node.attribute[:]
+            node.attribute.append(onnx.helper.make_attribute("value", tensor))
+
+
+def move_casts_home(graph: onnx.GraphProto) -> None:
+    """The converter adds all casts to the outermost graph: those of inner values belong where the value is made."""
+    homes = {
+        name: inner
+        for inner in graphs_of(graph)
+        if inner is not graph
+        for name in (*(value.name for value in inner.input), *(name for node in inner.node for name in node.output))
+    }
+    own = {name for node in graph.node for name in node.output} | {value.name for value in graph.input}
+    for position in reversed(range(len(graph.node))):
+        node = graph.node[position]
+        if node.op_type == "Cast" and node.input[0] not in own and node.input[0] in homes:
+            homes[node.input[0]].node.append(node)
+            del graph.node[position]
+
+
+def put_in_order(graph: onnx.GraphProto) -> None:
+    """Sort the nodes so that values exist before they are used, and drop casts that were added twice.
+
+    The converter appends its casts at the end, one per use; otherwise the order stays.
+    """
+    producers: dict[str, int] = {}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type == "Cast" and node.output[0] in producers:
+            continue
+        producers |= {name: len(nodes) for name in node.output if name}
+        nodes.append(node)
+    placed: set[int] = set()
+    order: list[int] = []
+    for start in range(len(nodes)):
+        stack = [start]
+        while stack:
+            index = stack[-1]
+            if index in placed:
+                stack.pop()
+                continue
+            waits_for = {producers[name] for name in _names_read(nodes[index]) if name in producers} - placed - {index}
+            if waits_for:
+                stack.extend(sorted(waits_for, reverse=True))
+            else:
+                placed.add(stack.pop())
+                order.append(index)
+    ordered = [nodes[index] for index in order]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _names_read(node: onnx.NodeProto) -> set[str]:
+    """Values that a node needs, also those that its nested graphs take from outside."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        nested = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+        for graph in nested:
+            for inner in graph.node:
+                names |= _names_read(inner)
+            names |= {value.name for value in graph.output}
+    return names
