@@ -36,7 +36,7 @@ def load_refusal(path: Path) -> str | None:
         LoadCrash: it died instead of answering.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(path)],
+        [sys.executable, "-P", "-c", _PROGRAM, str(path)],  # -P: no module of the working directory
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
