@@ -154,6 +154,19 @@ def test_garbage_on_any_descriptor_is_harmless(script: Writer, cache: Path) -> N
     assert b"nonsense" in (result.build_dir / "log_obey.txt").read_bytes()
 
 
+def test_a_system_that_starts_no_process_fails_the_input_with_its_reason(
+    script: Writer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(cache / "no python"))
+    before = len(os.listdir("/proc/self/fd"))
+
+    results = isolated([script("", "a.py"), script("", "b.py")], cache)
+
+    assert [result.status for result in results] == ["error", "error"]
+    assert "no process can be started" in results[0].reason
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_events_of_a_worker_arrive_as_in_this_process(script: Writer, cache: Path) -> None:
     path = script("listing = 'one model'", "a b 'c\nd.py")
     told: dict[bool, list[tuple[str, str, str]]] = {}

@@ -16,9 +16,8 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from turnkey.errors import ModelError, TurnkeyError
+from turnkey.errors import InputError, ModelError, TurnkeyError
 from turnkey.launch.execution import finished_event
 from turnkey.launch.last_words import last_words
 from turnkey.launch.out_of_memory import oom_kills
@@ -80,15 +79,11 @@ class _Process:
         self._messages, messages_end = os.pipe()
         lifeline_end, self._lifeline = os.pipe()
         try:
-            with _writable(log) as output:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "turnkey.launch.worker", path, str(messages_end), str(lifeline_end)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=None if item.verbose else output,
-                    pass_fds=(messages_end, lifeline_end),
-                    start_new_session=True,
-                )
+            self._process = _started(path, messages_end, lifeline_end, log=log, verbose=item.verbose)
+        except TurnkeyError:
+            os.close(self._messages)
+            os.close(self._lifeline)
+            raise
         finally:
             os.close(messages_end)
             os.close(lifeline_end)
@@ -254,11 +249,25 @@ def _state(paths: BuildPaths) -> State | None:
         return None
 
 
-def _writable(log: Path) -> Any:
-    try:
-        return open(log, "wb")
-    except OSError as error:
-        raise durable.cannot_write(log, error) from error
+def _started(item: Path, messages: int, lifeline: int, *, log: Path, verbose: bool) -> subprocess.Popen[bytes]:
+    """The warden's process. Raises InputError if the log cannot be written or no process can be started."""
+    durable.write_bytes(log, b"")
+    with open(log, "ab") as output:
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "turnkey.launch.worker", item, str(messages), str(lifeline)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=None if verbose else output,
+                pass_fds=(messages, lifeline),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise InputError(
+                "no process can be started for this input",
+                evidence=f"{sys.executable}: {error.strerror or error}",
+                remedy="end other processes, or raise the limit: ulimit -u",
+            ) from error
 
 
 def _kill_session(leader: int) -> None:
