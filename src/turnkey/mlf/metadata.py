@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from turnkey.mlf.failures import _Coded, failure
+from turnkey.mlf.naming import module_name
 from turnkey.mlf.tensor import Tensor
 from turnkey.version import __version__
 
@@ -163,7 +164,8 @@ def parse(content: object, *, path: str) -> tuple[int, tuple[ModuleMetadata, ...
         )
     if "modules" not in content:
         name = content.get("model_name")
-        return version, (_module(str(name) if isinstance(name, str) else "", content, path, "$"),)
+        # Flat files name no module: C names are made from the model's.
+        return version, (_module(module_name(name) if isinstance(name, str) else "", content, path, "$"),)
     modules = content["modules"]
     if not isinstance(modules, dict) or not modules:
         raise _wrong(path, "$.modules", "an object with at least one module", modules)

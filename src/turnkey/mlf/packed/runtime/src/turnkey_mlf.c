@@ -38,13 +38,14 @@ int turnkey_mlf_find(const TVMModule *module, const char *name, TVMBackendPacked
 #define ALIGNMENT 64u
 
 typedef struct {
-  size_t before; /* top of the stack before this piece */
-  size_t padding;
+  size_t before;   /* top of the stack before this piece */
+  size_t previous; /* start of the piece below */
 } Piece;
 
 static uint8_t *block = NULL;
 static size_t block_bytes = 0;
 static size_t top = 0;
+static size_t last = 0; /* start of the topmost piece */
 static size_t high_water = 0;
 
 void turnkey_mlf_set_workspace(void *memory, size_t bytes) {
@@ -52,6 +53,7 @@ void turnkey_mlf_set_workspace(void *memory, size_t bytes) {
   block = bytes > skip ? (uint8_t *)memory + skip : NULL;
   block_bytes = bytes > skip ? bytes - skip : 0;
   top = 0;
+  last = 0;
   high_water = 0;
 }
 
@@ -71,8 +73,9 @@ void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t bytes, i
   }
   size = (((size_t)bytes + ALIGNMENT - 1u) / ALIGNMENT + 1u) * ALIGNMENT;
   piece.before = top;
-  piece.padding = 0;
+  piece.previous = last;
   memcpy(block + top, &piece, sizeof(piece));
+  last = top;
   top += size;
   if (top > high_water) {
     high_water = top;
@@ -85,15 +88,12 @@ int TVMBackendFreeWorkspace(int device_type, int device_id, void *memory) {
   uint8_t *start = (uint8_t *)memory;
   (void)device_type;
   (void)device_id;
-  if (block == NULL || start < block + ALIGNMENT || start >= block + top) {
-    TVMAPISetLastError("memory that is not of the workspace was given back");
-    return TURNKEY_MLF_BAD_ORDER;
-  }
-  memcpy(&piece, start - ALIGNMENT, sizeof(piece));
-  if (block + piece.before + ALIGNMENT != start) {
+  if (block == NULL || top == 0 || start != block + last + ALIGNMENT) {
     TVMAPISetLastError("workspace was given back in another order than it was taken");
     return TURNKEY_MLF_BAD_ORDER;
   }
+  memcpy(&piece, block + last, sizeof(piece));
   top = piece.before;
+  last = piece.previous;
   return TURNKEY_MLF_OK;
 }

@@ -1,0 +1,62 @@
+"""Models written as text, with seeded weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx.parser
+
+CNN = """
+<ir_version: 8, opset_import: ["" : 17]>
+cnn (float[1,2,8,8] image) => (float[1,3] scores)
+<float[4,2,3,3] w, float[4] b, float[4,3] v>
+{
+  a = Conv<pads=[1,1,1,1]>(image, w, b)
+  r = Relu(a)
+  p = GlobalAveragePool(r)
+  f = Flatten(p)
+  s = MatMul(f, v)
+  scores = Softmax<axis=1>(s)
+}
+"""
+
+BRANCHES = """
+<ir_version: 8, opset_import: ["" : 17]>
+branches (float[1,4,4] x, float[1,4,4] y) => (float[1,8,4] joined, float[1,4,4] sum)
+{
+  a = Tanh(x)
+  b = Sigmoid(y)
+  c = Add(a, b)
+  joined = Concat<axis=1>(a, c)
+  sum = Mul(c, c)
+}
+"""
+
+MULTIPLY = """
+<ir_version: 8, opset_import: ["" : 17]>
+multiply (float[2,3] x) => (float[2,4] y)
+<float[3,4] w>
+{
+  y = MatMul(x, w)
+}
+"""
+
+
+def model_of(text: str, *, seed: int = 0) -> onnx.ModelProto:
+    """A model from ONNX text; what it declares as values beside inputs and outputs becomes a random weight."""
+    model = onnx.parser.parse_model(text)
+    generator = np.random.default_rng(seed)
+    for value in model.graph.value_info:
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        values = np.asarray(generator.standard_normal(shape), dtype=np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, value.name))
+    return model
+
+
+def outputs_of(model: onnx.ModelProto, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What ONNX Runtime computes."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [value.name for value in model.graph.output]
+    return dict(zip(names, session.run(None, sample), strict=True))

@@ -1,0 +1,52 @@
+"""export-mlf, load-mlf and show-mlf as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import models
+import onnx
+import pytest
+
+pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+
+
+def turnkey(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("turnkey")), *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=280)
+
+
+def test_a_network_goes_to_a_tarball_and_back(tmp_path: Path) -> None:
+    onnx.save(models.model_of(models.CNN), tmp_path / "net.onnx")
+    made = turnkey(
+        "-d", "cache", "-i", "net.onnx", "load-onnx", "export-mlf", "--name", "kws", "--output", "kws.tar",
+        "--picture", "plan.svg", "verify", cwd=tmp_path,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "onnx-mlf: valid" in made.stdout
+    assert (tmp_path / "plan.svg").read_text().startswith("<svg")
+    shown = turnkey("show-mlf", "kws.tar", cwd=tmp_path)
+    assert "gap 0 %, proven" in shown.stdout, shown.stderr
+    assert "<- peak" in shown.stdout
+    loaded = turnkey("-d", "cache2", "-i", "kws.tar", "load-mlf", "--verify", "verify", cwd=tmp_path)
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+    assert "onnx-mlf: valid" in loaded.stdout
+
+
+def test_a_hostile_tarball_is_one_failed_input(tmp_path: Path) -> None:
+    (tmp_path / "bad.tar").write_bytes(b"nothing")
+    result = turnkey("-d", "cache", "-i", "bad.tar", "load-mlf", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "mlf-bad-archive" in result.stdout + result.stderr
+
+
+def test_show_mlf_prints_the_same_facts_as_json(cnn_tar: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from turnkey.pipeline.tool import ManagementContext
+    from turnkey.tools.show_mlf import ShowMlf
+
+    assert ShowMlf().manage(ManagementContext(cache_dir="", as_json=True, globals={}), file=str(cnn_tar)) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["modules"]["cnn"]["inputs"] == [["image", "float32", [1, 2, 8, 8]]]

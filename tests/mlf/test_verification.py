@@ -1,0 +1,65 @@
+"""Verification catches, each by its own check, what a defect in the C code would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+
+import turnkey.mlf as mlf
+from turnkey.mlf.archive import Archive
+from turnkey.mlf.failures import MlfVerificationError
+from turnkey.mlf.library import Module, from_archive
+
+SAMPLE = {"image": np.random.default_rng(3).standard_normal((1, 2, 8, 8)).astype(np.float32)}
+
+
+def planted(tar: Path, old: str, new: str, *, unit: str = "cnn_lib0.c") -> Module:
+    """The module with one change in its C code, as if its exporter had made it."""
+    files = dict(mlf.load(tar).archive.files)
+    path = f"codegen/host/src/{unit}"
+    text = files[path].decode()
+    assert old in text
+    files[path] = text.replace(old, new, 1).encode()
+    files["metadata.json"] = files["metadata.json"].replace(b'"files":', b'"former_files":')
+    return from_archive(Archive(tar, files)).module()
+
+
+def test_a_sound_module_verifies_and_touches_its_whole_plan(cnn_tar: Path) -> None:
+    module = mlf.load(cnn_tar).module()
+    found = module.verify(samples=[SAMPLE])
+    assert found.max_rel < 1e-5
+    assert module.plan["workspace"] - 16 < found.high_water_bytes <= module.plan["workspace"]
+
+
+def test_a_wrong_number_is_a_mismatch(cnn_tar: Path) -> None:
+    module = planted(cnn_tar, "acc += ", "acc += 0.01f + ")
+    with pytest.raises(MlfVerificationError, match="mlf-mismatch"):
+        module.verify(models.model_of(models.CNN), samples=[SAMPLE])
+
+
+def test_a_write_behind_the_workspace_is_an_overrun(cnn_tar: Path) -> None:
+    size = mlf.load(cnn_tar).module().plan["workspace"]
+    module = planted(cnn_tar, "  return 0;\n}", f"  workspace[{size}] = 1;\n  return 0;\n}}", unit="cnn_lib1.c")
+    with pytest.raises(MlfVerificationError, match="mlf-overrun"):
+        module.verify(samples=[SAMPLE])
+
+
+def test_a_changed_input_is_an_overrun(cnn_tar: Path) -> None:
+    module = planted(cnn_tar, "  (void)workspace;", "  (void)workspace; *(char *)input0 ^= 1;", unit="cnn_lib1.c")
+    with pytest.raises(MlfVerificationError, match="mlf-overrun"):
+        module.verify(samples=[SAMPLE])
+
+
+def test_memory_read_before_it_is_written_is_not_repeatable(cnn_tar: Path) -> None:
+    module = planted(cnn_tar, "  return 0;\n}", "  *(unsigned char *)output0 ^= start & 1;\n  return 0;\n}",
+                     unit="cnn_lib1.c")  # fmt: skip
+    text = "  (void)workspace;"
+    files = dict(module.library.archive.files)
+    path = "codegen/host/src/cnn_lib1.c"
+    changed = files[path].decode().replace(text, f"{text} unsigned char start = workspace[0];", 1)
+    module = from_archive(Archive(cnn_tar, {**files, path: changed.encode()})).module()
+    with pytest.raises(MlfVerificationError, match="mlf-not-repeatable"):
+        module.verify(samples=[SAMPLE])
