@@ -45,7 +45,7 @@ TIMM = (
     ("mobilenetv3_small_050", "MobileNet"), ("efficientnet_b0", "EfficientNet"), ("ghostnet_050", "GhostNet"),
     ("regnetx_002", "RegNet"), ("convnext_atto", "ConvNeXt"), ("convnextv2_atto", "ConvNeXt"),
     ("vit_tiny_patch16_224", "ViT", "--layers 2"), ("deit_tiny_patch16_224", "ViT", "--layers 2"),
-    ("mixer_s32_224", "MLP-Mixer", "--layers 2"), ("swin_tiny_patch4_window7_224", "Swin", "--layers 1"),
+    ("mixer_s32_224", "MLP-Mixer"), ("swin_tiny_patch4_window7_224", "Swin", "--layers 1"),
     ("levit_128s", "LeViT"), ("mobilevit_xxs", "MobileViT"), ("repvgg_a0", "RepVGG"),
 )  # fmt: skip
 TRANSFORMERS = (
@@ -61,7 +61,13 @@ ARCHITECTURES = (
     *(Architecture("transformers", *row) for row in TRANSFORMERS),
 )
 
-EXPLANATIONS: dict[tuple[str, str], str] = {}
+EXPLANATIONS: dict[tuple[str, str], str] = {
+    ("levit_128s", "verify"): (
+        "Not an export defect: with random weights this network is ill-conditioned. Multiplying the input by 1 + 1e-6 "
+        "moves PyTorch's own outputs by 1 % of the largest, and PyTorch in float32 and in float64 differ by 0.1 %; "
+        "the tolerance allows 0.07 %."
+    ),
+}
 """Why a step of an architecture fails, where the message alone does not say: (name, step) to a sentence."""
 
 

@@ -46,7 +46,10 @@ def build(arch: str, *, layers: int | None = None, hidden_size: int | None = Non
     smaller = _smaller(type(model), model, layers=layers, hidden_size=hidden_size)
     if smaller:
         torch.manual_seed(0)
-        model = timm.create_model(arch, **overrides, **smaller)
+        try:
+            model = timm.create_model(arch, **overrides, **smaller)
+        except TypeError as error:  # its entry function fixes that keyword itself
+            raise SystemExit(f"timm's {arch} cannot be made smaller: {error}") from error
     model.eval()
     _wake_zero_weights(model)
     _settle_batch_statistics(model)
@@ -123,8 +126,10 @@ def _settle_batch_statistics(model: Any) -> None:
         norm.momentum = None  # the cumulative average: of one batch, that batch's own
         norm.train()
     with torch.no_grad():
-        SettleStatistics()(model, torch.rand((2, *image_size(model)), generator=generator) * 2 - 1)
+        SettleStatistics()(model, torch.rand((4, *image_size(model)), generator=generator) * 2 - 1)
     for norm, momentum in zip(norms, momenta, strict=True):
+        # A channel that hardly varies in so small a batch would be blown up until rounding decides the outputs.
+        norm.running_var.clamp_(min=0.1 * norm.running_var.mean())
         norm.momentum = momentum
         norm.eval()
 

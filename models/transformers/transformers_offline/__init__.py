@@ -203,8 +203,10 @@ def _settle_batch_statistics(model: Any) -> None:
         norm.momentum = None  # the cumulative average: of one batch, that batch's own
         norm.train()
     with torch.no_grad():
-        SettleStatistics()(model, inputs_for(model, batch_size=2))
+        SettleStatistics()(model, inputs_for(model, batch_size=4))
     for norm, momentum in zip(norms, momenta, strict=True):
+        # A channel that hardly varies in so small a batch would be blown up until rounding decides the outputs.
+        norm.running_var.clamp_(min=0.1 * norm.running_var.mean())
         norm.momentum = momentum
         norm.eval()
 
