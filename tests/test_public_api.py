@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,18 @@ def test_every_public_name_is_there() -> None:
     assert set(turnkey.__all__) <= set(dir(turnkey))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         turnkey.nonsense  # noqa: B018
+
+
+def test_rooms_are_reached_without_an_import_of_their_own() -> None:
+    program = """
+        import turnkey
+        turnkey.report.get_dict, turnkey.tools.Discover
+        print(turnkey.parser.parse(["batch_size"]))
+        """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert output.strip() == "1"
 
 
 def test_importing_the_package_imports_nothing_of_it() -> None:

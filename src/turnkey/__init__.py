@@ -36,6 +36,9 @@ _PLACES = {
     "turnkeycli": "turnkey.cli.main:main",
 }
 
+_ROOMS = ("parser", "report", "tools")
+"""Modules that are reached as ``turnkey.report.get_dict(…)`` without an import of their own."""
+
 __all__ = [
     "Interrupted",
     "Options",
@@ -53,6 +56,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"turnkey.{name}")
     place = _PLACES.get(name)
     if place is None:
         raise AttributeError(f"module 'turnkey' has no attribute {name!r}")
@@ -63,4 +68,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    return sorted({*globals(), *_PLACES, *_ROOMS})
