@@ -167,3 +167,21 @@ def test_models_of_earlier_inputs_are_not_in_memory(tmp_path: Path) -> None:
     assert [result.status for result in results] == ["successful"] * 4
     for k in range(4):
         assert "large: 1" in log(tmp_path, f"large{k}")
+
+
+@pytest.mark.slow
+def test_all_makes_one_build_of_every_top_level_model(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(MODEL + "a = Net(); b = nn.Linear(4, 1); c = Net(); a(x); b(x); c(x); nn.MSELoss()(x, x)")
+    sequence = turnkey.Sequence([("discover", {"all": True})])
+    results = evaluate_files([str(path)], sequence, cache_dir=tmp_path / "cache")
+    hashes = [result.state.statistics["hash"] for result in results]
+    assert [result.build_name for result in results] == [f"script_{entry}" for entry in hashes]
+    assert [result.state.statistics["class"] for result in results] == ["Net", "Linear", "Net"]
+    assert hashes[2] == f"{hashes[0]}.2"
+    assert results[0].state.weights_hash != results[2].state.weights_hash
+
+
+def test_all_keeps_an_input_that_shows_no_model(tmp_path: Path) -> None:
+    result = run(tmp_path, "raise ValueError('too early')", [("discover", {"all": True})])
+    assert (result.status, "too early" in str(result.failure.error)) == ("error", True)

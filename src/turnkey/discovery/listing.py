@@ -9,6 +9,7 @@ from typing import Any
 
 from turnkey.model.signature import TensorSpec
 
+_WIDTH = 100
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -168,6 +169,14 @@ def specs_text(specs: tuple[TensorSpec, ...]) -> str:
     return ", ".join(parts) or "–"
 
 
+def _specs_lines(specs: tuple[TensorSpec, ...], indent: str) -> str:
+    """On one line where they fit, else one below the other."""
+    text = specs_text(specs)
+    if len(text) <= _WIDTH:
+        return text
+    return f"\n{indent}{'':<13}".join(specs_text((spec,)) for spec in specs)
+
+
 def _is_minor(model: FoundModel) -> bool:
     return model.parameter_count == 0 and model.status == "found" and not model.children
 
@@ -188,8 +197,8 @@ def _lines(model: FoundModel, indent: str, *, times: int = 1) -> list[str]:
         ("executed", f"{model.calls}× in {model.seconds:.3f} s{failed}"),
         ("location", f"{Path(model.file).name}:{model.line}"),
         ("parameters", _weight_text(model)),
-        ("input", specs_text(model.inputs)),
-        ("output", specs_text(model.outputs)),
+        ("input", _specs_lines(model.inputs, indent)),
+        ("output", _specs_lines(model.outputs, indent)),
         ("hash", _hash_text(model)),
         ("build", model.build_dir),
         ("note", "; ".join(_notes(model))),

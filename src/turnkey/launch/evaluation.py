@@ -8,6 +8,7 @@ from pathlib import Path
 
 from turnkey.errors import TurnkeyError
 from turnkey.launch.abrupt_exit import abrupt_exit_told
+from turnkey.launch.all_models import with_all_models
 from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.execution import finished_event, run_item
 from turnkey.launch.isolation import run_isolated
@@ -42,6 +43,7 @@ def evaluate(
     options = options or Options()
     inputs = list(inputs)
     check_sequences(inputs, sequence)
+    inputs = with_all_models(inputs, sequence, seconds=options.timeout, listen=listen)
     call = CallFolder.open(options, [source.text for source in inputs], sequence)
     results: list[Result] = []
     number, item = 0, None

@@ -44,6 +44,12 @@ class Discover(Tool):
             help="list models called inside models too, nested at most N deep",
         ),
         Argument(
+            flags=("--all",),
+            arity=Arity.FLAG,
+            default=False,
+            help="make a build of every top-level model with parameters, named <script>_<hash>",
+        ),
+        Argument(
             flags=("--samples",),
             metavar="N",
             parse=positive_count,
