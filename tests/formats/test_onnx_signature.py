@@ -67,6 +67,17 @@ def test_indices_stay_inside_the_tables_they_index_so_that_the_file_runs(tmp_pat
     assert run_file(path, samples[0])["y"].shape == (3, 5, 4)
 
 
+def test_a_table_that_is_dequantised_on_the_way_limits_its_indices_too():
+    model = parser.parse_model(
+        """<ir_version: 9, opset_import: ["": 20]>
+        g (int64[40] ids) => (float[40,2] y) {table = DequantizeLinear(small, scale)  y = Gather(table, ids)}"""
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((3, 2), np.int8), "small"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "scale"))
+    [sample] = make_samples(model, seed=0, count=1)
+    assert set(sample["ids"]) == {0, 1, 2}
+
+
 def test_integer_masks_hold_zeros_and_ones_and_never_only_zeros():
     model = parser.parse_model(
         '<ir_version: 9, opset_import: ["": 20]>'

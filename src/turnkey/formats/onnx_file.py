@@ -151,8 +151,9 @@ def save_model(
             written.write_bytes(model.SerializeToString(deterministic=True))
         if check is not None:
             check(written)
-        if external:
-            os.chmod(written.with_name(data_path.name), written.stat().st_mode)  # onnx makes it the owner's alone
+        written_data = written.with_name(data_path.name)
+        if written_data.exists():  # weights that are all small stay inside
+            os.chmod(written_data, written.stat().st_mode)  # onnx makes it the owner's alone
         _publish(Path(scratch), path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import ml_dtypes
 import numpy as np
@@ -151,21 +152,31 @@ def _values(spec: TensorSpec, shape: tuple[int, ...], limit: int | None, generat
 
 def _index_limits(model: onnx.ModelProto) -> dict[str, int]:
     """For inputs that reach the indices of a Gather: the smallest extent that they index."""
-    limits: dict[str, int] = {}
-    aliases = {value.name: value.name for value in model.graph.input}
+    lookups = _lookups(model)
     extents = _extents(model)
+    if any(table not in extents for table, _, _ in lookups):  # a table that is computed, such as a dequantised one
+        with suppress(onnx.shape_inference.InferenceError, ValueError):  # ValueError: beyond protobuf's 2 GiB
+            extents = _extents(onnx.shape_inference.infer_shapes(model))
+    limits: dict[str, int] = {}
+    for table, axis, name in lookups:
+        shape = extents.get(table, ())
+        if -len(shape) <= axis < len(shape) and isinstance(shape[axis], int):
+            limits[name] = min(limits.get(name, int(shape[axis])), int(shape[axis]))
+    return limits
+
+
+def _lookups(model: onnx.ModelProto) -> list[tuple[str, int, str]]:
+    """Table, axis and input of each Gather whose indices are an input, also behind casts and reshapes."""
+    aliases = {value.name: value.name for value in model.graph.input}
+    found = []
     for graph in graphs_of(model.graph):
         for node in graph.node:
             if node.op_type in _KEEPS_VALUES and node.input and node.input[0] in aliases:
                 aliases[node.output[0]] = aliases[node.input[0]]
-            if node.op_type not in _INDEXING or len(node.input) < 2 or node.input[1] not in aliases:
-                continue
-            axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
-            shape = extents.get(node.input[0])
-            if shape and -len(shape) <= axis < len(shape) and isinstance(shape[axis], int):
-                name = aliases[node.input[1]]
-                limits[name] = min(limits.get(name, int(shape[axis])), int(shape[axis]))
-    return limits
+            if node.op_type in _INDEXING and len(node.input) > 1 and node.input[1] in aliases:
+                axis = next((int(attribute.i) for attribute in node.attribute if attribute.name == "axis"), 0)
+                found.append((node.input[0], axis, aliases[node.input[1]]))
+    return found
 
 
 def _extents(model: onnx.ModelProto) -> dict[str, tuple[Dimension, ...]]:
