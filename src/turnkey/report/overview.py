@@ -55,7 +55,7 @@ def print_table(table: Table, file: IO[str] | None = None) -> None:
         grid.add_column(column, justify="left" if is_text else "right", no_wrap=not may_wrap, overflow="fold")
     for row in rows:
         # Text, not markup: names come from files of strangers.
-        grid.add_row(*(Text(cell, style="green" if cell == _CHOSEN else "") for cell in row))
+        grid.add_row(*(Text(cell, style="green" if cell.startswith(_CHOSEN) else "") for cell in row))
     Console(file=file, highlight=False).print(grid)
 
 
@@ -85,12 +85,11 @@ def _figures(entry: Mapping[str, Any]) -> tuple[str, ...]:
 def _remark(build: ReportedBuild, entry: Mapping[str, Any]) -> str:
     if entry.get("error"):
         return f"failed: {str(entry['error']).splitlines()[0]}"
-    if build.chosen is not None and entry.get("key") == build.chosen:
-        return _CHOSEN
+    remarks = [_CHOSEN] if build.chosen is not None and entry.get("key") == build.chosen else []
     if entry.get("validity") == "INVALID":
         codes = dict.fromkeys(str(reason).partition(":")[0] for reason in entry.get("reasons") or ())
-        return f"INVALID ({', '.join(codes)})" if codes else "INVALID"
-    return ""
+        remarks.append(f"INVALID ({', '.join(codes)})" if codes else "INVALID")
+    return ", ".join(remarks)
 
 
 def _reason(build: ReportedBuild) -> str:
