@@ -83,6 +83,16 @@ def test_throughput_is_calls_over_timed_time_and_percentiles_are_of_pooled_calls
     assert summary.percentiles_ms[99.9] is None
 
 
+def test_records_are_comparable_only_where_machine_threads_versions_and_inputs_agree() -> None:
+    record = Record.load(STORED / "schema-1.zip")
+    assert record.differences(record) == {}
+    run = {**record.run, "environment": {**record.run["environment"], "processor": "another"}}
+    run["variants"] = [{**entry, "threads": 7} if entry["key"] == "b" else entry for entry in run["variants"]]
+    other = Record(run, record.slices)
+    assert set(record.differences(other)) == {"processor", "b: threads"}
+    assert other.differences(record)["b: threads"] == (7, 1)
+
+
 def test_an_unknown_candidate_is_a_usage_error_that_lists_the_known_ones() -> None:
     record = simulated({"a": 5e6}, reference=None)
     for ask in (record.summary, record.verdict, record.windows):

@@ -202,6 +202,22 @@ class Record:
         """Relative difference that this host made of nothing; None without a twin."""
         return math.expm1(self._floor().size) if self.twin else None
 
+    def differences(self, other: Record) -> dict[str, tuple[Any, Any]]:
+        """What keeps two records from being compared: fact to the values of both; empty if they may be.
+
+        Processor, kind of inputs, and for every candidate of both: threads, device, runtime version, samples.
+        """
+        facts = [
+            {
+                "processor": record.run["environment"].get("processor"),
+                "inputs": record.settings.inputs,
+                **{f"{key}: {name}": value for key in record.measured for name, value in record._conditions(key)},
+            }
+            for record in (self, other)
+        ]
+        common = facts[0].keys() & facts[1].keys()
+        return {name: (facts[0][name], facts[1][name]) for name in sorted(common) if facts[0][name] != facts[1][name]}
+
     def break_even_calls(self, key: str) -> float | None:
         """Calls after which ``key`` has paid back a later start than the reference's; None if it never does.
 
@@ -372,6 +388,12 @@ class Record:
             for items in processes.values()
         ]
         return warmup.course(sequences).value
+
+    def _conditions(self, key: str) -> list[tuple[str, Any]]:
+        summary = self.summary(key)
+        samples = {process.get("samples") for process in self._of(key)}
+        named = [(name, summary.facts.get(name)) for name in ("device", "runtime_version")]
+        return [("threads", summary.threads), ("samples", sorted(map(str, samples))), *named]
 
     def _described(self, key: str) -> dict[str, Any]:
         processes = self._of(key)
