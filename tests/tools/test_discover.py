@@ -161,10 +161,12 @@ def test_models_of_earlier_inputs_are_not_in_memory(tmp_path: Path) -> None:
     paths = []
     for k in range(4):
         path = tmp_path / f"large{k}.py"
-        path.write_text(MODEL + textwrap.dedent(body))
+        ending = "raise ValueError('a failure holds frames')" if k == 1 else ""
+        path.write_text(MODEL + textwrap.dedent(body) + ending)
         paths.append(str(path))
     results = evaluate_files(paths, turnkey.Sequence(["discover"]), cache_dir=tmp_path / "cache")
-    assert [result.status for result in results] == ["successful"] * 4
+    assert [result.status for result in results] == ["successful", "error", "successful", "successful"]
+    assert "a failure holds frames" in results[1].failure.user_traceback
     for k in range(4):
         assert "large: 1" in log(tmp_path, f"large{k}")
 

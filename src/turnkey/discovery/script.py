@@ -6,8 +6,9 @@ sibling modules). `ScriptRun.leave` removes those too.
 
 The whole script runs, with the user's rights: nothing here is a sandbox.
 
-Trade-offs (accepted): user code sees our frames below its own (``inspect.stack()``); modules that the script loaded
-from elsewhere stay loaded for the next input; `os._exit` and crashes end this process.
+Trade-offs (accepted): standard output is buffered in blocks where it is no terminal, as Python does it, so a script
+that is killed loses its last lines; user code sees our frames below its own (``inspect.stack()``); modules that the
+script loaded from elsewhere stay loaded for the next input; `os._exit` and crashes end this process.
 """
 
 from __future__ import annotations
@@ -95,9 +96,12 @@ class ScriptRun:
         self.directory = os.path.dirname(os.path.realpath(path))
         self._modules_before = set(sys.modules)
         self._main_before = sys.modules.get("__main__")
+        self._error: BaseException | None = None
 
     def leave(self) -> None:
-        """Remove what belongs to the script from `sys.modules`."""
+        """Remove what belongs to the script from `sys.modules`, and the frames of the exception that ended it."""
+        for link in _chain(self._error):
+            link.__traceback__ = None  # its frames hold all that the script had in memory
         for name in set(sys.modules) - self._modules_before:
             module = sys.modules.get(name)
             if isinstance(module, ModuleType) and self.owns_module(module):
@@ -185,7 +189,7 @@ class ScriptRun:
             try:
                 exec(self._compile(), sys.modules["__main__"].__dict__)
             except BaseException as raised:  # noqa: BLE001 - the script's end, whatever it is
-                error = _without_our_frames(raised)
+                error = self._error = _without_our_frames(raised)
             if isinstance(error, KeyboardInterrupt) and os.getpid() == owner:
                 raise error
             outcome = _outcome(error)
@@ -225,13 +229,18 @@ def _outcome(error: BaseException | None) -> ScriptOutcome:
 
 def _without_our_frames(error: BaseException) -> BaseException:
     """The exception with our frames taken out of its traceback, and of those it was raised from."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
+    for link in _chain(error):
         link.__traceback__ = _user_traceback(link.__traceback__)
-        link = link.__cause__ or link.__context__
     return error
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """An exception and those that it was raised from, each once."""
+    links: list[BaseException] = []
+    while error is not None and not any(error is link for link in links):
+        links.append(error)
+        error = error.__cause__ or error.__context__
+    return links
 
 
 def _user_traceback(trace: TracebackType | None) -> TracebackType | None:

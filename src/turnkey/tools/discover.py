@@ -91,6 +91,9 @@ class Discover(Tool):
         Raises:
             InputError: the script cannot be read, or has no model of that hash.
             ModelError: the script failed, no model was found, or the chosen one cannot be called again.
+
+        The script's ``__main__`` stays, also after an error, until `turnkey.discovery.let_go`, which is called at the
+        end of each input.
         """
         from turnkey import discovery
 
@@ -106,16 +109,9 @@ class Discover(Tool):
                 compiled=values["compiled"],
             ),
         )
-        try:
-            return self._hand_on(
-                state,
-                visit,
-                target=values.get("target"),
-                allow_script_failure=values["allow_script_failure"],
-            )
-        except BaseException:
-            discovery.let_go()
-            raise
+        return self._hand_on(
+            state, visit, target=values.get("target"), allow_script_failure=values["allow_script_failure"]
+        )
 
     def _hand_on(self, state: State, visit: Visit, *, target: str | None, allow_script_failure: bool) -> State:
         from turnkey.discovery import script_failed
