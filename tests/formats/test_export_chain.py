@@ -85,6 +85,12 @@ def test_evaluation_mode_is_exported_with_a_dynamic_batch_and_every_flag_is_put_
     assert all(weight.requires_grad for weight in module.parameters())
 
 
+def test_a_model_in_evaluation_mode_stays_there_whatever_the_exporter_does_to_its_wrapper(export):
+    module = Network().eval()
+    export(source_of(module, torch.randn(2, 4)))
+    assert not any(child.training for child in module.modules())
+
+
 class Everything(nn.Module):
     """Nested arguments, keywords, None, constants; outputs that are inputs, that occur twice, that are no tensors."""
 
@@ -219,12 +225,11 @@ class Difference(nn.Module):
 def test_when_nothing_works_the_table_says_who_failed_where(export, tmp_path):
     with pytest.raises(ConversionError, match="no exporter could write Difference") as caught:
         export(source_of(Difference(), torch.randn(2, 4)))
-    header, *rows = caught.value.evidence.splitlines()
+    header, row = caught.value.evidence.splitlines()  # an unknown operator is tried once, whatever the axes
     assert header.split() == ["exporter", "outcome", "seconds", "axes", "reason"]
-    assert [row.split()[:2] for row in rows] == [["torchscript", "failed"]] * 2
-    assert "batch = x:0" in rows[0]
-    assert "static" in rows[1]
-    assert all("aten::diff" in row for row in rows)
+    assert row.split()[:2] == ["torchscript", "failed"]
+    assert "batch = x:0" in row
+    assert "aten::diff" in row
     assert "--exporter auto" in caught.value.remedy
     assert not list(tmp_path.iterdir())
 

@@ -33,6 +33,8 @@ from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import evaluation_mode
 
 _LOWEST_OPSET = 7
+_WHATEVER_THE_AXES = ("GuardOnDataDependentSymNode", "UnsupportedOperatorError")
+"""Failures that fewer dynamic axes do not mend; another try would cost as much as the first."""
 _EXPORTERS: dict[str, ModuleType] = {onnx_dynamo.NAME: onnx_dynamo, onnx_torchscript.NAME: onnx_torchscript}
 
 
@@ -59,6 +61,8 @@ def export_module(source: SourceModel, path: Path, settings: OnnxExportSettings)
     wanted = requested_axes(source.samples.inputs[0], settings.dynamic)
     attempts: list[Attempt] = []
     for plan, exporter, axes in _tries(source, settings, wanted):
+        if any(a.exporter == exporter and a.reason.startswith(_WHATEVER_THE_AXES) for a in attempts):
+            continue
         started = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="turnkey-export-") as scratch:
             written = Path(scratch) / "model.onnx"
