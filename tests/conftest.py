@@ -19,7 +19,7 @@ PLUGINS = Path(__file__).parent / "plugins"
 def small_tools(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The tools of ``tests/plugins`` as an installed plug-in, for this process and for workers."""
     monkeypatch.syspath_prepend(str(PLUGINS))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLUGINS), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")])))
     plugins._entry_points.cache_clear()
     yield
     plugins._entry_points.cache_clear()

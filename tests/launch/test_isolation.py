@@ -290,3 +290,56 @@ def test_ctrl_c_ends_the_worker_and_the_build_says_so(script: Writer, cache: Pat
     state = load_state(cache, "first")
     assert state.build_status == "killed"
     assert "Ctrl-C" in state.statistics["reason"]
+
+
+PROBE = """
+    import multiprocessing, os, signal, sys, threading
+    import sibling
+
+    print(sys.argv, __name__, __file__, os.getcwd(), sys.path[0], sibling.__file__)
+    print(sys.modules["__main__"].__dict__ is globals(), sys.flags.safe_path, repr(sys.stdin.read()))
+    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGTERM))
+    print(threading.active_count(), multiprocessing.parent_process(), os.environ.get("COLOUR"))
+    print(sorted(name for name in ("torch", "numpy", "onnx", "psutil") if name in sys.modules))
+    """
+
+
+def test_a_script_in_a_worker_finds_what_plain_python_gives_it(
+    script: Writer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = script(PROBE, "folder/probe.py")
+    script("", "folder/sibling.py")
+    script("raise ImportError('not this one')", "json.py")  # beside the caller, not beside the script
+    monkeypatch.chdir(path.parent.parent)
+    monkeypatch.setenv("COLOUR", "grün 'x'")
+    plain = subprocess.run(
+        [sys.executable, "folder/probe.py", "--n", "a b"], stdin=subprocess.DEVNULL, capture_output=True, check=True
+    ).stdout.decode()
+
+    for isolation in (False, True):
+        (result,) = evaluate(
+            expand_inputs(["folder/probe.py"]).inputs,
+            Sequence([("discover", {"script_args": "--n 'a b'"})]),
+            Options(cache_dir=cache, process_isolation=isolation),
+        )
+        log = log_of(result, "discover")
+        assert result.status == "skipped", log
+        seen, expected = log.splitlines()[1:6], plain.splitlines()
+        assert seen[: 5 if isolation else 3] == expected[: 5 if isolation else 3]
+
+
+@pytest.mark.slow
+def test_a_worker_may_use_many_threads_and_processes(script: Writer, cache: Path) -> None:
+    text = """
+        import multiprocessing, torch
+        torch.set_num_threads(4)
+        torch.randn(300, 300) @ torch.randn(300, 300)
+        model = torch.nn.Linear(4, 2)
+        model(torch.ones(1, 4))
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            print(pool.map(abs, [-1, -2]))
+        """
+    (result,) = isolated([script(text)], cache, steps=["discover"], timeout=120)
+
+    assert result.status == "successful", result.error
+    assert "[1, 2]" in log_of(result, "discover")

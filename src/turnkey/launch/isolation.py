@@ -35,6 +35,16 @@ from turnkey.pipeline.sequence import INTERRUPTED
 from turnkey.pipeline.state import State
 from turnkey.pipeline.state_file import load_state
 
+_PROGRAM = """\
+import os, sys
+if sys.path[:1] == [""]:
+    sys.path[0] = os.path.dirname(sys.executable)
+from turnkey.launch.worker import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+"""The search path of the command ``turnkey``. With ``-m``, modules of the working directory would be imported
+instead of the library's; ``-P`` is a flag that scripts would see."""
+
 _LONGEST_LINE_BYTES = 8 * 1024 * 1024
 _INTERRUPT_SECONDS = TERMINATION_SECONDS + 2.0
 
@@ -255,7 +265,7 @@ def _started(item: Path, messages: int, lifeline: int, *, log: Path, verbose: bo
     with open(log, "ab") as output:
         try:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "turnkey.launch.worker", item, str(messages), str(lifeline)],
+                [sys.executable, "-c", _PROGRAM, item, str(messages), str(lifeline)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=None if verbose else output,

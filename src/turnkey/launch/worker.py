@@ -1,4 +1,4 @@
-"""The process of one isolated input: ``python -m turnkey.launch.worker ITEM.json MESSAGES LIFELINE``.
+"""The process of one isolated input: ``main([ITEM.json, MESSAGES, LIFELINE])`` in a fresh interpreter.
 
 ``MESSAGES`` and ``LIFELINE`` are descriptors that the call passed on (see `turnkey.launch.isolation`). What the worker
 has to say goes as JSON lines to MESSAGES, which has nothing to do with the standard output: scripts may print what
@@ -11,7 +11,6 @@ import faulthandler
 import json
 import os
 import signal
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,3 @@ def _tell(messages: int, content: dict[str, Any]) -> None:
     rest = f"\n{json.dumps(content)}\n".encode()
     while rest:
         rest = rest[os.write(messages, rest) :]
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
