@@ -249,3 +249,14 @@ def test_main_stays_the_scripts_while_its_model_is_in_use(visited: Visited) -> N
     assert pickle.loads(pickle.dumps(visit.select(None).module)).layer.weight.shape == (4, 4)
     let_go()
     assert sys.modules["__main__"] is before
+
+
+def test_the_exception_of_a_failed_script_does_not_keep_its_models(visited: Visited) -> None:
+    visit = visited("net = Net(); net(x)\nraise ValueError('no')")
+    reference = weakref.ref(sys.modules["__main__"].net)
+    error = visit.outcome.error
+    del visit
+    let_go()
+    gc.collect()
+    assert isinstance(error, ValueError)
+    assert reference() is None
