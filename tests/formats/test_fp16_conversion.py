@@ -148,3 +148,19 @@ def test_branches_with_operators_that_stay_in_float32_are_converted_inside(tmp_p
     np.testing.assert_allclose(
         run_file(conversion.path, sample)["y"], run_file(parent, sample)["y"], rtol=5e-3, atol=5e-3
     )
+
+
+def test_large_weights_are_rounded_clipped_and_keep_their_infinities(tmp_path):
+    table = np.random.default_rng(0).standard_normal((40, 2000)).astype(np.float32)
+    table[0, :3] = [1e6, -1e6, -np.inf]
+    text = "g (int64[2] i) => (float[2,2000] y) {y = Gather(t, i)}"
+    parent = write_onnx(tmp_path / "table.onnx", HEADER + text, {"t": table})
+    conversion = convert(parent, tmp_path / "f16.onnx")
+    model = onnx.load(conversion.path)
+    [weights] = model.graph.initializer
+    table_in_range = table.clip(-65504, 65504)
+    table_in_range[0, 2] = -np.inf
+    expected = table_in_range.astype(np.float16)
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(weights), expected)
+    assert conversion.notes == ("weights beyond float16 were clipped to 65504: t",)
+    np.testing.assert_array_equal(run_file(conversion.path, {"i": np.array([0, 39])})["y"], expected[[0, 39]])

@@ -19,14 +19,20 @@ from onnx import TensorProto
 
 from turnkey.errors import ConversionError, InputError
 from turnkey.formats.format import Conversion
-from turnkey.formats.fp16_graph import move_casts_home, narrow_border, put_in_order, write_constants_as_tensors
+from turnkey.formats.fp16_graph import (
+    LARGEST_FLOAT16,
+    move_casts_home,
+    narrow_border,
+    put_in_order,
+    put_weights_back,
+    set_weights_aside,
+    write_constants_as_tensors,
+)
 from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_fp16 import Fp16Settings
 from turnkey.formats.onnx_graph import foreign_operators, graphs_of, nodes_of, tensors_of
 from turnkey.formats.onnx_load_probe import LoadCrash, load_refusal
-
-_LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 
 
 def convert_to_fp16(parent: Path, path: Path, settings: Fp16Settings) -> Conversion:
@@ -42,7 +48,7 @@ def convert_to_fp16(parent: Path, path: Path, settings: Fp16Settings) -> Convers
     notes = [f"--block {op}: the model has no such operator" for op in settings.block if op not in known]
     clipped = _beyond_float16(model)
     if clipped:
-        notes.append(f"weights beyond float16 were clipped to {_LARGEST_FLOAT16:g}: {', '.join(clipped)}")
+        notes.append(f"weights beyond float16 were clipped to {LARGEST_FLOAT16:g}: {', '.join(clipped)}")
     opset = opset_of(model)
     try:
         _convert(model, parent, path, settings)
@@ -84,12 +90,14 @@ def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Set
         inferred = onnx.shape_inference.infer_shapes(load_graph(parent))
         del model.graph.value_info[:]
         model.graph.value_info.extend(inferred.graph.value_info)
+        aside = set_weights_aside(model.graph)
         converted = convert_float_to_float16(
             model,
             keep_io_types=settings.keep_io,
             op_block_list=[*DEFAULT_OP_BLOCK_LIST, *settings.block],
             disable_shape_infer=True,
         )
+        put_weights_back(converted.graph, aside)
         if not settings.keep_io:
             narrow_border(converted.graph)
         move_casts_home(converted.graph)
@@ -142,7 +150,9 @@ def _beyond_float16(model: onnx.ModelProto) -> list[str]:
     for tensor in tensors_of(model):
         if tensor.data_type != TensorProto.FLOAT:
             continue
-        values = np.abs(onnx.numpy_helper.to_array(tensor))
-        if values.size > 1 and (np.isfinite(values) & (values > _LARGEST_FLOAT16)).any():
-            names.append(tensor.name or "a constant")
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.size > 1 and not max(-values.min(), values.max()) <= LARGEST_FLOAT16:  # infinity and NaN too
+            magnitude = np.abs(values[np.isfinite(values)])
+            if magnitude.size and magnitude.max() > LARGEST_FLOAT16:
+                names.append(tensor.name or "a constant")
     return names

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import onnx
 from onnx import TensorProto
 
 from turnkey.formats.onnx_graph import graphs_of
 
+LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
+_LARGE_ELEMENTS = 1 << 16
 _NARROWED = {TensorProto.INT64: TensorProto.INT32, TensorProto.DOUBLE: TensorProto.FLOAT16}
+
+
+def set_weights_aside(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """Empty the large float32 initialisers, in place; returns what they held.
+
+    The converter handles weights element by element through index arrays of eight bytes each, ten seconds for a
+    hundred million of them. It needs to see which become float16, not what they hold.
+    """
+    aside = {}
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and prod(tensor.dims) >= _LARGE_ELEMENTS:
+            aside[tensor.name] = onnx.numpy_helper.to_array(tensor)
+            tensor.ClearField("raw_data")
+            tensor.ClearField("float_data")
+            tensor.dims[:] = [0]
+    return aside
+
+
+def put_weights_back(graph: onnx.GraphProto, aside: dict[str, np.ndarray]) -> None:
+    """Fill the initialisers again, in place, in the element type that they have now; empties ``aside``.
+
+    As the converter does it: finite values beyond float16 are clipped, infinities stay.
+    """
+    for tensor in graph.initializer:
+        if tensor.name not in aside:
+            continue
+        values = aside.pop(tensor.name)
+        tensor.dims[:] = values.shape
+        if tensor.data_type == TensorProto.FLOAT16:
+            with np.errstate(over="ignore"):
+                narrow = values.astype(np.float16)
+            clipped = np.isinf(narrow) & np.isfinite(values)
+            narrow[clipped] = np.copysign(LARGEST_FLOAT16, values[clipped])
+            values = narrow
+        tensor.raw_data = values.tobytes()
+    del graph.value_info[:]  # they hold the shapes of the emptied weights, and follow from the graph
 
 
 def narrow_border(graph: onnx.GraphProto) -> None:
