@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -273,27 +273,52 @@ def test_two_calls_on_one_cache_take_turns_per_build(script: Writer, cache: Path
     assert len(list((cache / "model" / "history").iterdir())) == 2
 
 
-def test_waiting_for_another_process_is_said(script: Writer, cache: Path) -> None:
+@pytest.fixture
+def holder(script: Writer, cache: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that works on the build of model.py until its standard input is closed."""
     evaluate([script()], cache)
     program = textwrap.dedent(f"""
-        import sys, time
+        import sys
         from pathlib import Path
         from turnkey.pipeline.build import BuildPaths
         from turnkey.pipeline.build_lock import hold
         with hold(BuildPaths(Path({str(cache)!r}), "model")):
             print("held", flush=True)
-            time.sleep(1.5)
+            sys.stdin.read()
         """)
-    holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    holder.stdout.readline()
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.communicate()
+
+
+def test_waiting_for_another_process_is_said(holder: subprocess.Popen[str], script: Writer, cache: Path) -> None:
     notes: list[str] = []
 
-    (result,) = evaluate([script()], cache, listen=lambda event: notes.append(event.text))
+    def listen(event: Event) -> None:
+        notes.append(event.text)
+        if "waiting" in event.text:
+            assert holder.stdin is not None
+            holder.stdin.close()
+            holder.stdin = None
 
-    holder.communicate()
+    (result,) = evaluate([script()], cache, listen=listen)
+
     assert result.status == "successful"
     assert any("waiting" in note for note in notes)
+
+
+def test_a_timeout_while_waiting_leaves_the_build_to_its_holder(
+    holder: subprocess.Popen[str], script: Writer, cache: Path
+) -> None:
+    before = (cache / "model" / "model_state.yaml").read_bytes()
+
+    (result,) = evaluate([script()], cache, process_isolation=True, timeout=3)
+
+    assert result.status == "timeout"
+    assert (cache / "model" / "model_state.yaml").read_bytes() == before
 
 
 def test_a_child_that_a_script_forked_does_not_free_the_lock(script: Writer, cache: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from turnkey.pipeline.build import BuildPaths
-from turnkey.pipeline.build_lock import hold
+from turnkey.pipeline.build_lock import hold, is_held
 from turnkey.pipeline.state import State
 from turnkey.pipeline.state_file import load_state, write_state
 from turnkey.pipeline.statistics import error_excerpt, write_statistics
@@ -23,12 +23,12 @@ def close_build(paths: BuildPaths, *, status: str, tool: str, reason: str, error
         error_log: evidence and the tail of the tool's log.
 
     Returns:
-        The state as it is now; None if the run was ended before it wrote one.
+        The state as it is now; None if the run was ended before it wrote one, or before it was its turn.
 
     Raises:
         InputError, ArtifactError: the files of the build cannot be read or written.
     """
-    if not paths.state.is_file():
+    if not paths.state.is_file() or is_held(paths):  # whoever works on it now will say how that ends
         return None
     with hold(paths):
         state = load_state(state_path=paths.state)
