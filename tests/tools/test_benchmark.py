@@ -176,6 +176,13 @@ def test_options_reach_the_runtime_that_they_are_for(file):
     assert options == {"graph_optimization_level": "basic"}
 
 
+def test_the_seed_is_the_calls_unless_the_tool_has_its_own(file):
+    seeded = replace(file, environment={"seed": 7})
+    for given, seed in (({}, 7), ({"seed": 3}, 3)):
+        state = Benchmark().run(seeded, **QUICK, **given)
+        assert Record.load(state.build_dir / state.statistics["record"]).settings.seed == seed
+
+
 def test_a_second_benchmark_keeps_the_first_ones_record_and_replaces_its_numbers(file):
     first = Benchmark().run(file, **QUICK)
     second = Benchmark().run(first, **{**QUICK, "iterations": 7})
@@ -188,7 +195,7 @@ def test_a_second_benchmark_keeps_the_first_ones_record_and_replaces_its_numbers
     ("arguments", "words"),
     [
         ({"runtime": "torch"}, "live PyTorch model"),
-        ({"runtime": "trt"}, "no runtime called 'trt'"),
+        ({"runtime": "tvm"}, "no runtime called 'tvm'"),
         ({"runtime": "onnxruntime", "runtimes": ["torch"]}, "give one of them"),
         ({"variants": ["onnx-int8"]}, "no variant 'onnx-int8'"),
         ({"device": "tpu"}, "no device 'tpu'"),

@@ -16,6 +16,7 @@ RUNTIMES = PluginTable(
         "torch": "turnkey.runtimes.torch_eager:RUNTIME",
         "torch-compile": "turnkey.runtimes.torch_compile:RUNTIME",
         "onnxruntime": "turnkey.runtimes.onnxruntime:RUNTIME",
+        "tensorrt": "turnkey.runtimes.tensorrt:RUNTIME",
         "mlf": "turnkey.mlf.runtime:RUNTIME",
     },
 )

@@ -122,8 +122,8 @@ class Benchmark(Tool):
         Argument(
             flags=("--seed",),
             parse=count,
-            default=0,
             metavar="N",
+            default_text="the global --seed",
             help="Seed of the order in which candidates run.",
         ),
     )
@@ -168,7 +168,7 @@ class Benchmark(Tool):
             effort=arguments.get("effort") or "standard",
             iterations=arguments.get("iterations"),
             threads=arguments.get("threads"),
-            seed=arguments.get("seed") or 0,
+            seed=state.environment.get("seed", 0) if arguments.get("seed") is None else arguments["seed"],
         )
         reference = Reference(source)
         try:
