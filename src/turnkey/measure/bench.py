@@ -109,12 +109,12 @@ class Bench:
         )
 
     def calibrate(self, *, call_ns: float) -> WarmUp:
-        with _no_collection():
+        with _NoCollection():
             return warmup.calibrate(self._time_calls, call_ns=call_ns)
 
     def warm(self, *, call_ns: float, n_warm: int, freeze: bool = True) -> WarmUp:
         """Warm up; then collect garbage once and, in a process of our own, switch collection off for good."""
-        with _no_collection():
+        with _NoCollection():
             done = warmup.warm(self._time_calls, call_ns=call_ns, n_warm=n_warm)
         gc.collect()
         if freeze:
@@ -128,7 +128,7 @@ class Bench:
         order = self._next(entries + 1)
         settle, storage = [0], [0] * entries
         run = self._target.run
-        with _no_collection():
+        with _NoCollection():
             switches, cpu, t0 = _switches(), time.process_time_ns(), time.monotonic_ns()
             timed_calls(run, order[:1], settle)
             if inner == 1:
@@ -150,7 +150,7 @@ class Bench:
         """Carry a load shape; see `turnkey.measure.drive`."""
         from turnkey.measure import drive  # threads and queues: only for load shapes
 
-        with _no_collection():
+        with _NoCollection():
             return drive.KINDS[kind](self._target.run, self._prepared, **arguments)
 
     def peak_memory(self) -> int | None:
@@ -185,7 +185,7 @@ def resident_bytes() -> int | None:
     return _status_bytes("VmRSS")
 
 
-class _no_collection:
+class _NoCollection:
     """No garbage collection inside; the state before is restored."""
 
     def __enter__(self) -> None:
