@@ -1,7 +1,7 @@
 """From inputs to work items: which sequence each input gets, and which build.
 
-One call may mix scripts, ONNX files and builds. Where the sequence begins with a tool for another kind of input, the
-input's own first tool takes its place; nothing but ``discover`` ever runs a script.
+One call may mix scripts, ONNX files and builds. Where the sequence begins with ``discover``, every other kind of input
+is loaded by its own first tool; a sequence that begins with a loader takes only what that loader loads.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def sequence_for(kind: InputKind, sequence: Sequence | None) -> Sequence:
     own = FIRST_TOOLS[kind]
     if first.name == own or first.name not in FIRST_TOOLS.values():
         return sequence
-    if kind is InputKind.SCRIPT:  # running a script must have been asked for
+    if first.name != FIRST_TOOLS[InputKind.SCRIPT]:  # running a script must have been asked for
         raise UsageError(
-            f"{first.name} does not take scripts",
-            remedy=f"turnkey -i SCRIPT.py {' '.join([own, *sequence.names[1:]])}",
+            f"{first.name} does not take this kind of input: {kind.value}",
+            remedy=f"turnkey -i INPUT {' '.join([own, *sequence.names[1:]])}",
         )
     return Sequence([(own, {}), *sequence.steps[1:]])
 
