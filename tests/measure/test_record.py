@@ -59,7 +59,16 @@ def test_what_cannot_be_told_apart_yet_says_so() -> None:
     assert verdict is not None
     assert verdict.kind == "UNDECIDED"
     assert any("more rounds" in note for note in verdict.notes)
-    assert "may" not in record.sentence()
+    assert record.sentence().startswith("a is the fastest of 2 so far; b cannot be told from a yet (")
+
+
+def test_one_call_of_each_has_a_ratio_but_no_interval() -> None:
+    record = simulated({"a": 5e6, "b": 5.6e6}, reference="a", iterations=1)
+    verdict = record.verdict("b")
+    assert verdict is not None
+    assert str(verdict).endswith("× [no interval]")
+    assert "inf" not in record.sentence()
+    assert record.summary("a").low_ms is None
 
 
 def test_without_a_named_baseline_all_are_compared_to_the_fastest() -> None:

@@ -15,7 +15,7 @@ RECORD = Path(__file__).parents[1] / "measure/records/schema-1.zip"
 def test_a_record_is_reported_from_its_file_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--from", str(RECORD)]) == 0
     shown = capsys.readouterr().out
-    assert "a is the fastest of 3; b is 1.13× [1.09, 1.16] slower than a" in shown
+    assert "a is the fastest of 3 so far; b is 1.13× [1.09, 1.16] slower than a" in shown
     assert "SLOWER 0.89×" in shown
 
 

@@ -60,9 +60,7 @@ class Verdict:
         return self.kind is Kind.SAME or self.negligible
 
     def __str__(self) -> str:
-        decimals = 2 if self.high - self.low >= 0.02 else 3
-        bounds = f"{self.ratio:.{decimals}f}× [{self.low:.{decimals}f}, {self.high:.{decimals}f}]"
-        return f"{self.kind} {bounds}" + ("" if self.is_valid else " INVALID")
+        return f"{self.kind} {ratio_text(self.ratio, self.low, self.high)}" + ("" if self.is_valid else " INVALID")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +98,14 @@ class Look:
     leaves: tuple[str, ...] = ()
     pending: tuple[tuple[str, str], ...] = ()
     pairs: Mapping[tuple[str, str], Interval] = field(default_factory=dict)
+
+
+def ratio_text(ratio: float, low: float, high: float) -> str:
+    """``1.23× [1.19, 1.27]``: no finer than the interval, and without one where there is none."""
+    if not math.isfinite(high) or low <= 0:
+        return f"{ratio:.2g}× [no interval]"
+    decimals = 2 if high - low >= 0.02 else 3
+    return f"{ratio:.{decimals}f}× [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def difference(units: Units, a: str, b: str, *, level: float, yardstick: str | None = None) -> Interval | None:

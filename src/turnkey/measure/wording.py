@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from turnkey.measure.verdict import Kind, Verdict
+from turnkey.measure.verdict import Kind, Verdict, ratio_text
 
 if TYPE_CHECKING:
     from turnkey.measure.record import Record
@@ -41,13 +41,15 @@ def sentence(record: Record) -> str:
 
 def _about_best(record: Record, best: str, reference: str, within: str) -> str:
     if best == reference:
-        return f"{best} is the fastest of {len(record.measured)}"
-    found = record.verdict(best)
-    if found is None:
+        found = [record.verdict(key) for key in record.measured if key != best]
+        is_open = any(item is None or item.kind is Kind.UNDECIDED for item in found)
+        return f"{best} is the fastest of {len(record.measured)}" + (" so far" if is_open else "")
+    verdict = record.verdict(best)
+    if verdict is None:
         return f"{best} cannot be compared with {reference}"
-    if found.is_tie:
+    if verdict.is_tie:
         return f"{best} and {reference} tie {within}"
-    return f"{best} {_compared(found)}"
+    return f"{best} {_compared(verdict)}"
 
 
 def _compared(found: Verdict) -> str:
@@ -55,18 +57,12 @@ def _compared(found: Verdict) -> str:
     ratio, low, high = found.ratio, found.low, found.high
     than = f" than {found.reference}"
     if found.kind is Kind.FASTER:
-        return f"is {_bounds(ratio, low, high)} faster{than}"
+        return f"is {ratio_text(ratio, low, high)} faster{than}"
     if found.kind is Kind.SLOWER:
-        return f"is {_bounds(1 / ratio, 1 / high, 1 / low)} slower{than}"
+        return f"is {ratio_text(1 / ratio, 1 / high, 1 / low)} slower{than}"
     if found.kind is Kind.SAME:
         return f"ties with {found.reference}"
-    return f"cannot be told from {found.reference} yet ({_bounds(ratio, low, high)})"
-
-
-def _bounds(ratio: float, low: float, high: float) -> str:
-    """No finer than the interval."""
-    decimals = 2 if high - low >= 0.02 else 3
-    return f"{ratio:.{decimals}f}× [{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"cannot be told from {found.reference} yet ({ratio_text(ratio, low, high)})"
 
 
 def _caveats(record: Record) -> str:
