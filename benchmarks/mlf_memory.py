@@ -83,8 +83,14 @@ def torch_networks() -> Iterator[tuple[str, Callable[[], onnx.ModelProto]]]:
 
 
 def _timm(name: str) -> onnx.ModelProto:
-    import timm
     import torch
+
+    # timm imports torchvision, whose registry wheel misses two operators beside a CPU build of torch.
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor", "qnms() -> Tensor"):
+        if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
+            library.define(schema)
+    import timm
 
     torch.manual_seed(0)
     return _exported(timm.create_model(name, exportable=True), (torch.randn(1, 3, 224, 224),))

@@ -121,7 +121,7 @@ def _run(case: Any) -> tuple[str, str]:
 
     model, data_sets = model_and_data(case)
     with tempfile.TemporaryDirectory(prefix="turnkey-nodes-") as directory:
-        os.environ["TURNKEY_CACHE_DIR"] = directory
+        os.environ["TURNKEY_CACHE_DIR"] = directory  # libraries of single cases are not worth keeping
         try:
             path = Path(directory) / "case.tar"
             mlf.export(model, path, name="case", compile=False, optimize="none", executor="aot")

@@ -10,6 +10,7 @@ was imported is checked.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import sys
@@ -17,8 +18,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turnkey import settings
+from turnkey.mlf.archive import write_atomically
 from turnkey.mlf.failures import failure
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 DISTRIBUTION = "emx-onnx-cgen"
 VERSION = "1.4.0"
 _INSTALL = "pip install 'turnkey[mlf]'"
+_REFUSAL = "refused: "
 _LOCK = threading.Lock()  # the one compiler instance keeps state while it compiles
 
 
@@ -66,6 +71,29 @@ def generate(model: onnx.ModelProto) -> str:
         Refused: with the generator's reason.
         MlfMissingDependencyError: it is not installed.
     """
+    known = _cached(model)
+    if known.exists():
+        text = known.read_text()
+        if text.startswith(_REFUSAL):
+            raise Refused(text.removeprefix(_REFUSAL))
+        return text
+    try:
+        text = _compiled(model)
+    except Refused as error:
+        write_atomically(known, f"{_REFUSAL}{error}".encode())
+        raise
+    write_atomically(known, text.encode())
+    return text
+
+
+def _cached(model: onnx.ModelProto) -> Path:
+    """Where the text for an equal model of this version of the generator is kept: its start-up costs seconds."""
+    content = model.SerializeToString(deterministic=True)
+    key = hashlib.sha256(f"{version()}:1:".encode() + content).hexdigest()
+    return settings.cache_dir() / "mlf-kernels" / key[:2] / f"{key[2:34]}.txt"
+
+
+def _compiled(model: onnx.ModelProto) -> str:
     compiler = _compiler()
     with _LOCK:
         try:

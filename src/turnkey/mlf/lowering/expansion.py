@@ -34,9 +34,9 @@ def expand(
         if not (node.domain in _STANDARD and wanted(node)):
             nodes.append(node)
             continue
-        recurrent = _forward_recurrences(node, tensors, f"turnkey_recurrence{count}")
-        if recurrent is not None:
-            nodes += recurrent
+        rewritten = _rewritten(node, tensors, f"turnkey_{count}")
+        if rewritten is not None:
+            nodes += rewritten
             count += 1
             continue
         body = _function_body(node, tensors, opset)
@@ -100,6 +100,59 @@ def _defaults(node: onnx.NodeProto, opset: int) -> list[onnx.AttributeProto]:
             default.CopyFrom(attribute.default_value)
             found.append(default)
     return found
+
+
+def _rewritten(node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str) -> list[onnx.NodeProto] | None:
+    """The node by other standard operators, where we know a way that has no function body."""
+    ways = (_widened_attention, _channel_first_depth, _forward_recurrences)
+    return next((made for way in ways if (made := way(node, tensors, prefix)) is not None), None)
+
+
+def _widened_attention(
+    node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str
+) -> list[onnx.NodeProto] | None:
+    """Attention on float16 computed in float32: the standard rounds its result, not each of its steps."""
+    import onnx
+
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    if node.op_type != "Attention" or tensors[node.input[0]].dtype != "float16":
+        return None
+    made = []
+    wide = onnx.NodeProto()
+    wide.CopyFrom(node)
+    for index, name in enumerate(node.input):
+        if name and tensors[name].dtype == "float16":
+            wide.input[index] = f"{prefix}_wide_in{index}"
+            made.append(onnx.helper.make_node("Cast", [name], [wide.input[index]], to=single))
+    made.append(wide)
+    for index, name in enumerate(node.output):
+        if name and tensors[name].dtype == "float16":
+            wide.output[index] = f"{prefix}_wide_out{index}"
+            made.append(onnx.helper.make_node("Cast", [wide.output[index]], [name], to=half))
+    return made
+
+
+def _channel_first_depth(
+    node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str
+) -> list[onnx.NodeProto] | None:
+    """SpaceToDepth whose channels stay outermost (mode CRD): reshape, transpose, reshape."""
+    import onnx
+
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type != "SpaceToDepth" or "mode" not in attributes or attributes["mode"].s != b"CRD":
+        return None
+    size = attributes["blocksize"].i
+    batch, channels, height, width = tensors[node.input[0]].shape
+    names = [f"{prefix}_{part}" for part in ("apart_shape", "apart", "turned", "shape")]
+    apart = [batch, channels, height // size, size, width // size, size]
+    together = list(tensors[node.output[0]].shape)
+    return [
+        onnx.helper.make_node("Constant", [], [names[0]], value_ints=apart),
+        onnx.helper.make_node("Reshape", [node.input[0], names[0]], [names[1]]),
+        onnx.helper.make_node("Transpose", [names[1]], [names[2]], perm=[0, 1, 3, 5, 2, 4]),
+        onnx.helper.make_node("Constant", [], [names[3]], value_ints=together),
+        onnx.helper.make_node("Reshape", [names[2], names[3]], list(node.output)),
+    ]
 
 
 _GATES = {"GRU": 3, "RNN": 1, "LSTM": 4}

@@ -13,6 +13,7 @@ from turnkey.errors import TurnkeyError
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.lowering import emx
+from turnkey.mlf.lowering.empty import empty_reduction_step
 from turnkey.mlf.lowering.emx_text import Call, Generated, take_apart
 from turnkey.mlf.lowering.expansion import expand
 from turnkey.mlf.lowering.program import Kernel, Program, Step
@@ -93,7 +94,11 @@ _IN_PLACE = frozenset(
 def _expands_first(node: onnx.NodeProto, prepared: Prepared) -> bool:
     """Nodes that the generator takes and gets wrong; each is shown by a case of docs/mlf-coverage.md."""
     if node.op_type == "Attention":
-        return len(node.input) > 6 and bool(node.input[6])  # it ignores the count of valid keys
+        tensor = prepared.tensors.get(node.input[0])
+        # It ignores the count of valid keys, and rounds each step where the standard rounds the result.
+        return (len(node.input) > 6 and bool(node.input[6])) or (tensor is not None and tensor.dtype == "float16")
+    if node.op_type == "SpaceToDepth":
+        return any(attribute.s == b"CRD" for attribute in node.attribute)  # it always takes the other mode
     if node.op_type in ("LinearAttention", "SwiGLU"):
         tensor = prepared.tensors.get(node.input[0])
         return tensor is not None and tensor.dtype == "float16"  # it rounds at other places than the standard
@@ -113,8 +118,12 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
         UnsupportedInModelLibraryFormatError: a list of the nodes that no way could lower, with reasons.
         NonStaticShapeError: a tensor has no static shape.
     """
-    first = [node for node in prepared.model.graph.node if _expands_first(node, prepared)]
-    current = _expanded(prepared, lambda node: node in first) if first else prepared
+    current = prepared
+    for _ in range(_EXPANSIONS):
+        first = {tuple(node.output) for node in current.model.graph.node if _expands_first(node, current)}
+        if not first:
+            break
+        current = _expanded(current, lambda node, first=first: tuple(node.output) in first)  # type: ignore[misc]
     refused: dict[str, str] = {}
     for _ in range(_EXPANSIONS):
         steps, failed = _walk(current, templates)
@@ -158,7 +167,7 @@ def _walk(prepared: Prepared, templates: tuple[Template, ...]) -> tuple[list[Ste
         if missing:
             failed.append((node, f"the shape of {missing[0]!r} is unknown"))
             continue
-        asked = (byte_step, shift_step, *templates)
+        asked = (byte_step, shift_step, empty_reduction_step, *templates)
         step = next(
             (made for ask in asked if (made := ask(node, prepared.tensors, prepared.constants)) is not None), None
         )

@@ -1,0 +1,36 @@
+"""Reductions of an empty set: the neutral element, since no loop runs that could write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from turnkey.mlf import dtypes
+from turnkey.mlf.lowering.program import Kernel, Step
+from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.tensor import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+_ZERO = frozenset({"ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2"})
+
+
+def empty_reduction_step(
+    node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Mapping[str, np.ndarray]
+) -> Step | None:
+    """Sums over no element are zero; None for reductions of something."""
+    if node.op_type not in _ZERO or node.domain not in ("", "ai.onnx") or tensors[node.input[0]].bytes:
+        return None
+    target = tensors[node.output[0]]
+    kernel = Kernel(
+        operators=(node.op_type.lower(), "empty"),
+        inputs=(),
+        outputs=(dtypes.of_name(target.dtype).c_type,),
+        statement=f"memset(out0, 0, {target.bytes});" if target.bytes else "(void)out0;",
+        includes=("string.h",),
+        kind="fill",
+        macs=0,
+    )
+    return Step(kernel=kernel, inputs=(), outputs=(target.name,), nodes=(describe(node),))
