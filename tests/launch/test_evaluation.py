@@ -387,6 +387,17 @@ def test_a_lock_is_free_again_after_a_call(script: Writer, cache: Path) -> None:
     assert waited == []
 
 
+def test_ctrl_c_after_the_last_tool_does_not_undo_what_was_done(script: Writer, cache: Path) -> None:
+    def interrupt(event: Event) -> None:
+        if event.kind == "input-finished":
+            raise KeyboardInterrupt
+
+    for text, status in (("", "successful"), ("1 / 0", "error")):
+        with pytest.raises(Interrupted) as caught:
+            evaluate([script(text), script("", "next.py")], cache, listen=interrupt)
+        assert [result.status for result in caught.value.results] == [status, "not_started"]
+
+
 @pytest.mark.slow
 def test_ctrl_c_at_any_moment_leaves_a_build_that_says_so_and_can_be_continued(
     script: Writer, cache: Path, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from turnkey.launch.result import FAILED, Interrupted, Result
 from turnkey.launch.work_item import WorkItem
 from turnkey.model.inputs import Input
 from turnkey.pipeline import durable
+from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event, Listener, silent
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.sequence import INTERRUPTED, Sequence
@@ -46,10 +48,10 @@ def evaluate(
     inputs = with_all_models(inputs, sequence, seconds=options.timeout, listen=listen)
     call = CallFolder.open(options, [source.text for source in inputs], sequence)
     results: list[Result] = []
-    number, item = 0, None
+    number, item, began = 0, None, 0.0
     try:
         for number, source in enumerate(inputs, start=1):
-            item = None
+            item, began = None, time.time()
             item = _planned(source, number, sequence, options, listen)
             if isinstance(item, Result):
                 results.append(item)
@@ -63,7 +65,7 @@ def evaluate(
         if isinstance(interruption, Interrupted):
             results.append(interruption.results[0])
         elif len(results) < number and item is not None:
-            results.append(_interrupted(inputs[number - 1], item, options))
+            results.append(_interrupted(inputs[number - 1], item, options, began))
         if results:
             call.keep_result(len(results), results[-1])
         raise Interrupted([*results, *_not_started(inputs[len(results) :], options)]) from None
@@ -117,16 +119,26 @@ def _stopped(source: Input, options: Options, status: str, reason: str) -> Resul
     return Result(input=source.text, status=status, cache_dir=options.cache_dir, reason=reason)
 
 
-def _interrupted(source: Input, item: WorkItem | Result | None, options: Options) -> Result:
-    """The result of the input that Ctrl-C met, with its build where that was known already."""
+def _interrupted(source: Input, item: WorkItem | Result | None, options: Options, began: float) -> Result:
+    """The result of the input that Ctrl-C met, with its build where that was known already.
+
+    Args:
+        began: time of the clock when work on it began. What its build says since then holds: an interruption after
+            the last tool does not undo it.
+    """
     result = _stopped(source, options, "killed", INTERRUPTED)
     if item is None:
         return result
     result = replace(result, build_name=item.build_name, cache_dir=Path(item.cache_dir))
+    path = BuildPaths(result.cache_dir, result.build_name).state
     try:
-        return replace(result, state=load_state(result.cache_dir, result.build_name))
-    except TurnkeyError:  # interrupted before its first write
+        state = load_state(state_path=path)
+        is_of_this_run = path.stat().st_mtime >= began
+    except (TurnkeyError, OSError):  # interrupted before its first write
         return result
+    if not is_of_this_run or state.build_status == "killed":
+        return replace(result, state=state)
+    return replace(result, state=state, status=state.build_status, reason=str(state.statistics.get("reason", "")))
 
 
 def _not_started(inputs: Iterable[Input], options: Options) -> list[Result]:

@@ -183,7 +183,7 @@ class _Process:
 
 def _result(item: WorkItem, process: _Process, *, out_of_memory: bool) -> Result:
     paths = BuildPaths(Path(item.cache_dir), item.build_name)
-    if process.result is not None and not process.was_interrupted:
+    if process.result is not None:  # sent when all was done; what came later does not undo it
         return replace(process.result, state=_state(paths))
     status, error = _verdict(item, process, paths, out_of_memory=out_of_memory)
     failure = Failure(error=error, tool=process.tool)
