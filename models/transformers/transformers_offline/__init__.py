@@ -50,6 +50,7 @@ def build(arch: str, *, layers: int | None = 2, hidden_size: int | None = 128, f
     Raises:
         SystemExit: transformers has no architecture of that name, or no base model for it.
     """
+    is_shared = "torchvision" in sys.modules  # by another script of this process, which made it importable
     _import_without_torchvision()
     import torch
     from transformers import AutoConfig, AutoModel
@@ -72,6 +73,8 @@ def build(arch: str, *, layers: int | None = 2, hidden_size: int | None = 128, f
     model = AutoModel.from_config(configuration).eval()
     _wake_zero_weights(model)
     _settle_batch_statistics(model)
+    if is_shared:
+        model.__dict__["__reduce_ex__"] = lambda protocol: _reduce(model)
     return model
 
 
@@ -227,3 +230,21 @@ def _import_without_torchvision() -> None:
         is_torchvision_available()  # remembered by transformers for the life of the process
     finally:
         del sys.modules["torchvision"]
+
+
+def _reduce(model: Any) -> tuple[Any, ...]:
+    """Pickle support where this process has torchvision: the reader imports transformers without it all the same."""
+    import cloudpickle
+
+    twin = type(model).__new__(type(model))
+    twin.__dict__.update({key: value for key, value in model.__dict__.items() if key != "__reduce_ex__"})
+    return _restore, (cloudpickle.dumps(twin),)
+
+
+def _restore(payload: bytes) -> Any:
+    import pickle
+
+    _import_without_torchvision()
+    model = pickle.loads(payload)
+    model.__dict__["__reduce_ex__"] = lambda protocol: _reduce(model)
+    return model
