@@ -1,7 +1,7 @@
 """Inputs: what the words of a user name, expanded to files, before anything runs.
 
-Understood are ``a.py``, ``a.py::479b1332``, ``m.onnx``, ``m.tar``, ``*_state.yaml``, lists of inputs (``.txt``, nested) and
-wildcards (``*``, ``?``, ``[…]``, ``**``). See spec/turnkey.md §4.
+Understood are ``a.py``, ``a.py::479b1332``, ``m.onnx``, ``m.tar``, ``*_state.yaml``, lists of inputs (``.txt``, nested)
+and wildcards (``*``, ``?``, ``[…]``, ``**``). See spec/turnkey.md §4.
 """
 
 from __future__ import annotations
