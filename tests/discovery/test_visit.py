@@ -129,6 +129,7 @@ def test_the_last_discovered_model_with_parameters_is_selected(visited: Visited)
     assert visit.listing.selected.name == "b"
     assert visit.listing.selected.status == "auto-selected"
     assert source.module is sys.modules["__main__"].b
+    assert "share this hash" not in str(visit.listing)
     assert f"::{visit.listing.models[0].hash}" in str(visit.listing)
 
 
@@ -141,6 +142,7 @@ def test_two_instances_with_one_hash_are_two_entries_with_their_own_weights(visi
     assert source.module is sys.modules["__main__"].b
     assert source.weights_hash == second.weights_hash
     assert visit.select(first.hash).module is sys.modules["__main__"].a
+    assert f"2 models share this hash, the others are {second.hash}" in str(visit.listing)
 
 
 def test_an_unknown_hash_is_an_error_that_lists_the_valid_ones(visited: Visited) -> None:

@@ -102,7 +102,8 @@ class Visit:
 
         finding = self._find(target) if target else self._default()
         position = self._findings.index(finding)
-        finding = self._findings[position] = with_weights_hash(finding)
+        finding = self._with_note_of_others(with_weights_hash(finding))
+        self._findings[position] = finding
         listing = replace(self.listing, models=tree_of(self._findings))
         chosen = listing.find(finding.found.hash)
         if finding.invocation.seen.module is None or finding.result is None or chosen is None:
@@ -113,6 +114,19 @@ class Visit:
             )
         self.listing = listing.with_status(chosen, "selected" if target else "auto-selected", build_dir)
         return source_of(finding, self._findings)
+
+    def _with_note_of_others(self, finding: Finding) -> Finding:
+        """A note where further models share the digest: the plain hash means the first of them."""
+        others = [
+            other.found.hash
+            for other in self._findings
+            if other.invocation is not finding.invocation and other.found.model_hash == finding.found.model_hash
+        ]
+        text = f"{len(others) + 1} models share this hash, the others are {', '.join(others)}"
+        if not others or text in finding.found.note:
+            return finding
+        note = f"{finding.found.note}; {text}" if finding.found.note else text
+        return replace(finding, found=replace(finding.found, note=note))
 
     def _find(self, target: str) -> Finding:
         for finding in self._findings:
