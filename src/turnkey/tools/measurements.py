@@ -66,6 +66,14 @@ def measurement_entry(
         "load_ms": summary.load_ms,
         "compile_ms": summary.compile_ms,
         "first_call_ms": summary.first_ms,
+        "first_load_ms": summary.first_load_ms,
+        "calls_to_steady": summary.warm_calls,
+        "course": summary.course,
+        "windows": _windows(record, candidate.key),
+        "break_even_calls": record.break_even_calls(candidate.key) if verdict is not None else None,
+        "cpu_ms": summary.cpu_ms,
+        "threads_used": summary.threads_used,
+        "joules_per_call": summary.joules_per_call,
         "peak_memory_bytes": summary.peak_memory_bytes,
         "size_bytes": size_bytes,
         "validity": summary.validity,
@@ -77,6 +85,14 @@ def measurement_entry(
         "error": _error_text(summary),
     }
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _windows(record: Record, key: str) -> dict[str, Any] | None:
+    """The window rule on the same calls: whether three windows of 50 in a row agree, and from which on."""
+    if key not in record.measured:
+        return None
+    found = record.windows(key)
+    return {"trials": found.trials, "stable": found.stable, "stable_at": found.stable_at}
 
 
 def _error_text(summary: CandidateSummary) -> str | None:
