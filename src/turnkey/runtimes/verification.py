@@ -80,8 +80,10 @@ class VariantVerification:
 
     @property
     def reason(self) -> str:
-        """Why it is not valid, or why it is although its outputs prove nothing; empty if there is nothing to say."""
-        return (self.failed or self.parts[0]).reason
+        """Why it is not valid, or why it is in spite of appearances; empty if there is nothing to say."""
+        if self.failed is not None or self.verdict is not VerificationVerdict.VALID:
+            return (self.failed or self.parts[0]).reason
+        return next((part.reason for part in self.parts if part.verdict is self.verdict and part.reason), "")
 
     def worst(self, measure: str) -> float | None:
         """The largest ``max_abs``, ``max_rel`` or ``relative_l2`` over all outputs and signatures."""
@@ -121,12 +123,14 @@ def summarized(
         known = worst.get(output.name)
         if known is None or _badness(output) > _badness(known):
             worst[output.name] = output
+    # What a reader must know of outputs that agree: judged by the norm alone, or excused as rounding.
+    remarks = dict.fromkeys(output.reason for output in worst.values() if output.proves and output.reason)
     return SignatureVerification(
         origin=origin,
         shapes=shapes,
         samples=len(comparisons),
         verdict=telling.verdict,
-        reason=telling.reason,
+        reason=telling.reason or "; ".join(remarks),
         worst=tuple(worst.values()),
     )
 
