@@ -1,6 +1,6 @@
 """Inputs: what the words of a user name, expanded to files, before anything runs.
 
-Understood are ``a.py``, ``a.py::479b1332``, ``m.onnx``, ``m.tar``, ``*_state.yaml``, lists (``.txt``, nested) of inputs
+Understood: ``a.py``, ``a.py::479b1332``, ``m.onnx``, ``m.tar``, ``*_state.yaml``, lists (``.txt``, nested) of inputs
 and wildcards (``*``, ``?``, ``[…]``, ``**``). See spec/turnkey.md §4.
 """
 
