@@ -63,7 +63,7 @@ ARCHITECTURES = (
 
 REMARKS: dict[str, str] = {
     "levit_128s": (
-        "ill-conditioned with random weights: a relative change of 1e-6 of the input moves PyTorch's own outputs by 1 % "
+        "ill-conditioned with random weights: a relative change of 1e-6 of the input moves PyTorch's outputs by 1 % "
         "of the largest. `verify` compares with the float64 result, from which the file is no farther than PyTorch's "
         "own float32 result."
     ),
