@@ -58,8 +58,8 @@ class CompilerWatch:
             trace_rules.add("turnkey.discovery")
             _SKIPPED.add("turnkey.discovery")
         for name, callback in (
-            ("start_callbacks", lambda _: self._observer.step_aside()),
-            ("end_callbacks", lambda _: self._observer.step_back()),
+            ("start_callbacks", lambda *_: self._observer.step_aside()),
+            ("end_callbacks", lambda *_: self._observer.step_back()),
         ):
             before: list[Any] = getattr(callback_handler, name)
             kept = _KeptList(before, callback)
