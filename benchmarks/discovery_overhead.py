@@ -1,6 +1,6 @@
 """What discovery costs: CPU time of a script under ``discover`` over plain ``python script.py``, as ratios.
 
-    python benchmarks/discovery_overhead.py [--rounds 5]
+    python benchmarks/discovery_overhead.py [--rounds 5] [--case direct]
 
 Each case is a script that measures its own work with `time.process_time_ns`, after imports. Both ways run in fresh
 processes, in turns, one thread each; a ratio compares the quickest repetition of each, since all that a shared host
@@ -104,11 +104,13 @@ def main() -> int:
     """Print one line per case; exit code 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--case", default="", help="only cases whose name contains this")
+    arguments = parser.parse_args()
+    rounds: int = arguments.rounds
     missed = 0
     print(f"{'case':<40}{'plain ms':>10}{'ratio':>8}{'target':>8}   fixed start s (CPU)")
     with tempfile.TemporaryDirectory() as directory:
-        for case in CASES:
+        for case in (case for case in CASES if arguments.case in case.name):
             path = Path(directory) / "script.py"
             path.write_text(_HEAD + case.body + _TAIL.format(warmup=case.warmup, repeats=case.repeats))
             plain, observed, starts = [], [], []
