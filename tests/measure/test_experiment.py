@@ -70,6 +70,28 @@ def test_unusable_requests_are_refused_before_anything_starts() -> None:
         Settings(budget_s=float("nan"))
 
 
+def test_what_would_exhaust_memory_is_not_loaded_and_the_others_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from itertools import chain, repeat
+
+    from turnkey import host
+
+    # plenty at first and beside the first candidate, then almost nothing
+    free = chain([8 << 30], repeat(64 << 20))
+    monkeypatch.setattr(host, "available_memory_bytes", lambda **_: next(free))
+    monkeypatch.setattr("turnkey.measure.environment.probe", dict)
+    record = run_experiment(
+        [numpy_description(key, 4) for key in ("one", "two")], settings=Settings(effort="quick", passes=2)
+    )
+    assert len(record.measured) == 1
+    (left,) = set(record.keys) - set(record.measured)
+    error = record.summary(left).error
+    assert error is not None
+    assert "does not fit into memory" in error["what"]
+    assert "pairs" in error["remedy"]
+
+
 def test_break_even_energy_and_course_are_told_for_real_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     from itertools import count
 

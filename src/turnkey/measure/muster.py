@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnkey.errors import TurnkeyError
+from turnkey.errors import ModelError, TurnkeyError
 from turnkey.measure import environment, schedule
 from turnkey.measure.crew import LoadReport, Worker, WorkerFactory, WorkerLost
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.target import TargetDescription
+
+_LEAST_FREE = 0.1
+"""Share of the memory that was free at first which must stay free."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Muster:
         write: takes the warm-up of every process.
         seed: of the random pads.
         at_once: how many may import side by side.
+        free_bytes: memory that is free now; None where it does not matter (a simulation).
     """
 
     def __init__(
@@ -71,7 +75,10 @@ class Muster:
         write: Callable[[Slice], None],
         seed: int,
         at_once: int,
+        free_bytes: Callable[[], int] | None = None,
     ) -> None:
+        self._free_bytes = free_bytes
+        self._least_bytes = 0.0 if free_bytes is None else _LEAST_FREE * free_bytes()
         self._descriptions = descriptions
         self._threads = threads
         self._workers = workers
@@ -104,11 +111,25 @@ class Muster:
                 member = self._start(name, report, turn)
                 if member is None or not self._arrive(member, report):
                     return
+            if not self._has_room(member, report):
+                return
             if self._load(member, report) and self._warm(member, report, n_warm):
                 report.lost.pop(name, None)
                 return
             if member.facts["lost"]["final"]:
                 return
+
+    def _has_room(self, member: Member, report: RoundReport) -> bool:
+        """Refuse to load what would drive the machine out of memory: the kernel might end any process, ours too."""
+        if self._free_bytes is None or len(self.members) < 2 or self._free_bytes() > self._least_bytes:
+            return True
+        error = ModelError(
+            "it does not fit into memory beside the others",
+            evidence=f"{self._free_bytes() / 2**20:,.0f} MiB are free with {len(self.members) - 1} others present",
+            remedy="effort standard measures in pairs where memory is short; or measure fewer at a time",
+        )
+        self.lose(member, report, WorkerLost("crashed", error, final=True))
+        return False
 
     def load(self, name: str, report: RoundReport, *, attempt: int) -> Member | None:
         """Start and load one process now; None if it was lost."""

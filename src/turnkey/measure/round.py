@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from turnkey import host
 from turnkey.errors import TurnkeyError
 from turnkey.measure import environment, schedule, validity
 from turnkey.measure.crew import WorkerFactory, WorkerLost
@@ -82,6 +83,7 @@ class Rounds:
             write=write,
             seed=settings.seed,
             at_once=cpus,
+            free_bytes=None if pulse is None or in_process else host.available_memory_bytes,
         )
 
     def calibrate(self, key: str) -> tuple[dict[str, Any], Slice | None, TurnkeyError | None]:
