@@ -210,4 +210,4 @@ def test_the_oracle_of_memory_for_a_chain_with_reuse(tmp_path: Path) -> None:
     """
     mlf.export(models.model_of(text), tmp_path / "c.tar", name="c", verify=False, optimize="none")
     sizes = [entry["size_bytes"] for entry in mlf.load(tmp_path / "c.tar").module().memory["sids"]]
-    assert sorted(sizes) == [8, 256, 256, 256, 512]  # x, w, two for the chain by turns, y
+    assert sorted(sizes) == [256, 256, 256, 512]  # x, two for the chain and y by turns, w

@@ -26,14 +26,14 @@ def test_a_network_goes_to_a_tarball_and_back(tmp_path: Path) -> None:
         "--picture", "plan.svg", "verify", cwd=tmp_path,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
-    assert "onnx-mlf: valid" in made.stdout
+    assert "onnx-mlf: valid" in made.stdout + made.stderr
     assert (tmp_path / "plan.svg").read_text().startswith("<svg")
     shown = turnkey("show-mlf", "kws.tar", cwd=tmp_path)
     assert "gap 0 %, proven" in shown.stdout, shown.stderr
     assert "<- peak" in shown.stdout
     loaded = turnkey("-d", "cache2", "-i", "kws.tar", "load-mlf", "--verify", "verify", cwd=tmp_path)
     assert loaded.returncode == 0, loaded.stdout + loaded.stderr
-    assert "onnx-mlf: valid" in loaded.stdout
+    assert "onnx-mlf: valid" in loaded.stdout + loaded.stderr
 
 
 def test_a_hostile_tarball_is_one_failed_input(tmp_path: Path) -> None:

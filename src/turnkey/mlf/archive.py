@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from turnkey.mlf.failures import _Coded, failure
+from turnkey.mlf.failures import MlfError, failure
 
 MEMBER_LIMIT = 10_000
 TOTAL_LIMIT_BYTES = 4 << 30
@@ -217,7 +217,7 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-def _refuse(path: Path, code: str, reason: str) -> _Coded:
+def _refuse(path: Path, code: str, reason: str) -> MlfError:
     return failure(
         code,
         "the Model Library Format tarball cannot be used",

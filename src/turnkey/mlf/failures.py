@@ -12,7 +12,7 @@ from turnkey.errors import (
 )
 
 
-class _Coded(TurnkeyError):
+class MlfError(TurnkeyError):
     """A rung with a code; the code ends the first line, so that it survives every border as text."""
 
     def __init__(self, what: str, *, code: str = "", evidence: str = "", remedy: str = "") -> None:
@@ -23,11 +23,11 @@ class _Coded(TurnkeyError):
         return (_rebuild, (type(self), self.what, self.evidence, self.remedy))
 
 
-def _rebuild(kind: type[_Coded], what: str, evidence: str, remedy: str) -> _Coded:
+def _rebuild(kind: type[MlfError], what: str, evidence: str, remedy: str) -> MlfError:
     return kind(what, evidence=evidence, remedy=remedy)
 
 
-class UnsupportedInModelLibraryFormatError(_Coded, ConversionError):
+class UnsupportedInModelLibraryFormatError(MlfError, ConversionError):
     """The model cannot become a Model Library Format tarball."""
 
 
@@ -35,23 +35,23 @@ class NonStaticShapeError(UnsupportedInModelLibraryFormatError):
     """A tensor's shape is not known before the program runs; memory is planned before it runs."""
 
 
-class MlfUsageError(_Coded, UsageError):
+class MlfUsageError(MlfError, UsageError):
     """An option or argument is wrong; nothing was done."""
 
 
-class MlfMissingDependencyError(_Coded, MissingDependencyError):
+class MlfMissingDependencyError(MlfError, MissingDependencyError):
     """The generator, a compiler or a solver is not there."""
 
 
-class MlfVerificationError(_Coded, VerificationError):
+class MlfVerificationError(MlfError, VerificationError):
     """The C code computes something else, or writes where it must not."""
 
 
-class MlfArtifactError(_Coded, ArtifactError):
+class MlfArtifactError(MlfError, ArtifactError):
     """A tarball, or a part of it, is corrupt, hostile, or not what its metadata says."""
 
 
-_CODES: dict[str, type[_Coded]] = {
+_CODES: dict[str, type[MlfError]] = {
     "mlf-dynamic-shape": NonStaticShapeError,
     **dict.fromkeys(
         (
@@ -87,7 +87,7 @@ _CODES: dict[str, type[_Coded]] = {
 }
 
 
-def failure(code: str, what: str, *, evidence: str = "", remedy: str = "") -> _Coded:
+def failure(code: str, what: str, *, evidence: str = "", remedy: str = "") -> MlfError:
     """The error of that code, to be raised. An unknown code is a defect of ours (KeyError)."""
     return _CODES[code](what, code=code, evidence=evidence, remedy=remedy)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.failures import _Coded, failure
+from turnkey.mlf.failures import MlfError, failure
 from turnkey.mlf.lowering.program import Kernel, Program
 
 VIEW = "__nop"
@@ -233,7 +233,7 @@ class _Reader:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def wrong(self, part: str, rule: str) -> _Coded:
+    def wrong(self, part: str, rule: str) -> MlfError:
         return failure(
             "mlf-bad-graph",
             "the executor's graph cannot be used",

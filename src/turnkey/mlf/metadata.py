@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from turnkey.mlf.failures import _Coded, failure
+from turnkey.mlf.failures import MlfError, failure
 from turnkey.mlf.naming import module_name
 from turnkey.mlf.tensor import Tensor
 from turnkey.version import __version__
@@ -241,7 +241,7 @@ def _objects(value: object, path: str, where: str) -> tuple[Mapping[str, Any], .
     return tuple(value)
 
 
-def _wrong(path: str, where: str, expected: str, found: object) -> _Coded:
+def _wrong(path: str, where: str, expected: str, found: object) -> MlfError:
     shown = repr(found)
     return failure(
         "mlf-bad-metadata",

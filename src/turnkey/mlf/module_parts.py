@@ -270,7 +270,7 @@ def _check_budgets(program: Program, layout: Layout, sources: Sources, options: 
             f"the workspace needs {plan.workspace} bytes, {plan.workspace - options.max_workspace} more than allowed",
             evidence=f"peak at step {plan.peak_step}, {', '.join(step.nodes)}; alive there: "
             + ", ".join(f"{b.name} {b.bytes}" for b in sorted(live, key=lambda b: -b.bytes)),
-            remedy="export-mlf --order memory, a smaller input, or a larger --max-workspace",
+            remedy="a smaller input, or a larger --max-workspace",
         )
     if options.max_constants is not None and sources.constants_bytes > options.max_constants:
         largest = sorted(program.constants.items(), key=lambda item: -item[1].nbytes)[:5]

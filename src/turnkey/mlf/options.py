@@ -21,7 +21,7 @@ class ExportOptions:
         workspace: ``external``, ``internal`` or ``io``.
         constants: ``auto``, ``embed``, ``incbin``, ``words`` or ``pool``.
         dims: numbers for symbolic dimensions; renames: new names of inputs and outputs.
-        optimize: ``basic`` or ``none``; order: ``given`` or ``memory``.
+        optimize: ``basic`` or ``none``.
         align: of buffers in the workspace, bytes.
         plan: ``auto``, ``best-fit`` or ``exact``.
         target: ``host``, ``generic``, or a compiler triple.
@@ -39,7 +39,6 @@ class ExportOptions:
     dims: Mapping[str, int] = field(default_factory=dict)
     renames: Mapping[str, str] = field(default_factory=dict)
     optimize: str = "basic"
-    order: str = "given"
     align: int = 16
     plan: str = "auto"
     target: str = "host"
@@ -86,7 +85,6 @@ _CHOICES: Mapping[str, tuple[object, ...]] = {
     "workspace": ("external", "internal", "io"),
     "constants": ("auto", "embed", "incbin", "words", "pool"),
     "optimize": ("basic", "none"),
-    "order": ("given", "memory"),
     "align": (4, 8, 16, 32, 64),
     "plan": ("auto", "best-fit", "exact"),
 }

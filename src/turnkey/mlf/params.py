@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.failures import _Coded, failure
+from turnkey.mlf.failures import MlfError, failure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,7 @@ class _Bytes:
     def left(self) -> int:
         return len(self._content) - self.position
 
-    def wrong(self, reason: str) -> _Coded:
+    def wrong(self, reason: str) -> MlfError:
         return failure(
             "mlf-bad-params",
             "the .params file cannot be read",

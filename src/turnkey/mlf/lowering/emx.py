@@ -10,6 +10,7 @@ was imported is checked.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -80,10 +81,15 @@ def generate(model: onnx.ModelProto) -> str:
     try:
         text = _compiled(model)
     except Refused as error:
-        write_atomically(known, f"{_REFUSAL}{error}".encode())
+        _keep(known, f"{_REFUSAL}{error}")
         raise
-    write_atomically(known, text.encode())
+    _keep(known, text)
     return text
+
+
+def _keep(path: Path, text: str) -> None:
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the export
+        write_atomically(path, text.encode())
 
 
 def _cached(model: onnx.ModelProto) -> Path:

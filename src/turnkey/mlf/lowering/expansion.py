@@ -34,7 +34,7 @@ def expand(
         if not (node.domain in _STANDARD and wanted(node)):
             nodes.append(node)
             continue
-        rewritten = _rewritten(node, tensors, f"turnkey_{count}")
+        rewritten = _rewritten(node, tensors, f"{next(filter(None, node.output))}_turnkey")
         if rewritten is not None:
             nodes += rewritten
             count += 1
@@ -56,7 +56,8 @@ def expand(
     del expanded.graph.node[:]
     expanded.graph.node.extend(nodes)
     if any(node.domain == _DOMAIN for node in nodes):
-        expanded.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
+        if all(item.domain != _DOMAIN for item in expanded.opset_import):
+            expanded.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
         return onnx.inliner.inline_local_functions(expanded)
     return expanded
 
