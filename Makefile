@@ -1,5 +1,5 @@
 # Every target sets up what it needs: a virtual environment in .venv with the versions of constraints.txt.
-# Wanted on the machine: Python >= 3.11 with venv, make, and gcc (torch.compile builds its kernels with it).
+# Wanted on the machine: Python >= 3.11 with venv, make, and gcc with g++ (torch.compile builds its kernels with them).
 
 VENV := .venv
 BIN := $(VENV)/bin

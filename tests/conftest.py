@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -13,6 +14,11 @@ import pytest
 from turnkey import plugins
 
 PLUGINS = Path(__file__).parent / "plugins"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that: without this the
+    # tests that interrupt a command would wait for ever when the suite itself was started in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
