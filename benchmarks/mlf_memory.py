@@ -76,7 +76,7 @@ def torch_networks() -> Iterator[tuple[str, Callable[[], onnx.ModelProto]]]:
     """Built here with random weights from seed 0."""
     for name in ("mobilenetv2_100", "resnet18", "efficientnet_b0", "regnetx_002", "convnext_atto", "mixer_s32_224"):
         yield name, lambda name=name: _timm(name)
-    for name in ("bert", "gpt2", "vit"):
+    for name in ("bert", "distilbert", "vit"):
         yield name, lambda name=name: _transformers(name)
     yield "unet", _unet
     yield "densenet-small", _densenet
@@ -105,9 +105,11 @@ def _transformers(name: str) -> onnx.ModelProto:
     if name == "bert":
         configuration = transformers.BertConfig(**small, intermediate_size=512, attn_implementation="eager")
         return _exported(_first_output(transformers.BertModel(configuration)), (torch.randint(0, 1000, (1, 64)),))
-    if name == "gpt2":
-        gpt = transformers.GPT2Config(n_embd=128, n_layer=4, n_head=4, use_cache=False, attn_implementation="eager")
-        return _exported(_first_output(transformers.GPT2Model(gpt)), (torch.randint(0, 1000, (1, 64)),))
+    if name == "distilbert":
+        distil = transformers.DistilBertConfig(
+            dim=128, n_layers=3, n_heads=4, hidden_dim=512, attn_implementation="eager"
+        )
+        return _exported(_first_output(transformers.DistilBertModel(distil)), (torch.randint(0, 1000, (1, 64)),))
     vit = transformers.ViTConfig(**small, intermediate_size=512, attn_implementation="eager")
     return _exported(_first_output(transformers.ViTModel(vit)), (torch.randn(1, 3, 224, 224),))
 
