@@ -1,4 +1,4 @@
-"""Reductions of an empty set: the neutral element, since no loop runs that could write it."""
+"""Tensors without elements: nothing to compute, and sums over them, which are zero."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ _ZERO = frozenset({"ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2"})
 def empty_reduction_step(
     node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Mapping[str, np.ndarray]
 ) -> Step | None:
-    """Sums over no element are zero; None for reductions of something."""
+    """Sums over no element are zero, and a result of no element needs no code; None for anything else."""
+    if node.output and all(name in tensors and not tensors[name].bytes for name in node.output):
+        kernel = Kernel(
+            operators=("empty",),
+            inputs=(),
+            outputs=tuple(dtypes.of_name(tensors[name].dtype).c_type for name in node.output),
+            statement="\n".join(f"(void)out{index};" for index in range(len(node.output))),
+            kind="fill",
+            macs=0,
+        )
+        return Step(kernel=kernel, inputs=(), outputs=tuple(node.output), nodes=(describe(node),))
     if node.op_type not in _ZERO or node.domain not in ("", "ai.onnx") or tensors[node.input[0]].bytes:
         return None
     target = tensors[node.output[0]]

@@ -116,7 +116,7 @@ def _widened_attention(
     import onnx
 
     half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
-    if node.op_type != "Attention" or tensors[node.input[0]].dtype != "float16":
+    if node.op_type not in ("Attention", "LinearAttention") or tensors[node.input[0]].dtype != "float16":
         return None
     made = []
     wide = onnx.NodeProto()

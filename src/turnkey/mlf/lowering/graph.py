@@ -201,7 +201,7 @@ def _program(prepared: Prepared, steps: list[Step]) -> Program:
             node = onnx.helper.make_node("Identity", [kept], [name])
             copied = byte_step(node, tensors, constants)
             assert copied is not None  # an identity is always a view
-            steps = [*(replace(s, inputs=tuple(kept if n == name else n for n in s.inputs)) for s in steps), step]
+            steps = [*(replace(s, inputs=tuple(kept if n == name else n for n in s.inputs)) for s in steps), copied]
             made.add(name)
     lost = [name for name in outputs if name not in made]
     if lost:
