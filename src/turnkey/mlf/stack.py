@@ -16,7 +16,7 @@ def worst_case_stack(frames: Mapping[str, int], part: ModuleParts) -> int | None
     """Bytes from the entry point down: its own frames, the deepest kernel, its helpers; None if nothing is known.
 
     The entry calls one kernel at a time, and a kernel calls only functions of its own unit. Which helpers call which
-    is not known, so that the largest two frames of helpers are added: a bound, not an estimate.
+    is not known, so that the largest two frames of helpers are added: an estimate from above, not a proof.
     """
     prefix = f"tvmgen_{part.name}"
     entry = sum(size for name, size in frames.items() if name in (f"{prefix}_run", f"{prefix}___tvm_main__"))
