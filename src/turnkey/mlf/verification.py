@@ -87,7 +87,7 @@ def verify(
                 "mlf-mismatch",
                 f"the C code computes another {failed.name!r} than {reference}",
                 evidence=f"sample {number}: {comparison.reason}",
-                remedy="turnkey show-mlf TARBALL --debug   # names the first node that differs",
+                remedy="compare the intermediate values: turnkey.mlf.load(TARBALL).module().debug(sample)",
             )
         for name, array in expected.items():
             absolute, relative = _differences(array, outputs[name])
