@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from turnkey.model.samples import Sample
 from turnkey.model.source import SourceModel
 
 
@@ -20,11 +21,13 @@ class Conversion:
         notes: what a reader must know.
         attempts: one entry per way that was tried: ``{"exporter", "axes", "outcome", "reason", "seconds"}``.
         facts: format-specific data for the state (opset …).
+        companions: further files without which ``path`` cannot be read (the weights of an OpenVINO model).
     """
 
     path: Path
     exporter: str
     notes: tuple[str, ...] = ()
+    companions: tuple[Path, ...] = ()
     attempts: tuple[Mapping[str, Any], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -38,12 +41,14 @@ class ConvertRequest:
         parent: the file to convert; None for exports.
         path: where to write.
         settings: the format's own frozen dataclass.
+        samples: inputs that were really used, for conversions that calibrate.
     """
 
     source: SourceModel | None = None
     parent: Path | None = None
     path: Path
     settings: Any
+    samples: tuple[Sample, ...] = ()
 
 
 class Format(Protocol):
