@@ -16,6 +16,8 @@ RUNTIMES = PluginTable(
         "torch": "turnkey.runtimes.torch_eager:RUNTIME",
         "torch-compile": "turnkey.runtimes.torch_compile:RUNTIME",
         "onnxruntime": "turnkey.runtimes.onnxruntime:RUNTIME",
+        "openvino": "turnkey.runtimes.openvino:RUNTIME",
+        "onnx-reference": "turnkey.runtimes.onnx_reference:RUNTIME",
         "tensorrt": "turnkey.runtimes.tensorrt:RUNTIME",
         "mlf": "turnkey.mlf.runtime:RUNTIME",
     },
