@@ -35,6 +35,7 @@ FULL = State(
     variants=(
         Variant(key="onnx", format="onnx", path="onnx/m.onnx", sha256="ef", lineage=("torch",), notes=("a: b",)),
     ),
+    conversions=({"key": "onnx", "outcome": "made", "log": "log_convert-onnx.txt", "seconds": 1.5},),
     verification=({"key": "onnx", "verdict": "valid"},),
     measurements=({"variant": "onnx", "record": "runs/1.zip"},),
     sequence=(("discover", {"max_depth": 0}, "successful"), ("export-pytorch", {}, "successful")),

@@ -33,11 +33,16 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoSettings:
+    """Settings of a format that has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertRequest:
     """What to convert.
 
     Attributes:
-        source: the live model (for exports); None for file-to-file conversions.
+        source: the live model, for exports; conversions of files may be given it too, and do not need it.
         parent: the file to convert; None for exports.
         path: where to write.
         settings: the format's own frozen dataclass.
@@ -57,9 +62,10 @@ class Format(Protocol):
     Attributes:
         name: ``onnx``, ``onnx-fp16``.
         stored_as: what runtimes see: ``onnx`` for every ONNX file.
-        converts_from: format names, ``torch`` for the live module.
+        converts_from: format names, the best first: ``torch`` is the live module, ``python`` a live callable.
         suffix: of the file.
         requires, install: import names and the exact install command.
+        settings_type: a frozen dataclass whose fields all have defaults; `convert --to` uses those.
     """
 
     name: str
@@ -68,5 +74,6 @@ class Format(Protocol):
     suffix: str
     requires: tuple[str, ...]
     install: str
+    settings_type: type
 
     def convert(self, request: ConvertRequest) -> Conversion: ...

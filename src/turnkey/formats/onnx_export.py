@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.settings import onnx_opset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,13 +16,13 @@ class OnnxExportSettings:
     """How to export.
 
     Attributes:
-        opset: of the standard operators.
+        opset: of the standard operators; by default ``$TURNKEY_ONNX_OPSET``, else 20.
         exporter: ``auto`` (dynamo, then torchscript), ``dynamo``, ``torchscript``, or ``fast`` (torchscript first
             where tracing is sound: static shapes, no control flow that depends on data).
         dynamic: axes that the user wants to vary: (input, axis).
     """
 
-    opset: int
+    opset: int = field(default_factory=onnx_opset)
     exporter: str = "auto"
     dynamic: tuple[tuple[str, int], ...] = ()
 
@@ -35,6 +36,7 @@ class OnnxExport:
     suffix = ".onnx"
     requires = ("torch", "onnx", "onnxscript", "onnxruntime")
     install = "pip install onnx onnxscript onnxruntime"
+    settings_type = OnnxExportSettings
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Export ``request.source`` to ``request.path``; settings are `OnnxExportSettings`.

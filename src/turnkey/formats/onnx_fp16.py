@@ -30,6 +30,7 @@ class OnnxFp16:
     suffix = ".onnx"
     requires = ("onnx", "onnxruntime")
     install = "pip install onnx onnxruntime"
+    settings_type = Fp16Settings
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Convert ``request.parent``; settings are `Fp16Settings`.

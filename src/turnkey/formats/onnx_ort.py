@@ -37,6 +37,7 @@ class OrtOptimization:
     suffix = ".onnx"
     requires = ("onnx", "onnxruntime")
     install = "pip install onnx onnxruntime"
+    settings_type = OrtOptimizationSettings
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Optimise ``request.parent``; settings are `OrtOptimizationSettings`.

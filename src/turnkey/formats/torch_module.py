@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turnkey.errors import ConversionError
-from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.format import Conversion, ConvertRequest, NoSettings
 
 
 class TorchModule:
@@ -15,6 +15,7 @@ class TorchModule:
     suffix = ""
     requires = ("torch",)
     install = "pip install 'torch<2.14'"
+    settings_type = NoSettings
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Always refused: a live module comes from discovery alone.

@@ -18,6 +18,7 @@ class MlfFormat:
     suffix = ".tar"
     requires = ("onnx", "onnxruntime", "emx_onnx_cgen")
     install = "pip install 'turnkey[mlf]'"
+    settings_type = ExportOptions
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Export ``request.parent``; settings are `ExportOptions`, the name is the target's stem.

@@ -67,6 +67,8 @@ class State:
     results: str | None = None
     """Key of the newest variant: what the next converter starts from."""
     variants: tuple[Variant, ...] = ()
+    conversions: tuple[Mapping[str, Any], ...] = ()
+    """One entry per step of `convert`: key, format, parent, outcome (made | failed), seconds, log, error."""
     verification: tuple[Mapping[str, Any], ...] = ()
     """One entry per (variant, signature): key, verdict (valid | invalid | unverified), reason, errors per output."""
     measurements: tuple[Mapping[str, Any], ...] = ()

@@ -64,6 +64,7 @@ _FIELDS: Mapping[str, str] = {
     "downcast_applied": _FLAG,
     "results": _OPTIONAL_TEXT,
     "variants": _LIST,
+    "conversions": _LIST,
     "samples": _OPTIONAL_TEXT,
     "verification": _LIST,
     "measurements": _LIST,
@@ -180,6 +181,7 @@ def _state_of(document: Document, paths: BuildPaths) -> State:
             labels={key: tuple(str(value) for value in values) for key, values in data.get("labels", {}).items()},
             expected_input_shapes={key: tuple(value) for key, value in data.get("expected_input_shapes", {}).items()},
             expected_output_names=tuple(data.get("expected_output_names", [])),
+            conversions=tuple(data.get("conversions", [])),
             verification=tuple(data.get("verification", [])),
             measurements=tuple(data.get("measurements", [])),
             history=tuple(data.get("history", [])),
@@ -234,11 +236,11 @@ def _step(document: Document, index: int) -> tuple[str, Mapping[str, Any], str]:
 
 
 def _check_records(document: Document, paths: BuildPaths) -> None:
-    for name in ("measurements", "verification", "history"):
+    for name in ("measurements", "verification", "conversions", "history"):
         for index, item in enumerate(document.data.get(name, [])):
             if not isinstance(item, dict):
                 raise document.error(f"an entry of {name} must be a mapping", name, index)
-            for key in ("record", "path"):
+            for key in ("record", "path", "log"):
                 if isinstance(item.get(key), str):
                     _check_path(document, paths, item[key], name, index, key)
 
