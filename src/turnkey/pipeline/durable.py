@@ -7,8 +7,8 @@ survives a loss of power.
 Trade-offs: a process that is killed between the first and the third step leaves a ``.<name>.<hex>.tmp`` behind, which
 no reader looks at and `remove_leftovers` deletes. The permissions are those of a new file, not of the replaced one.
 
-Scope: files that one process writes at a time (the build's lock sees to that). Large artifacts are written by the
-tools that make them.
+Scope: files that one process writes at a time (the build's lock sees to that); of two that replace one file at once,
+the later one stays, whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from turnkey.errors import InputError
@@ -37,13 +38,24 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file by these bytes, whole or not at all. Raises like `write_text`."""
+    with replacement(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """The name of a temporary file to write, which takes the place of ``path`` when the block ends without an error.
+
+    For artifacts that are too large to hold in memory. After an error, of the block too, the older file is unchanged.
+
+    Raises:
+        InputError: as `write_text`; any OSError of the block counts as one of writing.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            yield temporary
+            _flush(temporary, os.O_RDWR)
             os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):  # the first error is the one to tell
@@ -93,12 +105,17 @@ def cannot_read(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path.name}", evidence=f"{path}: {error.strerror or error}")
 
 
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_directory(directory: Path) -> None:
+    try:
+        _flush(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except OSError as error:
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some network file systems cannot flush a directory
             raise
-    finally:
-        os.close(descriptor)
