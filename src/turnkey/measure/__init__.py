@@ -10,8 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from turnkey.measure.climb import Climb as Climb
+    from turnkey.measure.climb import LadderResult as LadderResult
+    from turnkey.measure.climb import run_ladder as run_ladder
     from turnkey.measure.experiment import run_experiment as run_experiment
     from turnkey.measure.experiment import run_in_process as run_in_process
+    from turnkey.measure.ladder import LadderRule as LadderRule
+    from turnkey.measure.ladder import Rung as Rung
+    from turnkey.measure.ladder import Stop as Stop
     from turnkey.measure.load import Shape as Shape
     from turnkey.measure.load_experiment import LoadResult as LoadResult
     from turnkey.measure.load_experiment import run_load as run_load
@@ -24,6 +30,12 @@ if TYPE_CHECKING:
     from turnkey.measure.verdict import Verdict as Verdict
 
 _HOMES = {
+    "Climb": "climb",
+    "LadderResult": "climb",
+    "LadderRule": "ladder",
+    "Rung": "ladder",
+    "Stop": "ladder",
+    "run_ladder": "climb",
     "LoadResult": "load_experiment",
     "Shape": "load",
     "Windows": "plan",
@@ -40,16 +52,22 @@ _HOMES = {
 
 __all__ = [
     "CandidateSummary",
+    "Climb",
+    "LadderResult",
+    "LadderRule",
     "LoadResult",
     "Record",
+    "Rung",
     "Settings",
     "Shape",
+    "Stop",
     "Target",
     "TargetDescription",
     "Verdict",
     "Windows",
     "run_experiment",
     "run_in_process",
+    "run_ladder",
     "run_load",
 ]
 

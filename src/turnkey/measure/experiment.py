@@ -31,7 +31,8 @@ from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.target import Target, TargetDescription
 
 Listen = Callable[[str], None]
-_MEMORY_SHARE = 0.8
+MEMORY_SHARE = 0.8
+"""Of the free memory, what candidates that are loaded together may take."""
 _SLOW_LOAD_S = 30.0
 
 
@@ -232,7 +233,7 @@ class Experiment:
         needs = {entry["v"]: entry.get("peak_bytes") or 0 for entry in run["calibration"] if entry["v"] in self._live}
         if len(needs) < 2:
             return
-        room = _MEMORY_SHARE * host.available_memory_bytes()
+        room = MEMORY_SHARE * host.available_memory_bytes()
         run["layout"] = choose_layout(needs, twin=self._twin_of(), room=room)
         if run["layout"] == "pairs":
             run["yardstick"] = self._reference if self._reference in self._live else min(needs, key=needs.__getitem__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -75,6 +76,25 @@ def unfinished(
     if any(run.get(name) != fresh[name] for name in same) or _plan(run) != _plan(fresh):
         return None
     return run, slices
+
+
+def is_finished(
+    run: Mapping[str, Any], targets: Sequence[TargetDescription], *, settings: Settings, reference: str | None
+) -> bool:
+    """Whether ``run`` is a finished record of these targets under these settings, by this version."""
+
+    def plain(value: Any) -> str:
+        return json.dumps(value, sort_keys=True)
+
+    asked = [[target.key, target.factory, target.interpreter, dict(target.facts)] for target in targets]
+    held = [[entry.get(name) for name in ("key", "factory", "interpreter", "facts")] for entry in run["variants"]]
+    return (
+        run["state"] == "finished"
+        and run["tool"]["version"] == __version__
+        and run["reference"] == reference
+        and plain(run["settings"]) == plain(settings.to_json())
+        and plain(held) == plain(asked)
+    )
 
 
 def check(targets: Sequence[TargetDescription], reference: str | None) -> None:
