@@ -14,7 +14,7 @@ class SourceModel:
     """What discovery or a loader found, ready to be called, exported or measured.
 
     Attributes:
-        module: the live ``torch.nn.Module``; None when the source is a file (``path``).
+        module: the live ``torch.nn.Module``, or another callable; None when the source is a file (``path``).
         path: the file that is the source (ONNX input); None for a live module.
         samples: captured inputs (all of one signature) with reference outputs where they are known.
         further_samples: samples of the same model with other signatures (another batch size, another length).
@@ -39,3 +39,10 @@ class SourceModel:
     parameter_bytes: int
     training_mode_seen: bool = False
     data_dependent: bool = False
+
+    @property
+    def live_format(self) -> str | None:
+        """``torch`` for a live module, ``python`` for any other callable, None where nothing is in memory."""
+        if self.module is None:
+            return None
+        return "torch" if hasattr(self.module, "named_parameters") else "python"

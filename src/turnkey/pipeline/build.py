@@ -53,6 +53,10 @@ class BuildPaths:
         """ONNX file; stage is ``base``, ``loaded``, ``opt``, ``f16`` or ``opt-f16``."""
         return self.directory / "onnx" / f"{self.build_name}-op{opset}-{stage}.onnx"
 
+    def variant(self, key: str, suffix: str) -> Path:
+        """File of a variant in any other format: ``torchscript-trace/model.pt``."""
+        return self.directory / key / f"model{suffix}"
+
     def relative(self, path: Path) -> str:
         """As stored in the state: relative to the build directory, with forward slashes."""
         return path.relative_to(self.directory).as_posix()

@@ -15,6 +15,7 @@ TOOLS = PluginTable(
         "load-onnx": "turnkey.tools.load_onnx:LoadOnnx",
         "load-build": "turnkey.tools.load_build:LoadBuild",
         "export-pytorch": "turnkey.tools.export_pytorch:ExportPytorchModel",
+        "convert": "turnkey.tools.convert:Convert",
         "optimize-ort": "turnkey.tools.optimize_ort:OptimizeOnnxModel",
         "convert-fp16": "turnkey.tools.convert_fp16:ConvertOnnxToFp16",
         "export-mlf": "turnkey.tools.export_mlf:ExportMlf",

@@ -8,8 +8,11 @@ from typing import Any
 from turnkey.errors import UsageError
 
 
-def parse_runtime_arguments(texts: Iterable[str]) -> dict[str, str | list[str] | bool]:
+def parse_runtime_arguments(texts: Iterable[str], *, flag: str = "--rt-args") -> dict[str, str | list[str] | bool]:
     """Options as a mapping: ``key::value`` a text, ``key::[a,b]`` a list of texts, a lone word True.
+
+    Args:
+        flag: the argument that they came with, for messages.
 
     Raises:
         UsageError: an empty key, a key given twice, or a list that is not closed.
@@ -19,7 +22,7 @@ def parse_runtime_arguments(texts: Iterable[str]) -> dict[str, str | list[str] |
         key, separator, value = text.partition("::")
         if not key or key in options or (value.startswith("[") and not value.endswith("]")):
             raise UsageError(
-                f"--rt-args cannot read {text!r}",
+                f"{flag} cannot read {text!r}",
                 evidence=f"{key!r} is given twice" if key in options else "expected key::value, key::[a,b] or a word",
                 remedy="turnkey ... benchmark --rt-args graph_optimization_level::extended",
             )

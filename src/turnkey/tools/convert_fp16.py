@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
@@ -43,9 +42,7 @@ class ConvertOnnxToFp16(Tool):
 
     def run(self, state: State, **arguments: Any) -> State:
         from turnkey.formats import ConvertRequest, find_format
-        from turnkey.formats.onnx_file import load_graph
         from turnkey.formats.onnx_fp16 import Fp16Settings
-        from turnkey.formats.onnx_signature import read_signature
         from turnkey.tools.onnx_state import newest_onnx, onnx_path, with_onnx
 
         keep_io = bool(arguments.get("keep_io"))
@@ -57,10 +54,4 @@ class ConvertOnnxToFp16(Tool):
                 settings=Fp16Settings(keep_io=keep_io, block=tuple(arguments.get("block") or ())),
             )
         )
-        state = with_onnx(state, conversion, key=f"{parent.key}-fp16", parent=parent)
-        dtypes = {spec.name: spec.dtype for spec in read_signature(load_graph(conversion.path)).inputs}
-        return replace(
-            state,
-            downcast_applied=state.downcast_applied or not keep_io,
-            expected_input_dtypes={**state.expected_input_dtypes, **dtypes},
-        )
+        return with_onnx(state, conversion, key=f"{parent.key}-fp16", parent=parent)

@@ -45,6 +45,12 @@ def onnx_path(state: State, parent: Variant, *, suffix: str) -> Path:
     return BuildPaths(state.cache_dir, state.build_name).onnx(state.onnx_opset or 0, "-".join([*stages, suffix]))
 
 
+def onnx_stage(key: str) -> str:
+    """The part of a file's name that tells its variant: ``onnx`` is ``base``, ``onnx-opt-fp16`` is ``opt-f16``."""
+    parts = ["f16" if part == "fp16" else part for part in key.removeprefix("onnx").strip("-").split("-") if part]
+    return "-".join(parts) or _FIRST_STAGES[0]
+
+
 def with_onnx(state: State, conversion: Conversion, *, key: str, parent: Variant | None) -> State:
     """The state with the new file as its newest variant, its notes in the log, and the ``onnx_*`` statistics."""
     file = describe_file(conversion.path)
@@ -61,7 +67,14 @@ def with_onnx(state: State, conversion: Conversion, *, key: str, parent: Variant
     )
     for note in conversion.notes:
         print(note)
-    state = _without_descendants(state, key).with_variant(variant)
+    state = without_stale(state, key).with_variant(variant)
+    if conversion.facts.get("downcast_applied") is not None:
+        dtypes = {spec.name: spec.dtype for spec in read_signature(load_graph(conversion.path)).inputs}
+        state = replace(
+            state,
+            downcast_applied=state.downcast_applied or bool(conversion.facts["downcast_applied"]),
+            expected_input_dtypes={**state.expected_input_dtypes, **dtypes},
+        )
     opset = int(conversion.facts.get("opset") or 0)
     statistics = onnx_statistics(conversion.path, shapes=_shapes(state))
     print(f"{conversion.path.name}: {file.size_bytes} bytes, opset {opset}, by {conversion.exporter}")
@@ -80,10 +93,14 @@ def signature_fields(path: Path) -> dict[str, Any]:
     }
 
 
-def _without_descendants(state: State, key: str) -> State:
-    """Files made from an older file of this name do not belong to the new one."""
-    kept = tuple(variant for variant in state.variants if key not in variant.lineage)
-    return replace(state, variants=kept)
+def without_stale(state: State, key: str) -> State:
+    """What was made from an older file of this name, and what was proven of either, does not belong to the new one."""
+    stale = {key, *(variant.key for variant in state.variants if key in variant.lineage)}
+    return replace(
+        state,
+        variants=tuple(variant for variant in state.variants if key not in variant.lineage),
+        verification=tuple(entry for entry in state.verification if entry.get("key") not in stale),
+    )
 
 
 def _shapes(state: State) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,288 @@
+"""Conversions of a state: one step to one format, and the way to a format over as many steps as it takes.
+
+Every step leaves an entry in ``state.conversions`` (key, format, parent, outcome, seconds, log, error), whether it
+succeeded or not. A step that fails is not the end: another way is looked for, and said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import ConversionError, TurnkeyError, UsageError
+from turnkey.formats import FORMATS, Conversion, ConvertRequest, Format, find_format
+from turnkey.formats.route import Step, find_route
+from turnkey.model.source import SourceModel
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.capture import captured
+from turnkey.pipeline.state import State, Variant
+from turnkey.tools.onnx_state import onnx_stage, with_onnx, without_stale
+from turnkey.tools.verdicts import stored_as
+
+_DIGEST_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """How the way to one format ended.
+
+    Attributes:
+        state: with every variant and every entry that the way left.
+        format: that was wanted.
+        key: of its variant; None if it could not be made.
+        error: why not.
+    """
+
+    state: State
+    format: str
+    key: str | None = None
+    error: TurnkeyError | None = None
+
+    @property
+    def sentence(self) -> str:
+        """One line for the terminal."""
+        if self.key is None:
+            assert self.error is not None, "what has no variant has a reason"
+            evidence = self.error.evidence.splitlines()[0] if self.error.evidence else ""
+            return f"{self.format}: not made: {self.error.what}{f' ({evidence})' if evidence else ''}"
+        variant = self.state.variant(self.key)
+        lineage = " -> ".join([*variant.lineage, self.key]) if variant.lineage else self.key
+        mine = [entry for entry in self.state.conversions if entry["key"] == self.key and entry["outcome"] == "made"]
+        return f"{lineage}: {variant.path}, {variant.size_bytes} bytes, {mine[-1]['seconds']:.1f} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is wanted.
+
+    Attributes:
+        format: its name.
+        start: key of the variant to start from; empty for whatever leads there soonest, the newest first.
+        settings: what differs from the defaults, by format: ``{"torchscript-script": {"strict": False}}``.
+    """
+
+    format: str
+    start: str = ""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def planned(state: State, wish: Wish, *, source: SourceModel | None) -> tuple[Step, ...]:
+    """The steps that `reached` would try first. Raises as `turnkey.formats.route.find_route` does."""
+    return find_route(wish.format, available=tuple(_starts(state, wish, source)))
+
+
+def reached(state: State, wish: Wish, *, source: SourceModel) -> Reached:
+    """Make a format, over other formats where need be; another way is tried where a step fails.
+
+    Raises:
+        UsageError: no such format, variant or setting. What fails to convert is told by the result.
+    """
+    refused: dict[Step, TurnkeyError] = {}
+    while True:
+        starts = _starts(state, wish, source)
+        try:
+            route = find_route(wish.format, available=tuple(starts), refused=refused)
+        except UsageError:
+            raise
+        except TurnkeyError as error:
+            reason = next(iter(refused.values()), error)  # the first way is the one that should have worked
+            if not refused:
+                state = _noted(state, key=wish.format, step=Step(parent="", format=wish.format), error=error)
+            return Reached(state=state, format=wish.format, error=reason)
+        parent = starts[route[0].parent]
+        for step in route:
+            state, error = _performed(state, step, parent, source=source, settings=wish.settings.get(step.format, {}))
+            if error is not None:
+                refused[step] = error
+                break
+            parent = state.variant()
+        else:
+            return Reached(state=state, format=wish.format, key=state.results)
+
+
+def settings_of(form: Format, given: Mapping[str, Any]) -> Any:
+    """The settings of a format: its defaults, but for what is given as text (a list as texts).
+
+    Raises:
+        UsageError: a setting that it does not have, or a text that is no value of its type.
+    """
+    defaults = form.settings_type()
+    known = getattr(form.settings_type, "__dataclass_fields__", {})
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            raise UsageError(
+                f"the format {form.name} has no setting called {name!r}",
+                evidence=f"known: {', '.join(known) or 'none'}",
+                remedy=f"turnkey ... convert --to {form.name}",
+            )
+        values[name] = _as_type_of(getattr(defaults, name), value, setting=f"{form.name}.{name}")
+    return replace(defaults, **values) if values else defaults
+
+
+def _as_type_of(default: Any, value: Any, *, setting: str) -> Any:
+    if isinstance(default, tuple):
+        return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if not isinstance(value, str):
+        return value
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
+        return type(default)(value) if isinstance(default, (int, float)) else value
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"{setting} cannot be {value!r}", evidence=f"its default is {default!r}, a {type(default).__name__}"
+        ) from error
+
+
+def _performed(
+    state: State, step: Step, parent: Variant | None, *, source: SourceModel, settings: Mapping[str, Any]
+) -> tuple[State, TurnkeyError | None]:
+    """The state after one step, with its entry; and why it failed, if it did."""
+    form = find_format(step.format)
+    chosen = settings_of(form, settings)
+    key = key_of(form, parent)
+    paths = BuildPaths(state.cache_dir, state.build_name)
+    request = ConvertRequest(
+        source=source,
+        parent=None if parent is None else state.build_dir / parent.path,
+        path=_path_of(form, key, chosen, state),
+        settings=chosen,
+        samples=source.samples.inputs,
+    )
+    log = paths.log(f"convert-{key}")
+    started = time.perf_counter()
+    failure: TurnkeyError | None = None
+    try:
+        with captured(log, first_line=f"{step}: {chosen}"):
+            conversion = form.convert(request)
+            state = _with_conversion(state, conversion, form, key=key, parent=parent)
+    except TurnkeyError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 - converters and their libraries raise whatever they like
+        failure = ConversionError(
+            f"{step} failed", evidence=f"{type(error).__name__}: {error}".strip()[:2000], remedy=f"see {log.name}"
+        )
+    seconds = time.perf_counter() - started
+    outcome = "made" if failure is None else f"failed: {failure.what}"
+    print(f"{step}: {outcome}, {seconds:.1f} s ({log.name})", flush=True)
+    return _noted(state, key=key, step=step, error=failure, seconds=seconds, log=log.name, parent=parent), failure
+
+
+def _noted(
+    state: State,
+    *,
+    key: str,
+    step: Step,
+    error: TurnkeyError | None,
+    seconds: float = 0.0,
+    log: str = "",
+    parent: Variant | None = None,
+) -> State:
+    entry: dict[str, Any] = {
+        "key": key,
+        "format": step.format,
+        "parent": step.parent if parent is None else parent.key,
+        "outcome": "made" if error is None else "failed",
+        "seconds": round(seconds, 3),
+    }
+    if log:
+        entry["log"] = log
+    if error is not None:
+        entry["error"] = error.to_dict()
+    place = (entry["key"], entry["parent"])
+    kept = tuple(other for other in state.conversions if (other.get("key"), other.get("parent")) != place)
+    return replace(state, conversions=(*kept, entry))
+
+
+def key_of(form: Format, parent: Variant | None) -> str:
+    """Key of what a format makes: by lineage, so that equal keys are made in equal ways.
+
+    Within a family the parent's key is continued (``onnx-opt`` to ``onnx-opt-fp16``); into another family what was
+    special about the parent comes last (``torch-exportedprogram-int8-static`` to ``torch-aoti-int8-static``).
+    """
+    if parent is None:
+        return form.name
+    family = stored_as(parent)
+    if form.name.startswith(f"{family}-") and form.stored_as == family:
+        return parent.key + form.name.removeprefix(family)
+    special = parent.key.removeprefix(family) if parent.key.startswith(family) else f"-of-{parent.key}"
+    key = form.name + special
+    return f"{form.name}-of-{parent.key}" if special and key in FORMATS.names() else key
+
+
+def _starts(state: State, wish: Wish, source: SourceModel | None) -> dict[str, Variant | None]:
+    """What there is to start from, by format: the newest variant of each that is not known to be wrong, then the
+    live model."""
+    if wish.start:
+        try:
+            chosen = state.variant(wish.start)
+        except KeyError:
+            known = ", ".join(variant.key for variant in state.variants) or "none"
+            raise UsageError(
+                f"the build {state.build_name} has no variant {wish.start!r}", evidence=f"it has: {known}"
+            ) from None
+        return {_format_of(chosen): chosen}
+    newest = [variant for variant in state.variants if variant.key == state.results]
+    others = [variant for variant in reversed(state.variants) if variant.key != state.results]
+    wrong = {entry.get("key") for entry in state.verification if entry.get("verdict") == "invalid"}
+    starts: dict[str, Variant | None] = {}
+    for variant in (*newest, *others):
+        if variant.key not in wrong:
+            starts.setdefault(_format_of(variant), variant)
+    if source is not None and source.live_format is not None:
+        starts[source.live_format] = None
+    return starts
+
+
+def _format_of(variant: Variant) -> str:
+    """Name of the format by which a variant was made; its key ends with it."""
+    names = FORMATS.names()
+    if variant.key in names:
+        return variant.key
+    family = stored_as(variant)
+    endings = [name for name in names if name.startswith(f"{family}-")]
+    fitting = [name for name in endings if variant.key.endswith(name.removeprefix(family))]
+    return max(fitting, key=len, default=variant.format)
+
+
+def _path_of(form: Format, key: str, settings: Any, state: State) -> Path:
+    paths = BuildPaths(state.cache_dir, state.build_name)
+    if form.stored_as != "onnx":
+        return paths.variant(key, form.suffix)
+    return paths.onnx(getattr(settings, "opset", None) or state.onnx_opset or 0, onnx_stage(key))
+
+
+def _with_conversion(state: State, conversion: Conversion, form: Format, *, key: str, parent: Variant | None) -> State:
+    if form.stored_as == "onnx":
+        return with_onnx(state, conversion, key=key, parent=parent)
+    files = (conversion.path, *sorted(conversion.companions))
+    sha256, size_bytes = _digest(files)
+    for note in conversion.notes:
+        print(note)
+    variant = Variant(
+        key=key,
+        format=form.name,
+        path=BuildPaths(state.cache_dir, state.build_name).relative(conversion.path),
+        sha256=sha256,
+        lineage=(*parent.lineage, parent.key) if parent else (),
+        exporter=conversion.exporter,
+        size_bytes=size_bytes,
+        notes=conversion.notes,
+    )
+    return without_stale(state, key).with_variant(variant)
+
+
+def _digest(files: Sequence[Path]) -> tuple[str, int]:
+    """SHA-256 over the bytes of all files in order, and their size."""
+    digest, size_bytes = hashlib.sha256(), 0
+    for path in files:
+        with path.open("rb") as stream:
+            while chunk := stream.read(_DIGEST_CHUNK_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+    return digest.hexdigest(), size_bytes
