@@ -166,6 +166,23 @@ def processor(*, root: Path = _ROOT) -> str:
     return platform.machine()
 
 
+def processor_features(*, root: Path = _ROOT) -> frozenset[str]:
+    """Instruction sets of the first processor as the kernel names them: ``avx2``, ``avx512_vnni`` …"""
+    for line in (_read(root / "proc/cpuinfo") or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def has_vnni(*, root: Path = _ROOT) -> bool:
+    """Whether the processor sums 8-bit products in 32 bits; without it they saturate, and 8 bits seldom pay.
+
+    ARM's form of it is called ``asimddp``.
+    """
+    return bool(processor_features(root=root) & {"avx512_vnni", "avx_vnni", "asimddp", "amx_int8"})
+
+
 def operating_system() -> str:
     """Name and version of the distribution, else of the system."""
     try:

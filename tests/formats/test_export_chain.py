@@ -273,17 +273,11 @@ def test_auto_falls_back_to_a_trace_that_every_captured_input_must_confirm(expor
 
 
 def test_a_file_that_disagrees_counts_as_failed_and_the_other_exporter_is_taken(export, monkeypatch):
-    def wrong(call, tensors, *, path, output_names, opset, axes):
+    def wrong(job):
         spoilt = Network().eval()
-        spoilt.load_state_dict({key: value + 1 for key, value in call.module.state_dict().items()})
-        return onnx_torchscript.export(
-            call_of(spoilt, call.structure, {"x": None}),
-            tensors,
-            path=path,
-            output_names=output_names,
-            opset=opset,
-            axes=axes,
-        )
+        spoilt.load_state_dict({key: value + 1 for key, value in job.call.module.state_dict().items()})
+        call = call_of(spoilt, job.call.structure, {"x": None})
+        return onnx_torchscript.export(dataclasses.replace(job, call=call))
 
     monkeypatch.setattr(onnx_dynamo, "export", wrong)
     source = source_of(Network().eval(), torch.randn(2, 4))

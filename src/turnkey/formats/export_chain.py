@@ -22,6 +22,7 @@ import onnx
 from turnkey.errors import ConversionError, InputError, UsageError
 from turnkey.formats import onnx_dynamo, onnx_torchscript
 from turnkey.formats.dynamic_axes import STATIC, DynamicAxes, requested_axes
+from turnkey.formats.export_job import ExportJob
 from turnkey.formats.export_plan import ExportPlan, plan_export, plan_static
 from turnkey.formats.format import Conversion
 from turnkey.formats.onnx_agreement import Agreement, Finding, judge_file, one_line
@@ -119,14 +120,15 @@ def _try(
     """Outcome, reason and notes of one exporter with one set of axes."""
     try:
         with evaluation_mode(plan.call):
-            notes: tuple[str, ...] = _EXPORTERS[exporter].export(
-                plan.call,
-                tensors_for(plan.call, plan.example(axes)),
+            job = ExportJob(
+                call=plan.call,
+                tensors=tensors_for(plan.call, plan.example(axes)),
                 path=path,
                 output_names=plan.output_names,
                 opset=opset,
                 axes=axes,
             )
+            notes: tuple[str, ...] = _EXPORTERS[exporter].export(job)
         _finish(path, plan, axes, opset)
     except Exception as error:  # noqa: BLE001  exporters raise anything; it is what the table of attempts is about
         return "failed", _root_reason(error), ()

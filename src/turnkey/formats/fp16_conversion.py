@@ -7,9 +7,6 @@ float16, int64 to int32) unless they are to be kept, and nodes are put back into
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from turnkey.formats.fp16_graph import (
     set_weights_aside,
     write_constants_as_tensors,
 )
+from turnkey.formats.import_path import import_path_kept
 from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_fp16 import Fp16Settings
@@ -79,7 +77,7 @@ def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Set
         ConversionError: it cannot be converted, or the result is not valid.
         LoadCrash: ONNX Runtime dies on the result.
     """
-    with _import_path_kept():
+    with import_path_kept():
         from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     remedy = "name the operators to keep in float32: convert-fp16 --block OP"
@@ -122,16 +120,6 @@ def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Set
             )
 
     save_model(converted, path, check=refuse_broken)
-
-
-@contextmanager
-def _import_path_kept() -> Iterator[None]:
-    """``onnxruntime.transformers`` appends its own directory to ``sys.path``, where it would shadow user modules."""
-    before = list(sys.path)
-    try:
-        yield
-    finally:
-        sys.path[:] = before
 
 
 def _refuse_fused(model: onnx.ModelProto, parent: Path) -> None:

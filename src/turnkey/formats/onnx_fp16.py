@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.onnx_rewrite import OnnxRewrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,16 +21,13 @@ class Fp16Settings:
     block: tuple[str, ...] = ()
 
 
-class OnnxFp16:
+class OnnxFp16(OnnxRewrite):
     """An ONNX file with float16 weights and activations."""
 
     name = "onnx-fp16"
-    stored_as = "onnx"
-    converts_from = ("onnx", "onnx-opt")
-    suffix = ".onnx"
-    requires = ("onnx", "onnxruntime")
-    install = "pip install onnx onnxruntime"
     settings_type = Fp16Settings
+    tool = "convert-fp16"
+    converts_from = ("onnx", "onnx-opt")
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Convert ``request.parent``; settings are `Fp16Settings`.
@@ -41,12 +38,7 @@ class OnnxFp16:
         """
         from turnkey.formats.fp16_conversion import convert_to_fp16  # onnx is loaded only by who converts
 
-        if request.parent is None:
-            raise ConversionError(
-                "there is no ONNX file to convert",
-                remedy="turnkey -i SCRIPT.py discover export-pytorch convert-fp16",
-            )
-        return convert_to_fp16(request.parent, request.path, request.settings)
+        return convert_to_fp16(self.parent_of(request), request.path, request.settings)
 
 
 FORMAT = OnnxFp16()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.onnx_rewrite import OnnxRewrite
 
 if TYPE_CHECKING:
     import onnx
@@ -28,16 +29,13 @@ class OrtOptimizationSettings:
     level: str = "basic"
 
 
-class OrtOptimization:
+class OrtOptimization(OnnxRewrite):
     """An ONNX file optimised by ONNX Runtime."""
 
     name = "onnx-opt"
-    stored_as = "onnx"
-    converts_from = ("onnx",)
-    suffix = ".onnx"
-    requires = ("onnx", "onnxruntime")
-    install = "pip install onnx onnxruntime"
     settings_type = OrtOptimizationSettings
+    verb = "optimise"
+    tool = "optimize-ort"
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Optimise ``request.parent``; settings are `OrtOptimizationSettings`.
@@ -53,7 +51,7 @@ class OrtOptimization:
         from turnkey.formats.onnx_graph import foreign_operators
         from turnkey.formats.onnx_signature import read_signature
 
-        parent, level = _parent_of(request), request.settings.level
+        parent, level = self.parent_of(request), request.settings.level
         before = load_graph(parent)
         with tempfile.TemporaryDirectory(prefix="turnkey-ort-") as scratch:
             written = Path(scratch) / "model.onnx"
@@ -94,15 +92,6 @@ class OrtOptimization:
 
 
 FORMAT = OrtOptimization()
-
-
-def _parent_of(request: ConvertRequest) -> Path:
-    if request.parent is None:
-        raise ConversionError(
-            "there is no ONNX file to optimise",
-            remedy="turnkey -i SCRIPT.py discover export-pytorch optimize-ort",
-        )
-    return request.parent
 
 
 def _drop_weights_from_inputs(model: onnx.ModelProto, names: set[str]) -> None:

@@ -7,13 +7,13 @@ wrapper's own flag is off, and `evaluation_mode` of the caller gives each module
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from turnkey.formats.dynamic_axes import DynamicAxes
+from turnkey.formats.export_job import ExportJob
 from turnkey.formats.torch_call import PositionalCall
 
 NAME = "torchscript"
@@ -21,29 +21,21 @@ HIGHEST_OPSET = 20
 _TRACER_WARNING_LIMIT = 3
 
 
-def export(
-    call: PositionalCall,
-    tensors: tuple[torch.Tensor, ...],
-    *,
-    path: Path,
-    output_names: Sequence[str],
-    opset: int,
-    axes: DynamicAxes,
-) -> tuple[str, ...]:
-    """Write ``path``; the caller holds evaluation mode. Returns notes. Raises whatever torch raises."""
-    if opset > HIGHEST_OPSET:
-        raise ValueError(f"this exporter knows opsets up to {HIGHEST_OPSET}, not {opset}")
+def export(job: ExportJob) -> tuple[str, ...]:
+    """Write ``job.path``; the caller holds evaluation mode. Returns notes. Raises whatever torch raises."""
+    if job.opset > HIGHEST_OPSET:
+        raise ValueError(f"this exporter knows opsets up to {HIGHEST_OPSET}, not {job.opset}")
     with warnings.catch_warnings(record=True) as caught, _fused_attention_off():
         warnings.simplefilter("always")
         torch.onnx.export(
-            _exportable(call, tensors),
-            tensors,
-            str(path),
+            _exportable(job.call, job.tensors),
+            job.tensors,
+            str(job.path),
             dynamo=False,
-            opset_version=opset,
-            input_names=list(call.input_names),
-            output_names=list(output_names),
-            dynamic_axes={name: dict(symbols) for name, symbols in axes.symbols.items() if symbols} or None,
+            opset_version=job.opset,
+            input_names=list(job.call.input_names),
+            output_names=list(job.output_names),
+            dynamic_axes={name: dict(symbols) for name, symbols in job.axes.symbols.items() if symbols} or None,
         )
     frozen = [w for w in caught if issubclass(w.category, torch.jit.TracerWarning)]
     places = dict.fromkeys(f"{Path(w.filename).name}:{w.lineno}" for w in frozen)

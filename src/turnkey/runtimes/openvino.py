@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turnkey.errors import ConversionError, InputError, UsageError
+from turnkey.formats.openvino import PRECISION_PLACE
 from turnkey.model.samples import Sample
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
@@ -34,8 +35,6 @@ _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 _HINTS = ("latency", "throughput", "cumulative_throughput")
 _PRECISIONS = ("f32", "bf16", "f16", "default")
 _OPTIONS = ("performance_hint", "inference_precision", "num_streams")
-_PRECISION_PLACE = ["turnkey", "inference_precision"]
-"""Where a file says in which precision it wants to be computed; `turnkey.formats.openvino_model` writes it."""
 
 
 class OpenVinoRunner:
@@ -188,8 +187,8 @@ def _precision(given: Any, model: ov.Model) -> str:
     """What the user wants, else what the file says, else float32."""
     if given is not None:
         return _chosen(_PRECISIONS, "inference_precision", str(given))
-    if model.has_rt_info(_PRECISION_PLACE):
-        told = str(model.get_rt_info(_PRECISION_PLACE).value)
+    if model.has_rt_info(list(PRECISION_PLACE)):
+        told = str(model.get_rt_info(list(PRECISION_PLACE)).value)
         if told in _PRECISIONS:
             return told
     return "f32"
