@@ -1,16 +1,18 @@
 """Is the engine right on this machine, and what would other rules have said? Real models on real runtimes.
 
-    python benchmarks/noise.py --runtime onnxruntime --comparisons 40
-    python benchmarks/noise.py --runtime torch --comparisons 40 --load
+    python benchmarks/noise.py --records noise-quiet
+    python benchmarks/noise.py --records noise-loaded --load
 
-Equal things are compared with each other, then with a planted slow-down of 5 % (a chain of 21 layers against 20).
-``--load`` keeps one core busy meanwhile. Beside the verdicts stand three common rules on sequential calls of two
-processes: the Navigator's windows, the mean of 100 and the median of 100; they "claim" a difference above 3 %.
+Equal things are compared with each other, then with a planted slow-down of 5 % (a chain of 21 layers against 20); the
+runtimes take turns. ``--load`` keeps one core busy meanwhile. Beside the verdicts stand three common rules on
+sequential calls of two processes: the Navigator's windows, the mean of 100 and the median of 100; they "claim" a
+difference above 3 %. With ``--records`` every comparison is kept there, and the same command goes on after a stop.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,7 @@ WIDTH = 256
 BATCH = 64
 SEQUENTIAL_CALLS = 500
 CLAIM = 0.03
+RUNTIMES = ("onnxruntime", "torch")
 
 
 class ChainTarget:
@@ -154,33 +157,48 @@ def rules(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runtime", choices=("onnxruntime", "torch"), default="onnxruntime")
+    parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES), help="in turn")
     parser.add_argument("--comparisons", type=int, default=40, help="of each kind")
     parser.add_argument("--effort", choices=("standard", "rigorous"), default="standard")
     parser.add_argument("--load", action="store_true", help="another process keeps one core busy")
+    parser.add_argument("--records", type=Path, help="directory of the records; a stopped run goes on from there")
     arguments = parser.parse_args()
-    twenty = description(arguments.runtime, "twenty", LAYERS)
-    pairs = {
-        "equal": (twenty, description(arguments.runtime, "other", LAYERS)),
-        "planted": (twenty, description(arguments.runtime, "other", LAYERS + 1)),
-    }
+    with tempfile.TemporaryDirectory() as scratch:
+        compare(arguments, arguments.records or Path(scratch))
+
+
+def pair_of(runtime: str, more_layers: int) -> tuple[TargetDescription, TargetDescription]:
+    """The reference and its copy, which has so many layers more."""
+    return description(runtime, "twenty", LAYERS), description(runtime, "other", LAYERS + more_layers)
+
+
+def compare(arguments: argparse.Namespace, records: Path) -> None:
+    records.mkdir(parents=True, exist_ok=True)
     by_rule: dict[str, list[float]] = {}
 
     def measure(pair: Sequence[TargetDescription], *, reference: str, settings: Settings) -> Record:
-        with tempfile.TemporaryDirectory() as logs:
-            times = [sequential(target, Path(logs), settings.seed) for target in pair]
-        kind = "planted" if pair[1].arguments["layers"] > LAYERS else "equal"
-        for rule, ratio in rules(*times).items():
+        more_layers = pair[1].arguments["layers"] - LAYERS
+        kind = "planted" if more_layers else "equal"
+        pair = pair_of(arguments.runtimes[settings.seed % len(arguments.runtimes)], more_layers)
+        path = records / f"{kind}-{settings.seed:03}.zip"
+        said = path.with_suffix(".json")
+        if not said.exists():
+            with tempfile.TemporaryDirectory() as logs:
+                times = [sequential(target, Path(logs), settings.seed) for target in pair]
+            said.write_text(json.dumps(rules(*times)), encoding="utf-8")
+        for rule, ratio in json.loads(said.read_text(encoding="utf-8")).items():
             by_rule.setdefault(f"{kind} {rule}", []).append(ratio)
-        return run_experiment(pair, reference=reference, settings=settings)
+        if path.exists():
+            return Record.load(path)
+        return run_experiment(pair, reference=reference, settings=settings, path=path)
 
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if arguments.load else None
     try:
         found = accept(
             comparisons=arguments.comparisons,
             settings=Settings(effort=arguments.effort, threads=1),
-            equal=pairs["equal"],
-            planted=pairs["planted"],
+            equal=pair_of(arguments.runtimes[0], 0),
+            planted=pair_of(arguments.runtimes[0], 1),
             tell=lambda text: print(text, flush=True),
             measure=measure,
         )
