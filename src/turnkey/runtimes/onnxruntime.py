@@ -2,8 +2,9 @@
 
 Options (``--rt-args``): ``provider`` (one name or a list, in order; ``CUDA`` means ``CUDAExecutionProvider``),
 ``graph_optimization_level`` (none, basic, extended, all; default all), ``inter_op_num_threads`` (default 1),
-``execution_mode`` (sequential, parallel), and every key of ONNX Runtime's session configuration, which all start
-with ``session.``, ``optimization.`` or ``ep.``.
+``execution_mode`` (sequential, parallel), ``spinning`` (on, off: whether idle threads wait in a busy loop; default
+on), options of a provider under its name (``OpenVINO.device_type::CPU``), and every key of ONNX Runtime's session
+configuration, which all start with ``session.``, ``optimization.`` or ``ep.``.
 
 ONNX Runtime goes on with the CPU, in silence or with a line on stdout, when a provider is missing, cannot start, or
 leaves nodes to it. Here none of that stays unseen: the runner reports which provider got how many nodes, and calls
@@ -38,7 +39,8 @@ _LEVELS = {
     "all": "ORT_ENABLE_ALL",
 }
 _MODES = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
-_OPTIONS = ("provider", "graph_optimization_level", "inter_op_num_threads", "execution_mode")
+_SPINNING = {"on": "1", "off": "0"}
+_OPTIONS = ("provider", "graph_optimization_level", "inter_op_num_threads", "execution_mode", "spinning")
 _CONFIGURATION_PREFIXES = ("session.", "optimization.", "ep.")
 _RECORD_PLACEMENT = "session.record_ep_graph_assignment_info"
 
@@ -165,7 +167,9 @@ class OnnxRuntime:
         if request.path is None:
             raise UsageError("the runtime onnxruntime executes ONNX files; there is none", remedy=_EXPORT_FIRST)
         configuration = {k: v for k, v in request.options.items() if k.startswith(_CONFIGURATION_PREFIXES)}
-        options = {key: value for key, value in request.options.items() if key not in configuration}
+        asked_for = _providers(request.options.get("provider"), request.device)
+        for_providers = _provider_options(request.options, asked_for)
+        options = {k: v for k, v in request.options.items() if k not in configuration and k not in for_providers.keys}
         refuse_unknown(self.name, options, _OPTIONS)
 
         settings = ort.SessionOptions()
@@ -176,14 +180,18 @@ class OnnxRuntime:
         settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
         mode = _chosen(_MODES, "execution_mode", options.get("execution_mode", "sequential"))
         settings.execution_mode = getattr(ort.ExecutionMode, mode)
-        asked_for = _providers(options.get("provider"), request.device)
+        if "spinning" in options:
+            allowed = _chosen(_SPINNING, "spinning", options["spinning"])
+            for pool in ("intra_op", "inter_op"):
+                settings.add_session_config_entry(f"session.{pool}.allow_spinning", allowed)
         records_placement = asked_for != ("CPUExecutionProvider",)
         if records_placement:
             settings.add_session_config_entry(_RECORD_PLACEMENT, "1")
         for key, value in configuration.items():
             settings.add_session_config_entry(key, "1" if value is True else str(value))
 
-        available = [name for name in asked_for if name in ort.get_available_providers()]
+        present = ort.get_available_providers()
+        available = [(name, for_providers.of(name)) for name in asked_for if name in present]
         try:
             session = ort.InferenceSession(str(request.path), settings, providers=available or None)
         except Exception as error:  # its exceptions have no common base below Exception
@@ -211,6 +219,29 @@ def _providers(given: Any, device: str) -> tuple[str, ...]:
         return _PROVIDERS_OF_DEVICE[device]
     names = [given] if isinstance(given, str) else list(given)
     return tuple(name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider" for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class _ProviderOptions:
+    """Options of providers: the user's keys, and what each provider is told."""
+
+    keys: frozenset[str]
+    by_provider: Mapping[str, Mapping[str, str]]
+
+    def of(self, provider: str) -> dict[str, str]:
+        return dict(self.by_provider.get(provider, {}))
+
+
+def _provider_options(options: Mapping[str, Any], providers: tuple[str, ...]) -> _ProviderOptions:
+    keys: set[str] = set()
+    found: dict[str, dict[str, str]] = {}
+    for key, value in options.items():
+        owner, dot, option = key.partition(".")
+        provider = owner if owner.endswith("ExecutionProvider") else f"{owner}ExecutionProvider"
+        if dot and option and provider in providers:
+            keys.add(key)
+            found.setdefault(provider, {})[option] = str(value)
+    return _ProviderOptions(frozenset(keys), found)
 
 
 def _chosen(table: Mapping[str, str], option: str, value: Any) -> str:

@@ -116,7 +116,7 @@ def _compare_values(
         norm = float(np.sqrt(np.sum(magnitude**2)))
         rms = norm / max(1, int(finite.sum())) ** 0.5
         error_norm = float(np.sqrt(np.sum(error**2)))
-    scale = max(1.0, rms) if limit.scaled and np.isfinite(rms) else 1.0
+    scale = max(limit.smallest_scale, rms) if limit.scaled and np.isfinite(rms) else 1.0
     allowed = limit.atol * scale + limit.rtol * magnitude
     nonzero = finite & (magnitude > 0)
     relative_l2 = error_norm / norm if norm > 0 and np.isfinite(norm) and np.isfinite(error_norm) else None

@@ -10,6 +10,10 @@ Values that the user gives are taken literally (scale 1, no limit on the norm), 
 Source of the defaults: errors of whole networks (convolutional, transformer) against torch eager on the same
 weights are 1e-7 to 1e-5 in float32, about 1e-3 in float16 and 1e-2 in bfloat16; the limits leave room of about
 four. Integers and booleans are exact.
+
+Quantised variants compute in integers whose steps go with the range of each tensor: their errors scale with the
+outputs, however small those are, and the norm is the test that tells. Well calibrated 8-bit networks are 1e-2 to 5e-2
+off in the norm, one calibrated on garbage 0.3 and more.
 """
 
 from __future__ import annotations
@@ -28,15 +32,21 @@ class Tolerance:
         atol: absolute part, per element; in units of the reference's scale where ``scaled``.
         scaled: whether ``atol`` grows with the scale of the output.
         relative_l2: limit of norm(error) / norm(reference); None does not test it.
+        smallest_scale: of the output, below which ``atol`` does not shrink with it.
     """
 
     rtol: float
     atol: float
     scaled: bool = True
     relative_l2: float | None = None
+    smallest_scale: float = 1.0
 
 
 EXACT = Tolerance(rtol=0.0, atol=0.0, scaled=False)
+
+QUANTIZED_8_BITS = "quantized to 8 bits"
+QUANTIZED_4_BITS = "quantized to 4 bits"
+"""Precisions that no dtype has: outputs of such variants are floats again."""
 
 _BY_PRECISION = {
     "float64": Tolerance(rtol=1e-7, atol=1e-8, relative_l2=1e-8),
@@ -45,6 +55,8 @@ _BY_PRECISION = {
     "bfloat16": Tolerance(rtol=5e-2, atol=5e-2, relative_l2=4e-2),
     "float8_e4m3fn": Tolerance(rtol=0.25, atol=0.2, relative_l2=0.2),
     "float8_e5m2": Tolerance(rtol=0.5, atol=0.4, relative_l2=0.4),
+    QUANTIZED_8_BITS: Tolerance(rtol=0.1, atol=0.5, relative_l2=0.1, smallest_scale=1e-6),
+    QUANTIZED_4_BITS: Tolerance(rtol=0.2, atol=1.0, relative_l2=0.25, smallest_scale=1e-6),
 }
 _PRECISION_ORDER = tuple(_BY_PRECISION)
 _AS_FLOAT = {"complex128": "float64", "complex64": "float32"}
@@ -58,7 +70,8 @@ class Tolerances:
         rtol, atol: the user's own values for every floating output; None leaves the default of the dtype.
         scaled: whether given values still grow with the scale of the output; they are literal without it.
         precision: dtype in which the variant computes (``float16`` for a converted file that keeps float32
-            inputs and outputs): outputs of finer dtypes are judged by it. None: by the outputs' own dtypes.
+            inputs and outputs), or `QUANTIZED_8_BITS`, `QUANTIZED_4_BITS`: outputs of finer dtypes are judged by it.
+            None: by the outputs' own dtypes.
     """
 
     rtol: float | None = None
@@ -89,10 +102,16 @@ class Tolerances:
         )
 
 
-_PRECISION_MARKS = {"fp16": "float16", "f16": "float16", "bf16": "bfloat16"}
+_PRECISION_MARKS = {
+    "fp16": "float16",
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "int8": QUANTIZED_8_BITS,
+    "int4": QUANTIZED_4_BITS,
+}
 
 
 def precision_of(variant_key: str) -> str | None:
-    """The dtype in which a variant computes, told by its key (``onnx-opt-fp16``); None if it names none."""
+    """The precision in which a variant computes, told by its key (``onnx-opt-fp16``); None if it names none."""
     marks = [_PRECISION_MARKS[part] for part in variant_key.split("-") if part in _PRECISION_MARKS]
     return max(marks, key=_PRECISION_ORDER.index, default=None)
