@@ -18,6 +18,7 @@ _WHOLE = {
     *("iterations", "threads", "min_rounds", "max_rounds", "look_every", "passes"),
     *("max_trials", "min_trials", "measurement_request_count", "stabilization_windows"),
 }
+_FEWEST_CALLS = 10
 _OBJECTIVE_CALLS = {"p90": 36, "p99": 368}
 
 
@@ -51,6 +52,8 @@ class Settings:
     Attributes:
         effort: ``quick`` (one round, no interval over runs), ``standard`` or ``rigorous``.
         iterations: exactly so many timed calls of every candidate, in one fixed design without early stop.
+        iteration_seconds: with ``iterations`` as an upper bound, only as many calls as the slowest candidate makes in
+            this time, and at least 10.
         threads: count for every candidate; None is the fair count of this machine.
         seed: of order, pads, and resampling.
         alpha: error over all looks and pairs.
@@ -70,6 +73,7 @@ class Settings:
 
     effort: str = "standard"
     iterations: int | None = None
+    iteration_seconds: float | None = None
     threads: int | None = None
     seed: int = 0
     alpha: float = 0.05
@@ -96,7 +100,7 @@ class Settings:
         _check_positive(
             self, ("iterations", "threads", "budget_s", "min_rounds", "max_rounds", "passes", "look_every")
         )
-        _check_positive(self, ("alpha", "delta", "precision", "step_timeout_s"))
+        _check_positive(self, ("alpha", "delta", "precision", "step_timeout_s", "iteration_seconds"))
         if self.alpha >= 1:
             raise UsageError("alpha is a probability below 1", evidence=f"alpha={self.alpha}")
         if self.seed < 0 or type(self.seed) is not int:
@@ -133,6 +137,13 @@ class Settings:
         """Whether the decision is tried after so many rounds; the last is always a look."""
         first = self.fewest_rounds
         return rounds == self.most_rounds or (rounds >= first and (rounds - first) % self.look_every == 0)
+
+    def calls_for(self, call_ns: float) -> int | None:
+        """How many calls of this length are timed where their number is fixed; None where it is not."""
+        if self.iterations is None or self.iteration_seconds is None:
+            return self.iterations
+        fitting = max(_FEWEST_CALLS, int(self.iteration_seconds * 1e9 / call_ns))
+        return min(self.iterations, fitting)
 
     def passes_for(self, call_ns: float) -> int:
         """Passes of a round for a call of this length; a tail objective wants more calls per round."""

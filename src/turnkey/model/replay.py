@@ -77,7 +77,7 @@ def replay(module: torch.nn.Module, structure: CallStructure, sample: Sample) ->
     result, error = None, ""
     calls: list[Any] = []
     try:
-        with _put_back(module), evaluation_mode(module), _eager(), _module_calls(recorder, calls), recorder:
+        with put_back(module), evaluation_mode(module), _eager(), _module_calls(recorder, calls), recorder:
             result = module(*args, **kwargs)
     except Exception as raised:  # noqa: BLE001 - whatever the user's forward or eval raises; told as a fact
         error = f"{type(raised).__name__}: {raised}".splitlines()[0]
@@ -305,7 +305,7 @@ def _eager() -> Iterator[None]:
 
 
 @contextmanager
-def _put_back(module: torch.nn.Module) -> Iterator[None]:
+def put_back(module: torch.nn.Module) -> Iterator[None]:
     """Random state, buffers and attributes of the module as before, whatever its forward does to them."""
     parts = [part for part in module.modules() if not _is_scripted(part)]
     attributes = [(table, dict(table)) for part in parts for table in _tables(part)]
