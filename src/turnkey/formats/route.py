@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from turnkey.errors import ConversionError, MissingDependencyError, TurnkeyError, UsageError
 from turnkey.formats.format import Format
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One edge: ``format`` is made from ``parent``; both are names of formats."""

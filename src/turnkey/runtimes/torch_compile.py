@@ -1,7 +1,9 @@
 """``torch.compile``: executes the live module through TorchDynamo and a backend.
 
 Options (``--rt-args``): ``backend`` (default inductor), ``mode`` (default, reduce-overhead, max-autotune, …),
-``fullgraph``, ``dynamic``. The first call compiles; it is a step of its own and never part of a latency.
+``fullgraph``, ``dynamic``, ``freezing`` (of inductor: weights become constants that are folded and packed), and
+``autocast`` (bf16, fp16). The first call compiles; it is a step of its own and never part of a latency.
+``torch-compile-max-autotune`` and ``torch-compile-freezing`` are this runtime with an option set, under other names.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from turnkey.errors import ConversionError
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
-from turnkey.runtimes.torch_eager import TorchRunner, live_module
+from turnkey.runtimes.torch_eager import TorchRunner, autocast_of, live_module
 
 if TYPE_CHECKING:
     import torch
 
     from turnkey.model.call import CallStructure
 
-_OPTIONS = ("backend", "mode", "fullgraph", "dynamic")
+_OPTIONS = ("backend", "mode", "fullgraph", "dynamic", "freezing", "autocast")
 
 
 class TorchCompileRunner(TorchRunner):
@@ -36,13 +38,19 @@ class TorchCompileRunner(TorchRunner):
     ) -> None:
         import torch
 
-        super().__init__(module, structure, device=device, threads=threads)
+        super().__init__(module, structure, device=device, threads=threads, autocast=autocast_of(options))
         self._backend = str(options.get("backend", "inductor"))
+        mode, configuration = options.get("mode"), None
+        if _is_true(options.get("freezing", False)):  # torch takes a mode or options, and a mode is only options
+            configuration = {**(torch._inductor.list_mode_options(mode) if mode else {}), "freezing": True}
+            mode = None
         # A function around the module: compiling the module itself would attach an attribute to the user's object.
+        uncompiled = self._call
         self._call = torch.compile(
-            lambda *args, **kwargs: module(*args, **kwargs),
+            lambda *args, **kwargs: uncompiled(*args, **kwargs),
             backend=self._backend,
-            mode=options.get("mode"),
+            mode=mode,
+            options=configuration,
             fullgraph=_is_true(options.get("fullgraph", False)),
             dynamic=_is_true(options["dynamic"]) if "dynamic" in options else None,
         )
@@ -74,15 +82,18 @@ class TorchCompileRunner(TorchRunner):
 
 
 class TorchCompile:
-    """The runtime ``torch-compile``, called ``torch-compiled`` by the original."""
+    """The runtime ``torch-compile``, called ``torch-compiled`` by the original; and it with ``preset`` options."""
 
-    name = "torch-compile"
-    aliases: tuple[str, ...] = ("torch-compiled",)
     executes: tuple[str, ...] = ("torch",)
     devices: tuple[str, ...] = ("cpu", "cuda")
     requires: tuple[str, ...] = ("torch",)
     install = "pip install 'torch>=2.6,<2.14'"
     compiles = True
+
+    def __init__(self, *, name: str, aliases: tuple[str, ...] = (), preset: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self.aliases = aliases
+        self.preset = dict(preset or {})
 
     def load(self, request: LoadRequest) -> TorchCompileRunner:
         """The module of the request, to be compiled.
@@ -90,15 +101,16 @@ class TorchCompile:
         Raises:
             UsageError: there is no live module, an unknown option, or a device that is not there.
         """
-        refuse_unknown(self.name, request.options, _OPTIONS)
+        refuse_unknown(self.name, request.options, [name for name in _OPTIONS if name not in self.preset])
         module, structure = live_module(self.name, request)
-        return TorchCompileRunner(
-            module, structure, device=request.device, threads=request.threads, options=request.options
-        )
+        options = {**request.options, **self.preset}
+        return TorchCompileRunner(module, structure, device=request.device, threads=request.threads, options=options)
 
 
 def _is_true(value: Any) -> bool:
     return value is True or str(value).lower() in ("true", "1", "yes", "on")
 
 
-RUNTIME: Runtime = TorchCompile()
+RUNTIME: Runtime = TorchCompile(name="torch-compile", aliases=("torch-compiled",))
+MAX_AUTOTUNE: Runtime = TorchCompile(name="torch-compile-max-autotune", preset={"mode": "max-autotune"})
+FREEZING: Runtime = TorchCompile(name="torch-compile-freezing", preset={"freezing": True})

@@ -1,10 +1,15 @@
-"""torch, uncompiled: executes the live module as its script would, in inference mode. No options."""
+"""torch, uncompiled: executes the live module as its script would, in inference mode.
+
+Options (``--rt-args``): ``autocast`` (bf16, fp16): torch's own mixed precision, which computes matrix products and
+convolutions in the narrow type and leaves the rest. The runtimes ``torch-bf16`` and ``torch-fp16`` are torch with it,
+under names of their own, so that one experiment can compare them.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ModelError, UsageError
@@ -17,15 +22,29 @@ if TYPE_CHECKING:
 
     from turnkey.model.call import CallStructure
 
+AUTOCAST_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+_OPTIONS = ("autocast",)
+
 
 class TorchRunner:
     """A module on a device, in evaluation mode until it is closed.
 
     On the CPU the call is the module's own, with its arguments made beforehand. On another device a call is what a
     client sees: arguments copied from host memory, outputs copied back.
+
+    Args:
+        autocast: a key of `AUTOCAST_DTYPES`; None computes in the module's own dtypes.
     """
 
-    def __init__(self, module: torch.nn.Module, structure: CallStructure, *, device: str, threads: int) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        structure: CallStructure,
+        *,
+        device: str,
+        threads: int,
+        autocast: str | None = None,
+    ) -> None:
         import torch
 
         from turnkey.model.torch_bridge import evaluation_mode
@@ -45,6 +64,8 @@ class TorchRunner:
         self._undo.enter_context(evaluation_mode(module))
         self._inference_mode = torch.inference_mode
         self._call: Callable[..., Any] = module
+        if autocast is not None:
+            self._call = _under_autocast(module, autocast, device=device)
 
     def prepare(self, sample: Sample) -> Any:
         """``(args, kwargs)`` of the call, as tensors in host memory; with a cache the named tensors alone."""
@@ -63,8 +84,8 @@ class TorchRunner:
         with self._inference_mode():
             if self._device == "cpu":
                 return self._call(*args, **kwargs)
-            args, kwargs = _moved((args, kwargs), self._device)
-            return _moved(self._call(*args, **kwargs), "cpu")
+            args, kwargs = moved((args, kwargs), self._device)
+            return moved(self._call(*args, **kwargs), "cpu")
 
     def outputs(self, result: Any) -> Sample:
         """Named arrays, in the order of the result."""
@@ -94,31 +115,47 @@ class TorchRunner:
         self._undo.close()
 
 
+def _under_autocast(module: Callable[..., Any], autocast: str, *, device: str) -> Callable[..., Any]:
+    """The module's call with matrix products and convolutions in a narrow type."""
+    import torch
+
+    kind, dtype = device.partition(":")[0], getattr(torch, AUTOCAST_DTYPES[autocast])
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(kind, dtype=dtype):
+            return module(*args, **kwargs)
+
+    return call
+
+
 @contextmanager
-def left_as_it_was(module: torch.nn.Module) -> Iterator[None]:
-    """Flags of the module and threads of this process as before, however many runners came and went inside."""
+def left_as_it_was(module: Any) -> Iterator[None]:
+    """Flags of a module and threads of this process as before, however many runners came and went inside."""
     import torch
 
     from turnkey.model.torch_bridge import evaluation_mode
 
     threads = torch.get_num_threads()
     try:
-        with evaluation_mode(module):
+        with evaluation_mode(module) if isinstance(module, torch.nn.Module) else nullcontext():
             yield
     finally:
         torch.set_num_threads(threads)
 
 
 class TorchEager:
-    """The runtime ``torch``, called ``torch-eager`` by the original."""
+    """The runtime ``torch``, called ``torch-eager`` by the original; and torch with ``preset`` options."""
 
-    name = "torch"
-    aliases: tuple[str, ...] = ("torch-eager",)
     executes: tuple[str, ...] = ("torch",)
     devices: tuple[str, ...] = ("cpu", "cuda")
     requires: tuple[str, ...] = ("torch",)
     install = "pip install 'torch>=2.6,<2.14'"
     compiles = False
+
+    def __init__(self, *, name: str, aliases: tuple[str, ...] = (), preset: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self.aliases = aliases
+        self.preset = dict(preset or {})
 
     def load(self, request: LoadRequest) -> TorchRunner:
         """The module of the request, on its device.
@@ -126,9 +163,18 @@ class TorchEager:
         Raises:
             UsageError: there is no live module, an unknown option, or a device that is not there.
         """
-        refuse_unknown(self.name, request.options, ())
+        refuse_unknown(self.name, request.options, () if self.preset else _OPTIONS)
         module, structure = live_module(self.name, request)
-        return TorchRunner(module, structure, device=request.device, threads=request.threads)
+        autocast = autocast_of({**request.options, **self.preset})
+        return TorchRunner(module, structure, device=request.device, threads=request.threads, autocast=autocast)
+
+
+def autocast_of(options: Mapping[str, Any]) -> str | None:
+    """The option ``autocast``. Raises UsageError for a type that torch does not autocast to."""
+    autocast = options.get("autocast")
+    if autocast is not None and autocast not in AUTOCAST_DTYPES:
+        raise UsageError(f"autocast cannot be {autocast!r}", evidence=f"one of: {', '.join(AUTOCAST_DTYPES)}")
+    return autocast
 
 
 def live_module(runtime: str, request: LoadRequest) -> tuple[torch.nn.Module, CallStructure]:
@@ -157,10 +203,13 @@ def live_module(runtime: str, request: LoadRequest) -> tuple[torch.nn.Module, Ca
     return getattr(request.module, "_orig_mod", request.module), request.structure
 
 
-def _moved(value: Any, device: str) -> Any:
+def moved(value: Any, device: str) -> Any:
+    """The tensors of nested arguments or results on a device."""
     from torch.utils import _pytree as pytree  # the walk that torch.compile and torch.export use themselves
 
     return pytree.tree_map(lambda leaf: leaf.to(device) if hasattr(leaf, "to") else leaf, value)
 
 
-RUNTIME: Runtime = TorchEager()
+RUNTIME: Runtime = TorchEager(name="torch", aliases=("torch-eager",))
+BF16: Runtime = TorchEager(name="torch-bf16", preset={"autocast": "bf16"})
+FP16: Runtime = TorchEager(name="torch-fp16", preset={"autocast": "fp16"})

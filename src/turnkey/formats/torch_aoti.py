@@ -1,0 +1,89 @@
+"""Format ``torch-aoti``: an ExportedProgram compiled ahead of time by AOTInductor, as a ``.pt2`` package.
+
+The package holds machine code for this kind of processor and loads without compiling.
+
+Trust: loading a package runs its code; load those that you made.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+from turnkey.errors import ConversionError
+from turnkey.formats.finished_file import finished_file
+from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.stored_call import write_stored_call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AotiSettings:
+    """How to compile.
+
+    Attributes:
+        freezing: weights become constants that are folded and packed for the processor's matrix library.
+        max_autotune: try several implementations of each matrix product.
+        threads: fixed in the code; 0 asks at run time, so that one package serves every number of threads.
+    """
+
+    freezing: bool = True
+    max_autotune: bool = False
+    threads: int = 0
+
+
+class AotInductor:
+    """A package of AOTInductor."""
+
+    name = "torch-aoti"
+    stored_as = "torch-aoti"
+    converts_from = ("torch-exportedprogram",)
+    suffix = ".pt2"
+    requires = ("torch",)
+    install = "pip install 'torch<2.14'"
+    settings_type = AotiSettings
+
+    def convert(self, request: ConvertRequest) -> Conversion:
+        """Compile the program ``request.parent``; settings are `AotiSettings`.
+
+        Raises:
+            ConversionError: there is no program, or inductor or the C++ compiler fails.
+        """
+        import torch
+        from torch._inductor import aoti_compile_and_package
+
+        from turnkey.formats.onnx_agreement import one_line
+        from turnkey.formats.torch_program import read_program
+
+        if request.parent is None:
+            raise ConversionError(
+                "there is no ExportedProgram to compile",
+                remedy="turnkey -i SCRIPT.py discover convert --to torch-aoti",
+            )
+        settings: AotiSettings = request.settings
+        program, call = read_program(request.parent)
+        configuration = {
+            "freezing": settings.freezing,
+            "max_autotune": settings.max_autotune,
+            "cpp.dynamic_threads": settings.threads == 0,
+            **({"cpp.threads": settings.threads} if settings.threads else {}),
+        }
+        with finished_file(request.path) as unfinished, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                with torch.no_grad():  # freezing is for inference alone
+                    aoti_compile_and_package(program, package_path=str(unfinished), inductor_configs=configuration)
+            except Exception as error:
+                raise ConversionError(
+                    f"AOTInductor cannot compile {request.parent.name}",
+                    evidence=one_line(error, limit=2000),
+                    remedy="convert --to torch-aoti --set torch-aoti.freezing::false; see the log for the compiler",
+                ) from error
+        return Conversion(
+            path=request.path,
+            exporter="aotinductor",
+            notes=("host-specific: machine code for this kind of processor",),
+            companions=(write_stored_call(call, request.path),),
+        )
+
+
+FORMAT = AotInductor()

@@ -1,0 +1,80 @@
+"""Formats ``torch-exportedprogram-int8-static`` and ``-int8-dynamic``: an ExportedProgram quantised by torchao.
+
+Post-training quantisation of the captured graph (PT2E) with torchao's rules for x86: weights int8 per channel,
+activations uint8 per tensor, whose ranges come from the captured samples (static) or from each call (dynamic, linear
+layers alone). The program computes with quantise/dequantise operators, slowly; what makes it fast is compiling it:
+``convert --to torch-aoti --from torch-exportedprogram-int8-static``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from turnkey.errors import ConversionError
+from turnkey.formats.format import Conversion, ConvertRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchAoSettings:
+    """How to quantise.
+
+    Attributes:
+        reduce_range: activations of 7 bits, for processors without VNNI, whose int8 products overflow otherwise.
+        calibration_samples: at most so many captured samples set the ranges.
+    """
+
+    reduce_range: bool = False
+    calibration_samples: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TorchAoInt8:
+    """An ExportedProgram with int8 weights and activations; ``mode`` is ``static`` or ``dynamic``."""
+
+    mode: str
+
+    stored_as = "torch-exportedprogram"
+    converts_from = ("torch-exportedprogram",)
+    suffix = ".pt2"
+    requires = ("torch", "torchao")
+    install = "pip install 'turnkey[torchao]'"
+    settings_type = TorchAoSettings
+
+    @property
+    def name(self) -> str:
+        return f"torch-exportedprogram-int8-{self.mode}"
+
+    def convert(self, request: ConvertRequest) -> Conversion:
+        """Quantise the program ``request.parent``; settings are `TorchAoSettings`.
+
+        Raises:
+            ConversionError: there is no program, nothing to calibrate with, or torchao cannot quantise it.
+        """
+        from turnkey.formats.pt2e import quantised_by_x86_rules  # torch is loaded only by who converts
+        from turnkey.formats.torch_program import read_program, recaptured, write_program
+
+        if request.parent is None:
+            raise ConversionError(
+                "there is no ExportedProgram to quantise",
+                remedy=f"turnkey -i SCRIPT.py discover convert --to {self.name}",
+            )
+        program, call = read_program(request.parent)
+        quantised = quantised_by_x86_rules(
+            program.module(),
+            call.signature,
+            request.samples[: request.settings.calibration_samples],
+            is_dynamic=self.mode == "dynamic",
+            reduce_range=request.settings.reduce_range,
+        )
+        companion = write_program(recaptured(quantised.module, program, call), call, request.path)
+        return Conversion(
+            path=request.path,
+            exporter="torchao-pt2e",
+            notes=(quantised.sentence,),
+            companions=(companion,),
+            facts={"quantised_operators": quantised.operators},
+        )
+
+
+STATIC = TorchAoInt8("static")
+DYNAMIC = TorchAoInt8("dynamic")
