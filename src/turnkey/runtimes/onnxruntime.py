@@ -115,12 +115,14 @@ class OnnxRuntimeRunner:
         return {port.name: _array_of(value, port) for port, value in zip(self._outputs, result, strict=True)}
 
     def describe(self) -> Mapping[str, Any]:
-        """Versions, device, nodes by provider, and the fall-back in words if there was one."""
+        """Versions, device, providers in use, nodes by provider, and the fall-back in words if there was one."""
         import onnxruntime as ort
 
+        assert self._session is not None
         return {
             "runtime_version": ort.__version__,
             "device": "cpu" if self._asked_for[0] == "CPUExecutionProvider" else self._asked_for[0],
+            "providers": list(self._session.get_providers()),
             "placement": dict(self._placement),
             "fallback": self._fallback(),
             "notes": sorted(self._casts),
