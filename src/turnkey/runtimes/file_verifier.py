@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from turnkey.errors import ConversionError, ModelError, TurnkeyError
+from turnkey.errors import ArtifactError, ConversionError, ModelError, TurnkeyError
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.signature import Signature
 from turnkey.runtimes.conditioning import excused_as_rounding
@@ -42,7 +42,7 @@ def verify_file(
     samples = reference.with_outputs(reference.source.samples)
     try:
         runner = runtime.load(LoadRequest(path=path, threads=threads))
-    except ConversionError as error:
+    except (ConversionError, ArtifactError) as error:
         refused = SignatureVerification(
             origin="captured",
             shapes={name: array.shape for name, array in samples.inputs[0].items()},
@@ -59,6 +59,7 @@ def verify_file(
             exported=exported,
             signature=_signature_of(path, stored_as),
             tolerances=tolerances,
+            shows_values=stored_as == "onnx",
         )
         parts = tuple(verifier.verify(samples, reference.source.further_samples))
         version = str(runner.describe().get("runtime_version", ""))
@@ -68,13 +69,15 @@ def verify_file(
 
 
 def _signature_of(path: Path, stored_as: str) -> Signature:
-    """Inputs with their free dimensions; without inputs where the format does not tell them."""
-    if stored_as != "onnx":
-        return Signature(inputs=())
-    from turnkey.formats.onnx_file import load_graph
-    from turnkey.formats.onnx_signature import read_signature
+    """Inputs with their free dimensions; without inputs where neither the file nor one beside it tells them."""
+    if stored_as == "onnx":
+        from turnkey.formats.onnx_file import load_graph
+        from turnkey.formats.onnx_signature import read_signature
 
-    return read_signature(load_graph(path))
+        return read_signature(load_graph(path))
+    from turnkey.formats.stored_call import read_stored_call, stored_call_path
+
+    return read_stored_call(path).signature if stored_call_path(path).is_file() else Signature(inputs=())
 
 
 class FileVerifier:
@@ -87,6 +90,7 @@ class FileVerifier:
         exported: the exported file that it was made from (itself, if it is that one); None for other sources.
         signature: of the file: symbolic dimensions are free.
         tolerances: limits.
+        shows_values: whether values and weights inside of the file can be looked at, which ONNX files alone allow.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class FileVerifier:
         exported: Path | None,
         signature: Signature,
         tolerances: Tolerances,
+        shows_values: bool = True,
     ) -> None:
         self._reference = reference
         self._runner = runner
@@ -105,6 +110,7 @@ class FileVerifier:
         self._exported = exported
         self._signature = signature
         self._tolerances = tolerances
+        self._shows_values = shows_values
 
     def verify(self, samples: SampleSet, further: Sequence[SampleSet]) -> Iterator[SignatureVerification]:
         """The captured samples first, then further signatures that fit the file, then other batch sizes."""
@@ -135,7 +141,7 @@ class FileVerifier:
         """Outputs prove nothing: replace zero weights on both sides, else compare hidden outputs."""
         module = self._reference.source.module
         perturbed = None
-        if module is not None:
+        if module is not None and self._shows_values:
             perturbed = compare_perturbed(
                 module, samples.structure, samples.inputs[0], variant=self._path, tolerances=self._tolerances
             )
@@ -157,6 +163,8 @@ class FileVerifier:
     def _hidden(self, samples: SampleSet) -> HiddenComparison | None:
         """Layers of the live module beside the file's, else values of the source file that it was made from."""
         source, sample = self._reference.source, samples.inputs[0]
+        if not self._shows_values:
+            return None
         if source.module is not None and self._exported is not None:
             return compare_hidden(
                 source.module,

@@ -1,6 +1,6 @@
 """The source of truth: what the source model itself computes.
 
-For a live module that is torch, eager, in evaluation mode. For an ONNX file it is that file in ONNX Runtime with all
+For a live module that is torch, eager, in evaluation mode; for any other callable its own call. For an ONNX file it is that file in ONNX Runtime with all
 optimisations off; since that is one implementation judging itself, small graphs are also computed by the reference
 evaluator of the onnx package, and a disagreement is a doubt that the verdict carries.
 """
@@ -105,6 +105,11 @@ class Reference:
             self._runner = None
 
     def _of_module(self, sample: Sample, structure: CallStructure | None) -> Sample:
+        if self.source.live_format == "python":
+            from turnkey.runtimes.python import python_outputs
+
+            assert structure is not None and self.source.module is not None, "a callable comes with its calls"
+            return python_outputs(self.source.module, structure, sample)
         from turnkey.formats.torch_call import call_of, outputs_of
 
         return outputs_of(call_of(self.source.module, structure, sample), sample)
