@@ -1,8 +1,8 @@
 """The source of truth: what the source model itself computes.
 
-For a live module that is torch, eager, in evaluation mode; for any other callable its own call. For an ONNX file it is that file in ONNX Runtime with all
-optimisations off; since that is one implementation judging itself, small graphs are also computed by the reference
-evaluator of the onnx package, and a disagreement is a doubt that the verdict carries.
+For a live module that is torch, eager, in evaluation mode; for any other callable its own call. For an ONNX file it is
+that file in ONNX Runtime with all optimisations off; since that is one implementation judging itself, small graphs are
+also computed by the reference evaluator of the onnx package, and a disagreement is a doubt that the verdict carries.
 """
 
 from __future__ import annotations
@@ -108,8 +108,9 @@ class Reference:
         if self.source.live_format == "python":
             from turnkey.runtimes.python import python_outputs
 
-            assert structure is not None and self.source.module is not None, "a callable comes with its calls"
-            return python_outputs(self.source.module, structure, sample)
+            assert structure is not None, "a callable comes with its calls"
+            function: Any = self.source.module
+            return python_outputs(function, structure, sample)
         from turnkey.formats.torch_call import call_of, outputs_of
 
         return outputs_of(call_of(self.source.module, structure, sample), sample)
