@@ -18,6 +18,8 @@ FORMATS = PluginTable(
         "torch-exportedprogram-int8-static": "turnkey.formats.torchao_int8:STATIC",
         "torch-exportedprogram-int8-dynamic": "turnkey.formats.torchao_int8:DYNAMIC",
         "torch-aoti": "turnkey.formats.torch_aoti:FORMAT",
+        "torch-tensorrt": "turnkey.formats.torch_tensorrt:FORMAT",
+        "torch-tensorrt-fp16": "turnkey.formats.torch_tensorrt:FLOAT16",
         "executorch": "turnkey.formats.executorch:FORMAT",
         "executorch-int8": "turnkey.formats.executorch:INT8",
         "onnx": "turnkey.formats.onnx_export:FORMAT",
@@ -33,6 +35,8 @@ FORMATS = PluginTable(
         "openvino-fp16": "turnkey.formats.openvino:FLOAT16",
         "openvino-bf16": "turnkey.formats.openvino:BFLOAT16",
         "openvino-int8": "turnkey.formats.openvino:INT8",
+        "tensorrt": "turnkey.formats.tensorrt:FORMAT",
+        "tensorrt-fp16": "turnkey.formats.tensorrt:FLOAT16",
         "mlf": "turnkey.mlf.format:FORMAT",
     },
 )

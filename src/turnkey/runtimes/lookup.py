@@ -26,6 +26,8 @@ RUNTIMES = PluginTable(
         "openvino": "turnkey.runtimes.openvino:RUNTIME",
         "onnx-reference": "turnkey.runtimes.onnx_reference:RUNTIME",
         "tensorrt": "turnkey.runtimes.tensorrt:RUNTIME",
+        "tensorrt-engine": "turnkey.runtimes.tensorrt_engine:RUNTIME",
+        "torch-tensorrt": "turnkey.runtimes.torch_tensorrt:RUNTIME",
         "executorch": "turnkey.runtimes.executorch:RUNTIME",
         "python": "turnkey.runtimes.python:RUNTIME",
         "mlf": "turnkey.mlf.runtime:RUNTIME",
