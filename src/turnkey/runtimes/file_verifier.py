@@ -41,7 +41,7 @@ def verify_file(
     runtime = find_runtime(default_runtime(stored_as))
     samples = reference.with_outputs(reference.source.samples)
     try:
-        runner = runtime.load(LoadRequest(path=path, threads=threads))
+        runner = runtime.load(LoadRequest(path=path, device=runtime.devices[0], threads=threads))
     except (ConversionError, ArtifactError) as error:
         refused = SignatureVerification(
             origin="captured",

@@ -31,9 +31,8 @@ class TensorRtEngineRunner(StoredTorchRunner):
         self._stream = torch.cuda.Stream(device)
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         self._fed = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        self._dtypes = {
-            name: getattr(torch, _torch_dtype(trt.nptype(engine.get_tensor_dtype(name)))) for name in names
-        }
+        kinds = {name: trt.nptype(engine.get_tensor_dtype(name)) for name in names}
+        self._dtypes = {name: getattr(torch, _torch_dtype(kind)) for name, kind in kinds.items()}
         self._version = str(trt.__version__)
 
     def _execute(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
