@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from turnkey.formats.onnx_graph import graphs_of
+from turnkey.formats.onnx_graph import graphs_of, names_read
 
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 _LARGE_ELEMENTS = 1 << 16
@@ -131,7 +131,7 @@ def put_in_order(graph: onnx.GraphProto) -> None:
             if index in placed:
                 stack.pop()
                 continue
-            waits_for = {producers[name] for name in _names_read(nodes[index]) if name in producers} - placed - {index}
+            waits_for = {producers[name] for name in names_read(nodes[index]) if name in producers} - placed - {index}
             if waits_for:
                 stack.extend(sorted(waits_for, reverse=True))
             else:
@@ -141,15 +141,3 @@ def put_in_order(graph: onnx.GraphProto) -> None:
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
     del graph.node[:]
     graph.node.extend(copies)
-
-
-def _names_read(node: onnx.NodeProto) -> set[str]:
-    """Values that a node needs, also those that its nested graphs take from outside."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        nested = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-        for graph in nested:
-            for inner in graph.node:
-                names |= _names_read(inner)
-            names |= {value.name for value in graph.output}
-    return names

@@ -55,3 +55,22 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
+
+
+def graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node holds as attributes, without those nested in them."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def names_read(node: onnx.NodeProto) -> set[str]:
+    """Values that a node needs, also those that its nested graphs take from outside of them."""
+    names = {name for name in node.input if name}
+    for graph in graphs_in(node):
+        own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+        own |= {name for inner in graph.node for name in inner.output}
+        read = {name for inner in graph.node for name in names_read(inner)}
+        names |= (read | {value.name for value in graph.output}) - own
+    return names

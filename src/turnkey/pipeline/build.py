@@ -45,6 +45,10 @@ class BuildPaths:
     def records(self) -> Path:
         return self.directory / "runs"
 
+    @property
+    def explanations(self) -> Path:
+        return self.directory / "explain"
+
     def log(self, tool: str) -> Path:
         """Log of a tool under its name in the sequence (``benchmark-2``)."""
         return self.directory / f"log_{tool}.txt"

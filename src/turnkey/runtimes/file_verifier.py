@@ -160,6 +160,11 @@ class FileVerifier:
             return replace(found, verdict=VerificationVerdict.VALID, reason=reason, hidden=hidden)
         return found
 
+    @property
+    def _is_onnx(self) -> bool:
+        """Whether weights and inner values of the file can be reached by name."""
+        return self._path.suffix == ".onnx"
+
     def _hidden(self, samples: SampleSet) -> HiddenComparison | None:
         """Layers of the live module beside the file's, else values of the source file that it was made from."""
         source, sample = self._reference.source, samples.inputs[0]

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import VerificationError
 from turnkey.pipeline.quantity import positive_count, tolerance
-from turnkey.pipeline.tool import Argument, Tool, ToolKind, ToolSkipped
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind, ToolSkipped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from turnkey.pipeline.state import State
     from turnkey.runtimes.verification import VariantVerification
 
@@ -22,14 +24,19 @@ class Verify(Tool):
     torch.testing.assert_close. A mismatch fails the input and names the output, the element and the first layer that
     differs. Where the outputs of the source model are zero, agreement proves nothing: then zero weights are replaced
     on both sides, or hidden outputs compared. If neither is possible the variant stays unverified, and what is not
-    verified is never recommended.
+    verified is never recommended. With --explain a mismatch is traced through every form between the model and the
+    variant to the first wrong layer and operator, which is written as a file and a script that reproduce it.
     """
 
     name = "verify"
     kind = ToolKind.SEQUENCE
+    reusable = True
     progress = "Verifying variants against the source model"
     reads = "the variants of the build, the source model and its samples"
-    writes = "verification in the state; verify_status, verify_max_abs, verify_max_rel; reference outputs in samples/"
+    writes = (
+        "verification in the state; verify_status, verify_max_abs, verify_max_rel; reference outputs in samples/; "
+        "explain/<variant>/ with --explain"
+    )
     example = "turnkey -i model.py discover export-pytorch optimize-ort verify"
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument(
@@ -53,12 +60,19 @@ class Verify(Tool):
             default_text="all captured",
             help="Compare only the first N captured samples.",
         ),
+        Argument(
+            flags=("--explain",),
+            arity=Arity.FLAG,
+            default=False,
+            help="Find the first wrong form, layer and operator of what differs, and write a script that shows it.",
+        ),
     )
 
     @classmethod
     def needs_live_model(cls, state: State, **arguments: Any) -> bool:
-        """Where reference outputs were not kept by an earlier verification, and the source is no ONNX file."""
-        return not state.verification and all(variant.exporter != "loaded" for variant in state.variants)
+        """Where reference outputs were not kept, or layers are asked for, and the source is no ONNX file."""
+        wanted = not state.verification or bool(arguments.get("explain"))
+        return wanted and all(variant.exporter != "loaded" for variant in state.variants)
 
     def run(self, state: State, **arguments: Any) -> State:
         """Verify all variants.
@@ -69,6 +83,7 @@ class Verify(Tool):
         """
         from turnkey.pipeline.stored_source import source_of
         from turnkey.runtimes.reference import Reference
+        from turnkey.tools.divergences import divergences
         from turnkey.tools.verdicts import keep_reference_outputs, variant_verification
         from turnkey.verify import Tolerances
 
@@ -83,14 +98,15 @@ class Verify(Tool):
             reference.source = replace(source, samples=kept)
             limits = Tolerances(rtol=arguments.get("rtol"), atol=arguments.get("atol"))
             found = [variant_verification(state, variant, reference, limits) for variant in state.variants]
+            failed = [each for each in found if each.failed is not None]
+            traces = divergences(state, failed, reference, limits) if arguments.get("explain") else ()
         finally:
             reference.close()
         state = _with_verdicts(state, found)
         for each in found:
             print(each.sentence, flush=True)
-        failed = [each for each in found if each.failed is not None]
         if failed:
-            raise _mismatch(failed, state)
+            raise _mismatch(failed, state, traces)
         return replace(state, listing="\n".join(each.sentence for each in found))
 
 
@@ -112,13 +128,13 @@ def _with_verdicts(state: State, found: list[VariantVerification]) -> State:
     )
 
 
-def _mismatch(failed: list[VariantVerification], state: State) -> VerificationError:
+def _mismatch(failed: list[VariantVerification], state: State, traces: Sequence[str]) -> VerificationError:
     first = failed[0]
     part = first.failed
     assert part is not None, "the caller chose those that failed"
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in part.shapes.items())
-    evidence = [f"inputs: {part.origin}, {shapes}"]
-    if part.hidden is not None and part.hidden.sentence:
+    evidence = [f"inputs: {part.origin}, {shapes}", *traces]
+    if not traces and part.hidden is not None and part.hidden.sentence:
         evidence.append(part.hidden.sentence)
     evidence.extend(f"also {other.sentence}" for other in failed[1:])
     parent = state.variant(first.key).lineage

@@ -1,0 +1,312 @@
+"""The search for a wrong layer in one form of a model, for one sample: see `turnkey.runtimes.divergence`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from turnkey.errors import TurnkeyError
+from turnkey.model.samples import Sample
+from turnkey.runtimes.hidden import values_by_submodule
+from turnkey.runtimes.layer_values import ValueStore, keep_file_values, keep_module_outputs, tensors_made_in
+from turnkey.runtimes.reproduction import write_reproduction
+from turnkey.runtimes.segment import cut_part, run_part
+from turnkey.verify import OutputComparison, Tolerances, VerificationVerdict, compare
+from turnkey.verify.bisection import divergent_step
+
+if TYPE_CHECKING:
+    import onnx
+
+    from turnkey.formats.onnx_segment import WeightlessModel
+    from turnkey.runtimes.reference import Reference
+
+_CANDIDATES = 3
+"""Values of a layer that may be its output: exporters put a cast or a transposition of their own behind it."""
+_SILENT = {"Constant", "Shape", "Identity"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerLoss:
+    """What one layer of a variant adds, fed with right values. ``relative_l2`` is None where it is not defined."""
+
+    layer: str
+    kind: str
+    relative_l2: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongLayer:
+    """A layer that gives wrong values from right ones.
+
+    Attributes:
+        layer, kind: path and class of the module (for a source file: value and operator).
+        operators: what may be the wrong operator, each with its node's name.
+        reason: the difference, in words.
+    """
+
+    layer: str
+    kind: str
+    operators: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """A layer as a point of the chain: its name, class, and the value of the wrong form that is its output."""
+
+    layer: str
+    kind: str
+    value: str
+    others: tuple[str, ...]
+
+
+class _Given(Mapping[str, np.ndarray]):
+    """The right values of some positions, under the names that the form gives them."""
+
+    def __init__(self, store: ValueStore, positions: Sequence[_Position]) -> None:
+        self._store = store
+        self._layers = {position.value: position.layer for position in positions}
+
+    def __getitem__(self, value: str) -> np.ndarray:
+        return self._store[self._layers[value]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+
+class LayerSearch:
+    """The search in one form for one sample."""
+
+    def __init__(
+        self, reference: Reference, sample: Sample, whole: WeightlessModel, limits: Tolerances, scratch: Path
+    ) -> None:
+        self._reference = reference
+        self._sample = sample
+        self._whole = whole
+        self._limits = limits
+        self._store = ValueStore(scratch / "values")
+        self._scratch = scratch
+        self._computed = _values_of(whole.model)
+        self._positions: list[_Position] = []
+        self._last = OutputComparison(name="")
+
+    def keep_layers(self, exported: WeightlessModel) -> None:
+        """Run the source model once, and find its layers in the form."""
+        source = self._reference.source
+        if source.module is not None:
+            classes = {name: type(child).__name__ for name, child in source.module.named_modules()}
+            values = values_by_submodule(exported.model, classes)
+            keep_module_outputs(source.module, source.samples.structure, self._sample, values, self._store)
+        else:
+            assert source.path is not None, "a source that can run is a module or a file"
+            from turnkey.formats.onnx_segment import open_weightless
+
+            original = open_weightless(source.path, self._scratch / "source")
+            nodes = [node for node in original.model.graph.node if node.op_type not in _SILENT]
+            classes = {value: node.op_type for node in nodes for value in node.output if value}
+            values = {value: [value] for value in classes}
+            keep_file_values(original, self._sample, [v for v in values if self._is_computed(v)], self._store)
+        taken: set[str] = set(self._whole.output_names)
+        for layer in self._store:
+            fitting = [v for v in values[layer] if v not in taken and self._fits(v, self._store[layer])]
+            if fitting:
+                *others, value = fitting[-_CANDIDATES:]
+                taken.add(value)
+                self._positions.append(_Position(layer, classes[layer], value, tuple(others)))
+
+    def wrong_layer(self, *, sound: WeightlessModel | None, directory: Path, title: str) -> WrongLayer | None:
+        """The first layer that is wrong by itself, with a reproduction in ``directory``; None if no layer is.
+
+        Args:
+            sound: the form before this one, which is right; None if this is the first.
+        """
+        while True:
+            step = divergent_step(len(self._positions) + 1, self._differs)
+            if step is None:
+                return None
+            if step > len(self._positions) or not self._is_misplaced(step, sound):
+                break
+            del self._positions[step - 1]
+        self._differs(step - 1, step)  # where one step is all there is, nothing was asked
+        layer, kind = self._named(step)
+        part, feeds, expected = self._reproduction(step)
+        if sound is not None:
+            suspects = self._suspects_by_name(part, step, sound)
+        else:
+            suspects = self._suspects_by_value(part, step)
+        write_reproduction(
+            part, feeds, expected, weights=self._whole.directory, directory=directory, title=f"{title}: {layer}"
+        )
+        return WrongLayer(
+            layer=layer,
+            kind=kind,
+            operators=tuple(f"{node.op_type} (node {node.name or node.output[0]})" for node in suspects),
+            reason=self._last.reason,
+        )
+
+    def losses(self) -> tuple[LayerLoss, ...]:
+        """What each layer adds by itself; the largest first."""
+        found = []
+        for step in range(1, len(self._positions) + 2):
+            self._differs(step - 1, step)
+            layer, kind = self._named(step)
+            found.append(LayerLoss(layer=layer, kind=kind, relative_l2=self._last.relative_l2))
+        known = [loss for loss in found if loss.relative_l2 is not None]
+        return tuple(sorted(known, key=lambda loss: -(loss.relative_l2 or 0.0)))
+
+    def _named(self, step: int) -> tuple[str, str]:
+        if step > len(self._positions):
+            source = self._reference.source
+            after = f", after {self._positions[-1].layer}" if self._positions else ""
+            return f"the model's own outputs{after}", source.class_name
+        return self._positions[step - 1].layer, self._positions[step - 1].kind
+
+    def _is_computed(self, value: str) -> bool:
+        return value in self._computed
+
+    def _fits(self, value: str, array: np.ndarray) -> bool:
+        """Whether a value of the form may be an array: it exists, and what is known of its shape agrees."""
+        if value not in self._computed:
+            return False
+        known = self._whole.shapes.get(value)
+        if known is None:
+            return True
+        return len(known) == array.ndim and all(
+            extent in (None, actual) for extent, actual in zip(known, array.shape, strict=True)
+        )
+
+    def _differs(self, low: int, high: int) -> bool:
+        """Whether the part between two positions gives wrong values from right ones; what it gave is `_last`."""
+        self._last = self._compared(self._whole, low, self._targets(high))
+        return bool(self._last.failed_test)
+
+    def _targets(self, step: int) -> tuple[str, ...]:
+        return self._whole.output_names if step > len(self._positions) else (self._positions[step - 1].value,)
+
+    def _expected(self, step: int) -> Sample:
+        if step > len(self._positions):
+            return self._reference.outputs(self._sample, self._reference.source.samples.structure)
+        position = self._positions[step - 1]
+        return {position.value: np.asarray(self._store[position.layer])}
+
+    def _compared(self, whole: WeightlessModel, low: int, targets: tuple[str, ...]) -> OutputComparison:
+        given = _Given(self._store, self._positions[:low])
+        step = self._step_of(targets)
+        try:
+            computed = run_part(whole, outputs=targets, given=given, sample=self._sample)
+        except (TurnkeyError, KeyError) as error:
+            print(f"the part up to {targets[0]} cannot be run by itself: {error}")
+            return OutputComparison(name=targets[0])
+        found = compare(self._expected(step), computed, tolerances=self._limits)
+        return found.first_failure or max(found.outputs, key=lambda output: output.relative_l2 or 0.0)
+
+    def _step_of(self, targets: tuple[str, ...]) -> int:
+        for step, position in enumerate(self._positions, start=1):
+            if targets in ((position.value,), *((other,) for other in position.others)):
+                return step
+        return len(self._positions) + 1
+
+    def _is_misplaced(self, step: int, sound: WeightlessModel | None) -> bool:
+        """Whether the value is not the layer's output after all: the right form differs there too, or another fits."""
+        position = self._positions[step - 1]
+        if sound is not None and position.value in _values_of(sound.model):
+            return bool(self._compared(sound, step - 1, (position.value,)).failed_test)
+        expected = np.asarray(self._store[position.layer])
+        given = _Given(self._store, self._positions[: step - 1])
+        for other in position.others:
+            try:
+                computed = run_part(self._whole, outputs=(other,), given=given, sample=self._sample)
+            except (TurnkeyError, KeyError) as error:
+                print(f"{other} cannot be looked at: {error}")
+                continue
+            agreement = compare({other: expected}, computed, tolerances=self._limits)
+            if agreement.verdict is VerificationVerdict.VALID:
+                return True
+        return False
+
+    def _reproduction(self, step: int) -> tuple[onnx.ModelProto, Sample, Sample]:
+        given = _Given(self._store, self._positions[: step - 1])
+        part, feeds = cut_part(self._whole, outputs=self._targets(step), given=given, sample=self._sample)
+        return part, {name: np.asarray(array) for name, array in feeds.items()}, self._expected(step)
+
+    def _suspects_by_name(self, part: onnx.ModelProto, step: int, sound: WeightlessModel) -> Sequence[onnx.NodeProto]:
+        """Nodes up to the first value that the right form also has, and that differs from it."""
+        present = _values_of(sound.model)
+        shared = [value for node in part.graph.node for value in node.output if value in present]
+        given = _Given(self._store, self._positions[: step - 1])
+        try:
+            right = run_part(sound, outputs=shared, given=given, sample=self._sample)
+            wrong = run_part(self._whole, outputs=shared, given=given, sample=self._sample)
+        except (TurnkeyError, KeyError) as error:
+            print(f"the operators of the part cannot be compared: {error}")
+            return _telling(part.graph.node)
+        agreeing = {
+            name
+            for name in shared
+            if not compare({name: right[name]}, {name: wrong[name]}, tolerances=self._limits).first_failure
+        }
+        return _until_first_wrong(part.graph.node, agreeing, set(shared) - agreeing)
+
+    def _suspects_by_value(self, part: onnx.ModelProto, step: int) -> Sequence[onnx.NodeProto]:
+        """Nodes behind the last whose value is one that torch makes, too, during the call of the layer."""
+        source, nodes = self._reference.source, part.graph.node
+        if source.module is None or len(_telling(nodes)) == 1:
+            return _telling(nodes)
+        from turnkey.formats.torch_call import call_of, outputs_of
+        from turnkey.model.torch_bridge import array_of
+
+        names = [value for node in nodes for value in node.output if value]
+        given = _Given(self._store, self._positions[: step - 1])
+        try:
+            values = run_part(self._whole, outputs=names, given=given, sample=self._sample)
+        except (TurnkeyError, KeyError) as error:
+            print(f"the operators of the part cannot be compared: {error}")
+            return _telling(nodes)
+        by_shape: dict[tuple[int, ...], list[str]] = {}
+        for name, array in values.items():
+            by_shape.setdefault(array.shape, []).append(name)
+        matched: set[str] = set()
+
+        def see(tensor: Any) -> None:
+            for name in by_shape.get(tuple(tensor.shape), ()):
+                if name not in matched:
+                    agreement = compare({name: array_of(tensor)}, {name: values[name]}, tolerances=self._limits)
+                    if agreement.verdict is VerificationVerdict.VALID:
+                        matched.add(name)
+
+        at_end = step > len(self._positions)
+        module = source.module if at_end else source.module.get_submodule(self._positions[step - 1].layer)
+        structure = source.samples.structure
+        with tensors_made_in(module, see):
+            outputs_of(call_of(source.module, structure, self._sample), self._sample)
+        return _until_first_wrong(nodes, matched, set(self._targets(step)))
+
+
+def _until_first_wrong(
+    nodes: Sequence[onnx.NodeProto], agreeing: Collection[str], wrong: Collection[str]
+) -> Sequence[onnx.NodeProto]:
+    """The nodes behind the last one that agrees, up to the first that is known to be wrong."""
+    suspects: list[onnx.NodeProto] = []
+    for node in nodes:
+        if any(value in agreeing for value in node.output):
+            suspects.clear()
+            continue
+        suspects.append(node)
+        if any(value in wrong for value in node.output):
+            break
+    return _telling(suspects) or _telling(nodes)
+
+
+def _telling(nodes: Sequence[onnx.NodeProto]) -> Sequence[onnx.NodeProto]:
+    return [node for node in nodes if node.op_type not in _SILENT] or list(nodes)
+
+
+def _values_of(model: onnx.ModelProto) -> set[str]:
+    return {value for node in model.graph.node for value in node.output}

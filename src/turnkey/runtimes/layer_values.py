@@ -1,0 +1,128 @@
+"""Values inside the source model, kept on disk: one file each, read when it is asked for.
+
+Activations of a large model are larger than its weights. Nothing here holds more than one of them in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from turnkey.model.samples import Sample
+
+if TYPE_CHECKING:
+    import torch
+
+    from turnkey.formats.onnx_segment import WeightlessModel
+    from turnkey.model.call import CallStructure
+
+_AT_ONCE = 32
+"""Values of a file that one run gives out: bounds what it holds at a time."""
+
+
+class ValueStore(Mapping[str, np.ndarray]):
+    """Arrays by name, in the order in which they were put, mapped from files of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._paths: dict[str, Path] = {}
+
+    def put(self, name: str, array: np.ndarray) -> None:
+        """Write one value; types that numpy lacks become float32."""
+        path = self._directory / f"{len(self._paths)}.npy"
+        plain = array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
+        np.save(path, plain)
+        self._paths[name] = path
+
+    def drop(self, name: str) -> None:
+        """Forget one value and remove its file."""
+        self._paths.pop(name).unlink()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        array: np.ndarray = np.load(self._paths[name], mmap_mode="r")
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def keep_module_outputs(
+    module: torch.nn.Module, structure: CallStructure | None, sample: Sample, wanted: Iterable[str], store: ValueStore
+) -> None:
+    """Put the outputs of submodules that are called once and return one tensor, in the order in which they finish.
+
+    A module that takes no hooks (a scripted one) leaves the store as it was.
+    """
+    import torch
+
+    from turnkey.formats.torch_call import call_of, outputs_of
+    from turnkey.model.torch_bridge import array_of
+
+    seen: set[str] = set()
+
+    def keep(name: str, result: Any) -> None:
+        if name in seen:
+            if name in store:
+                store.drop(name)  # called again: which of its calls a value belongs to is not known
+            return
+        seen.add(name)
+        if isinstance(result, torch.Tensor):
+            store.put(name, array_of(result))
+
+    children = dict(module.named_modules())
+    try:
+        with ExitStack() as hooks:
+            for name in wanted:
+                handle = children[name].register_forward_hook(lambda _m, _a, result, name=name: keep(name, result))
+                hooks.callback(handle.remove)
+            outputs_of(call_of(module, structure, sample), sample)
+    except RuntimeError as error:  # scripted modules take no hooks
+        print(f"submodules cannot be looked at: {error}")
+
+
+def keep_file_values(whole: WeightlessModel, sample: Sample, wanted: Sequence[str], store: ValueStore) -> None:
+    """Put values inside a file, computed part by part from those that are there already."""
+    from turnkey.runtimes.segment import run_part
+
+    for start in range(0, len(wanted), _AT_ONCE):
+        names = [name for name in wanted[start : start + _AT_ONCE] if name not in store]
+        for name, array in run_part(whole, outputs=names, given=store, sample=sample).items():
+            store.put(name, array)
+
+
+@contextmanager
+def tensors_made_in(module: torch.nn.Module, see: Any) -> Iterator[None]:
+    """While inside, every tensor that an operator makes during a call of ``module`` is shown to ``see``."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            for tensor in result if isinstance(result, (tuple, list)) else (result,):
+                if isinstance(tensor, torch.Tensor):
+                    see(tensor)
+            return result
+
+    with ExitStack() as watches:
+
+        def enter(_module: Any, _args: Any) -> None:
+            watches.enter_context(Watch())
+
+        def leave(_module: Any, _args: Any, _result: Any) -> None:
+            watches.pop_all().close()
+
+        before, after = module.register_forward_pre_hook(enter), module.register_forward_hook(leave)
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
