@@ -56,7 +56,7 @@ def test_kept_inputs_and_outputs_leave_the_state_as_it_was(exported):
 
 def test_a_host_specific_level_is_part_of_the_key_and_said(exported):
     state = OptimizeOnnxModel().run(exported, level="extended")
-    assert names(state)[-1] == ("onnx-opt-extended", "opt.onnx", ("onnx",))
+    assert names(state)[-1] == ("onnx-opt-extended", "opt-extended.onnx", ("onnx",))
     assert any("host-specific" in note for note in state.variant().notes)
 
 

@@ -24,6 +24,8 @@ FORMATS = PluginTable(
         "executorch-int8": "turnkey.formats.executorch:INT8",
         "onnx": "turnkey.formats.onnx_export:FORMAT",
         "onnx-opt": "turnkey.formats.onnx_ort:FORMAT",
+        "onnx-opt-extended": "turnkey.formats.onnx_ort:EXTENDED",
+        "onnx-opt-all": "turnkey.formats.onnx_ort:ALL",
         "onnx-transformers": "turnkey.formats.onnx_optimizers:TRANSFORMERS",
         "onnx-onnxscript": "turnkey.formats.onnx_optimizers:ONNXSCRIPT",
         "onnx-slim": "turnkey.formats.onnx_optimizers:SLIM",

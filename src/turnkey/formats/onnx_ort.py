@@ -1,4 +1,4 @@
-"""Format ``onnx-opt``: a file whose graph ONNX Runtime optimised once, offline.
+"""Formats ``onnx-opt``, ``onnx-opt-extended`` and ``onnx-opt-all``: files that ONNX Runtime optimised once, offline.
 
 ``basic`` keeps to the standard operators and runs everywhere. ``extended`` fuses into operators of ONNX Runtime's
 own domain, ``all`` chooses memory layouts for the processor at hand: such files are marked.
@@ -24,18 +24,21 @@ _IR_WITH_FREE_INITIALISERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrtOptimizationSettings:
-    """``level`` is one of `LEVELS`."""
+    """``level`` is one of `LEVELS`; empty for that of the format."""
 
-    level: str = "basic"
+    level: str = ""
 
 
 class OrtOptimization(OnnxRewrite):
-    """An ONNX file optimised by ONNX Runtime."""
+    """An ONNX file optimised by ONNX Runtime, at ``level`` where the settings name none."""
 
-    name = "onnx-opt"
     settings_type = OrtOptimizationSettings
     verb = "optimise"
     tool = "optimize-ort"
+
+    def __init__(self, name: str, *, level: str) -> None:
+        self.name = name
+        self.level = level
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Optimise ``request.parent``; settings are `OrtOptimizationSettings`.
@@ -51,7 +54,7 @@ class OrtOptimization(OnnxRewrite):
         from turnkey.formats.onnx_graph import foreign_operators
         from turnkey.formats.onnx_signature import read_signature
 
-        parent, level = self.parent_of(request), request.settings.level
+        parent, level = self.parent_of(request), request.settings.level or self.level
         before = load_graph(parent)
         with tempfile.TemporaryDirectory(prefix="turnkey-ort-") as scratch:
             written = Path(scratch) / "model.onnx"
@@ -91,7 +94,9 @@ class OrtOptimization(OnnxRewrite):
         )
 
 
-FORMAT = OrtOptimization()
+FORMAT = OrtOptimization("onnx-opt", level="basic")
+EXTENDED = OrtOptimization("onnx-opt-extended", level="extended")
+ALL = OrtOptimization("onnx-opt-all", level="all")
 
 
 def _drop_weights_from_inputs(model: onnx.ModelProto, names: set[str]) -> None:

@@ -75,6 +75,10 @@ def _signature_of(path: Path, stored_as: str) -> Signature:
         from turnkey.formats.onnx_signature import read_signature
 
         return read_signature(load_graph(path))
+    if stored_as == "openvino":
+        from turnkey.formats.openvino_model import read_openvino_signature
+
+        return read_openvino_signature(path)
     from turnkey.formats.stored_call import read_stored_call, stored_call_path
 
     return read_stored_call(path).signature if stored_call_path(path).is_file() else Signature(inputs=())
@@ -159,11 +163,6 @@ class FileVerifier:
             reason = f"{found.reason}; {len(hidden.agreeing)} hidden outputs agree, the last of {hidden.agreeing[-1]}"
             return replace(found, verdict=VerificationVerdict.VALID, reason=reason, hidden=hidden)
         return found
-
-    @property
-    def _is_onnx(self) -> bool:
-        """Whether weights and inner values of the file can be reached by name."""
-        return self._path.suffix == ".onnx"
 
     def _hidden(self, samples: SampleSet) -> HiddenComparison | None:
         """Layers of the live module beside the file's, else values of the source file that it was made from."""

@@ -19,6 +19,7 @@ class OptimizeOnnxModel(Tool):
 
     name = "optimize-ort"
     kind = ToolKind.SEQUENCE
+    reusable = True
     progress = "Optimizing ONNX file"
     reads = "the newest ONNX file of the build"
     writes = "onnx/<name>-op<N>-opt.onnx"
@@ -39,11 +40,12 @@ class OptimizeOnnxModel(Tool):
 
         level = arguments.get("level") or "basic"
         parent = newest_onnx(state, tool=self.name)
-        key = f"{parent.key}-opt" if level == "basic" else f"{parent.key}-opt-{level}"
+        suffix = "opt" if level == "basic" else f"opt-{level}"
+        key = f"{parent.key}-{suffix}"
         conversion = find_format("onnx-opt").convert(
             ConvertRequest(
                 parent=state.build_dir / parent.path,
-                path=onnx_path(state, parent, suffix="opt"),
+                path=onnx_path(state, parent, suffix=suffix),
                 settings=OrtOptimizationSettings(level=level),
             )
         )
