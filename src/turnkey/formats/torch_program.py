@@ -107,4 +107,17 @@ def recaptured(module: torch.fx.GraphModule, program: torch.export.ExportedProgr
     shapes = {"tensors": free} if any(free) else None
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.export.export(module, args, dynamic_shapes=shapes, strict=False)
+        return torch.export.export(_ByPosition(module), args, dynamic_shapes=shapes, strict=False)
+
+
+class _ByPosition(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
+    """A graph's module under a name for its inputs, by which free axes can be told."""
+
+    def __init__(self, module: torch.fx.GraphModule) -> None:
+        super().__init__()
+        self.module = module
+        self.training = False  # what torch.export returned refuses to be told
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        results: tuple[torch.Tensor, ...] = self.module(*tensors)
+        return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,11 +10,24 @@ from turnkey.errors import ConversionError, TurnkeyError, UsageError
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from turnkey.formats.route import Step
     from turnkey.model.source import SourceModel
     from turnkey.pipeline.state import State
     from turnkey.tools.conversion import Wish
+
+
+def parse_formats(text: str) -> str:
+    """``torchscript,onnx-fp16``, as it was written; every name is a format's or a family's."""
+    from turnkey.formats.route import formats_named  # finds plug-ins: only when the option is given
+
+    for word in filter(None, text.split(",")):
+        try:
+            formats_named(word)
+        except UsageError as error:
+            raise ValueError(f"{error.what}; {error.evidence}") from None
+    return text
 
 
 class Convert(Tool):
@@ -35,6 +49,7 @@ class Convert(Tool):
         Argument(
             flags=("--to",),
             arity=Arity.MANY,
+            parse=parse_formats,
             metavar="FORMAT",
             help="Formats to make, parted by commas or blanks; turnkey system-info lists them.",
         ),
@@ -74,6 +89,23 @@ class Convert(Tool):
             except TurnkeyError:
                 return True
         return False
+
+    @classmethod
+    def plan(cls, statistics: Mapping[str, Any], **arguments: Any) -> str:
+        """The ways from a live module, else from an ONNX file."""
+        from turnkey.formats.route import find_route
+
+        lines = []
+        for wish in _wishes(arguments):
+            try:
+                try:
+                    route = find_route(wish.format, available=("torch",))
+                except ConversionError:
+                    route = find_route(wish.format, available=("onnx",))
+                lines.append(_words(route))
+            except TurnkeyError as error:
+                lines.append(f"{wish.format}: {error.what}")
+        return "\n".join(lines)
 
     def run(self, state: State, **arguments: Any) -> State:
         """Convert.
@@ -141,7 +173,11 @@ def _shown(state: State, wish: Wish, source: SourceModel) -> str:
         raise
     except TurnkeyError as error:
         return f"{wish.format}: {error.what}" + (f"; {error.remedy}" if error.remedy else "")
-    return f"{wish.format}: {' -> '.join([route[0].parent, *(step.format for step in route)])}"
+    return _words(route)
+
+
+def _words(route: Sequence[Step]) -> str:
+    return f"{route[-1].format}: {' -> '.join([route[0].parent, *(step.format for step in route)])}"
 
 
 def _nothing_made(wishes: list[Wish], errors: list[TurnkeyError], state: State) -> TurnkeyError:
