@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from pathlib import Path
@@ -59,6 +60,23 @@ def test_the_files_are_private_and_gone_afterwards_also_after_an_error(linear):
     with pytest.raises(KeyError):
         fail_inside()
     assert not seen[0].exists()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one_and_what_a_living_one_has_is_not(
+    linear, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, living = (tmp_path / f"turnkey-handover-{pid}-abc" for pid in (ended.pid, os.getppid()))
+    stranger = tmp_path / "turnkey-handover-notes-abc"
+    for directory in (left, living, stranger):
+        directory.mkdir()
+        (directory / "module.pkl").write_bytes(b"model")
+    with handed_over(linear, linear.samples, with_module=False):
+        assert sorted(path.name for path in tmp_path.glob("turnkey-handover-*-abc")) == sorted(
+            [living.name, stranger.name]
+        )
 
 
 def test_a_file_that_others_may_write_or_that_was_changed_is_refused_before_it_is_unpickled(linear):

@@ -7,10 +7,10 @@
 3. The reader is told the SHA-256 by its parent and refuses any other bytes: unpickling runs code.
 4. While the reader unpickles, installed packages that the writer never loaded are hidden: libraries import optional
    packages, and a package that the script did without (or that does not load here) must not come in now.
-5. The directory is removed when the measurement is over, also after an error.
+5. The directory is removed when the measurement is over, also after an error. What a process left that was killed
+   by SIGKILL, the next one removes: the directory's name tells whose it is.
 
-Trade-offs (accepted): parameters are written once and read by every worker; a parent killed by SIGKILL leaves the
-directory behind in the system's temporary directory.
+Trade-offs (accepted): parameters are written once and read by every worker.
 Scope: not a file format. Nothing that is kept, shipped or sent to another machine is ever pickled.
 """
 
@@ -29,6 +29,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from turnkey.errors import ArtifactError, ModelError
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.model.source import SourceModel
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = "the model cannot be rebuilt in a fresh process"
 _CHUNK_BYTES = 1 << 20
+_PREFIX = "turnkey-handover-"
 
 
 class HandoverImpossible(Exception):
@@ -71,7 +74,8 @@ def handed_over(source: SourceModel, samples: SampleSet, *, with_module: bool) -
     Raises:
         HandoverImpossible: the module cannot be written.
     """
-    directory = Path(tempfile.mkdtemp(prefix="turnkey-handover-"))  # mode 0700
+    _remove_orphans()
+    directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))  # mode 0700
     try:
         # The call structure goes with the module: it may hold objects that no sample file can.
         write_samples(replace(samples, structure=None), directory / "samples")
@@ -113,6 +117,18 @@ def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructu
 
         module = torch.jit.load(str(path.with_suffix(".pt")))
     return module, structure
+
+
+def _remove_orphans() -> None:
+    """Directories of this user whose process is gone. A number that was given anew only delays it."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        try:
+            is_ours = directory.lstat().st_uid == os.getuid() and not directory.is_symlink()
+        except OSError:  # another process was faster
+            continue
+        if is_ours and owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 class _Reader(pickle.Unpickler):
