@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
-from turnkey.verify import Tolerances, precision_of
+from turnkey.verify import Tolerances, VerificationVerdict, compare, precision_of
 
 
 def test_the_coarser_of_both_dtypes_and_the_precision_of_the_computation_decide():
@@ -50,3 +51,15 @@ def test_a_value_of_the_users_is_literal_and_the_other_keeps_its_default():
 )
 def test_the_key_of_a_variant_tells_its_precision(key, precision):
     assert precision_of(key) == precision
+
+
+def test_quantised_variants_are_judged_by_the_size_of_their_outputs_however_small():
+    generator = np.random.default_rng(0)
+    for scale in (1e-3, 1.0, 1e3):
+        wanted = {"y": generator.standard_normal((4, 50)) * scale}
+        near = {"y": wanted["y"] + 0.03 * scale * generator.standard_normal((4, 50))}
+        garbage = {"y": wanted["y"] + 0.4 * scale * generator.standard_normal((4, 50))}
+        limits = Tolerances(precision=precision_of("onnx-int8-static"))
+        assert compare(wanted, near, tolerances=limits).verdict is VerificationVerdict.VALID
+        assert compare(wanted, garbage, tolerances=limits).verdict is VerificationVerdict.INVALID
+        assert compare(wanted, near).verdict is VerificationVerdict.INVALID

@@ -158,14 +158,14 @@ def values_by_submodule(model: onnx.ModelProto, known: Iterable[str]) -> dict[st
     known = set(known) - {""}
     values: dict[str, list[str]] = {}
     for node in model.graph.node:
-        for scope in _scopes(node):
+        for scope in scopes_of(node):
             name = scope if scope in known else scope.removeprefix(_WRAPPER)
             if name in known:
                 values.setdefault(name, []).extend(value for value in node.output if value)
     return values
 
 
-def _scopes(node: onnx.NodeProto) -> list[str]:
+def scopes_of(node: onnx.NodeProto) -> list[str]:
     """Paths of the submodules around a node, outermost first."""
     for entry in node.metadata_props:
         if entry.key == _SCOPES:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -164,47 +164,74 @@ class OnnxRuntime:
             UsageError: an option that does not exist, or a value that it cannot have.
             ConversionError: ONNX Runtime refuses the file.
         """
-        import onnxruntime as ort
+        opened = open_session(request)
+        return OnnxRuntimeRunner(opened.session, asked_for=opened.asked_for, placement=opened.placement)
 
-        if request.path is None:
-            raise UsageError("the runtime onnxruntime executes ONNX files; there is none", remedy=_EXPORT_FIRST)
-        configuration = {k: v for k, v in request.options.items() if k.startswith(_CONFIGURATION_PREFIXES)}
-        asked_for = _providers(request.options.get("provider"), request.device)
-        for_providers = _provider_options(request.options, asked_for)
-        options = {k: v for k, v in request.options.items() if k not in configuration and k not in for_providers.keys}
-        refuse_unknown(self.name, options, _OPTIONS)
 
-        settings = ort.SessionOptions()
-        settings.log_severity_level = 3  # warnings of the optimiser about the file are not for the user
-        settings.intra_op_num_threads = request.threads
-        settings.inter_op_num_threads = int(options.get("inter_op_num_threads", 1))
-        level = _chosen(_LEVELS, "graph_optimization_level", options.get("graph_optimization_level", "all"))
-        settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
-        mode = _chosen(_MODES, "execution_mode", options.get("execution_mode", "sequential"))
-        settings.execution_mode = getattr(ort.ExecutionMode, mode)
-        if "spinning" in options:
-            allowed = _chosen(_SPINNING, "spinning", options["spinning"])
-            for pool in ("intra_op", "inter_op"):
-                settings.add_session_config_entry(f"session.{pool}.allow_spinning", allowed)
-        records_placement = asked_for != ("CPUExecutionProvider",)
-        if records_placement:
-            settings.add_session_config_entry(_RECORD_PLACEMENT, "1")
-        for key, value in configuration.items():
-            settings.add_session_config_entry(key, "1" if value is True else str(value))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSession:
+    """A session, the providers that were asked for in order, and its nodes by provider where that is in question."""
 
-        present = ort.get_available_providers()
-        available = [(name, for_providers.of(name)) for name in asked_for if name in present]
-        try:
-            session = ort.InferenceSession(str(request.path), settings, providers=available or None)
-        except Exception as error:  # its exceptions have no common base below Exception
-            raise ConversionError(
-                f"ONNX Runtime cannot load {Path(request.path).name}",
-                evidence=str(error).strip(),
-                remedy=f"python -c \"import onnx; onnx.checker.check_model('{request.path}', full_check=True)\"",
-            ) from error
-        session.disable_fallback()  # a provider that fails inside a call is an error, not a silent change of device
-        placement = _placement(session) if records_placement else {}
-        return OnnxRuntimeRunner(session, asked_for=asked_for, placement=placement)
+    session: ort.InferenceSession
+    asked_for: tuple[str, ...]
+    placement: Mapping[str, int]
+
+
+def open_session(
+    request: LoadRequest, *, adjust: Callable[[ort.SessionOptions], None] = lambda settings: None
+) -> OpenedSession:
+    """A session as the request wants it.
+
+    Args:
+        adjust: told the settings before the file is loaded, for who looks into a session.
+
+    Raises:
+        UsageError: an option that does not exist, or a value that it cannot have.
+        ConversionError: ONNX Runtime refuses the file.
+    """
+    import onnxruntime as ort
+
+    if request.path is None:
+        raise UsageError("the runtime onnxruntime executes ONNX files; there is none", remedy=_EXPORT_FIRST)
+    configuration = {k: v for k, v in request.options.items() if k.startswith(_CONFIGURATION_PREFIXES)}
+    asked_for = _providers(request.options.get("provider"), request.device)
+    for_providers = _provider_options(request.options, asked_for)
+    options = {k: v for k, v in request.options.items() if k not in configuration and k not in for_providers.keys}
+    refuse_unknown("onnxruntime", options, _OPTIONS)
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3  # warnings of the optimiser about the file are not for the user
+    settings.intra_op_num_threads = request.threads
+    settings.inter_op_num_threads = int(options.get("inter_op_num_threads", 1))
+    level = _chosen(_LEVELS, "graph_optimization_level", options.get("graph_optimization_level", "all"))
+    settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+    mode = _chosen(_MODES, "execution_mode", options.get("execution_mode", "sequential"))
+    settings.execution_mode = getattr(ort.ExecutionMode, mode)
+    if "spinning" in options:
+        allowed = _chosen(_SPINNING, "spinning", options["spinning"])
+        for pool in ("intra_op", "inter_op"):
+            settings.add_session_config_entry(f"session.{pool}.allow_spinning", allowed)
+    records_placement = asked_for != ("CPUExecutionProvider",)
+    if records_placement:
+        settings.add_session_config_entry(_RECORD_PLACEMENT, "1")
+    for key, value in configuration.items():
+        settings.add_session_config_entry(key, "1" if value is True else str(value))
+    adjust(settings)
+
+    present = ort.get_available_providers()
+    available = [(name, for_providers.of(name)) for name in asked_for if name in present]
+    try:
+        session = ort.InferenceSession(str(request.path), settings, providers=available or None)
+    except Exception as error:  # its exceptions have no common base below Exception
+        raise ConversionError(
+            f"ONNX Runtime cannot load {Path(request.path).name}",
+            evidence=str(error).strip(),
+            remedy=f"python -c \"import onnx; onnx.checker.check_model('{request.path}', full_check=True)\"",
+        ) from error
+    session.disable_fallback()  # a provider that fails inside a call is an error, not a silent change of device
+    return OpenedSession(
+        session=session, asked_for=asked_for, placement=_placement(session) if records_placement else {}
+    )
 
 
 _EXPORT_FIRST = "turnkey -i INPUT discover export-pytorch benchmark --runtime onnxruntime"
