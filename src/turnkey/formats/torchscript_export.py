@@ -36,9 +36,11 @@ def trace(source: SourceModel, path: Path, settings: TorchScriptSettings) -> Con
             made = torch.jit.trace(
                 plan.call, tensors_for(plan.call, plan.example(axes)), check_trace=False, strict=settings.strict
             )
+            if settings.freeze:
+                made = torch.jit.freeze(made)
         tracer = [warning for warning in caught if issubclass(warning.category, torch.jit.TracerWarning)]
         frozen_places.update(f"{Path(warning.filename).name}:{warning.lineno}" for warning in tracer)
-        return torch.jit.freeze(made) if settings.freeze else made
+        return made
 
     def run(made: Any, sample: Sample) -> Sample:
         results = made(*tensors_for(plan.call, sample))
@@ -71,7 +73,7 @@ def script(source: SourceModel, path: Path, settings: TorchScriptSettings) -> Co
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch calls TorchScript deprecated at every use
             made = torch.jit.script(plan.call.module)
-        return torch.jit.freeze(made) if settings.freeze else made
+            return torch.jit.freeze(made) if settings.freeze else made
 
     def run(made: Any, sample: Sample) -> Sample:
         args, kwargs = bound.bind(tensors_of(sample))
@@ -85,7 +87,8 @@ def script(source: SourceModel, path: Path, settings: TorchScriptSettings) -> Co
 def _written(
     path: Path, trial: Trial[Any], plan: ExportPlan, *, structure: CallStructure | None, notes: list[str]
 ) -> Conversion:
-    with finished_file(path) as unfinished:
+    with finished_file(path) as unfinished, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         torch.jit.save(trial.made, str(unfinished))
     call = StoredCall(signature=signature_of(plan, trial.axes), structure=structure)
     return Conversion(

@@ -5,6 +5,8 @@ The first calls of a TorchScript module are slow, since it specialises its graph
 
 from __future__ import annotations
 
+import warnings
+
 from turnkey.errors import ConversionError
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
@@ -38,7 +40,9 @@ class TorchScriptRuntime:
 
         stored = read_stored_call(path)
         try:
-            module = torch.jit.load(str(path), map_location=request.device)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch calls TorchScript deprecated at every use
+                module = torch.jit.load(str(path), map_location=request.device)
         except (RuntimeError, ValueError) as error:
             raise ConversionError(
                 f"torch cannot read {path.name}",
