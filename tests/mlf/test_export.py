@@ -85,6 +85,29 @@ def test_a_tarball_of_the_default_layout_has_every_documented_path(cnn_tar: Path
     } <= files
 
 
+@pytest.mark.parametrize(
+    ("options", "there", "absent"),
+    [
+        ({"executor": "aot"}, ["codegen/host/include/tvmgen_m.h", "templates/host/main.c"], ["m.graph", "graph.json"]),
+        ({"executor": "graph"}, ["executor-config/graph/m.graph"], ["tvmgen_m.h", "main.c"]),
+        ({"constants": "pool"}, ["codegen/host/src/m_constants.bin"], []),
+        ({"constants": "incbin"}, ["codegen/host/src/m_constants.bin"], []),
+        ({"constants": "words"}, ["codegen/host/src/m_lib2.c"], ["m_constants.bin"]),
+        ({"version": 5}, ["codegen/host/src/lib1.c", "src/relay.txt"], ["m.graph", "m.relay", "m_lib0.c"]),
+        ({"style": "operator"}, ["codegen/host/src/lib0.c"], [".h", ".params", ".graph", "graph.json"]),
+    ],
+    ids=str,
+)
+def test_each_option_has_its_members(
+    tmp_path: Path, options: dict[str, object], there: list[str], absent: list[str]
+) -> None:
+    mlf.export(models.model_of(models.MULTIPLY), tmp_path / "m.tar", name="m", compile=False, **options)
+    files = mlf.load(tmp_path / "m.tar").files
+    assert set(there) <= set(files)
+    own = [path for path in files if not path.startswith("runtime/")]
+    assert not [path for path in own if path.endswith(tuple(absent))]
+
+
 def test_version_5_and_operator_style_are_flat(tmp_path: Path) -> None:
     mlf.export(models.model_of(models.CNN), tmp_path / "5.tar", name="CNN", version=5, verify=False)
     library = mlf.load(tmp_path / "5.tar")

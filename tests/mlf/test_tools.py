@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,9 @@ def test_a_network_goes_to_a_tarball_and_back(tmp_path: Path) -> None:
         "--picture", "plan.svg", "verify", cwd=tmp_path,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
+    log = (tmp_path / "cache/net/log_export-mlf.txt").read_text()
+    stages = re.findall(r"^  (\w+) +\S.*  +\d+\.\d s$", log, re.M)
+    assert stages == ["load", "prepare", "lower", "plan", "compile", "verify", "wrote"], log
     assert "onnx-mlf: valid" in made.stdout + made.stderr
     assert (tmp_path / "plan.svg").read_text().startswith("<svg")
     shown = turnkey("show-mlf", "kws.tar", cwd=tmp_path)

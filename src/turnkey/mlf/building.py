@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,11 +22,17 @@ from turnkey import settings
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Module
+from turnkey.mlf.stack import CallGraph
+from turnkey.mlf.templates import packed_files
 from turnkey.mlf.toolchain import WARNINGS, Compiled, Compiler, compile_units, find_compiler
 
 OPTIMIZATION = ("-O3", "-std=gnu99", "-fno-strict-aliasing")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
+WIDEST_VECTOR_BYTES = 64
 _LIBRARY, _FACTS = "module.so", "facts.json"
+_ALLOCATOR = "TVMBackendAllocWorkspace"
+_FACTS_FORM = 2
+"""Raised when the facts beside a cached library change, so that older ones are made again."""
 _MACHINE_FLAGS = "-march=native"
 
 
@@ -36,7 +43,7 @@ class Build:
     Attributes:
         library: the shared library.
         from_cache: no compiler was called.
-        warnings, sections, stack_bytes: as the compiler told when it was built.
+        warnings, sections, symbols, call_graph: as `Compiled`, from when it was built.
     """
 
     library: Path
@@ -45,7 +52,8 @@ class Build:
     from_cache: bool
     warnings: tuple[str, ...] = ()
     sections: Mapping[str, int] = field(default_factory=dict)
-    stack_bytes: Mapping[str, int] = field(default_factory=dict)
+    symbols: tuple[str, ...] | None = None
+    call_graph: CallGraph = field(default_factory=CallGraph)
 
 
 def build(
@@ -70,15 +78,17 @@ def build(
     compiler = find_compiler(cc)
     sources = module.sources()
     units = sorted(path for path in sources if "/src/" in path)
-    if not units:
+    objects = {} if units else _object_files(module)
+    if not units and not objects:
         raise failure(
             "mlf-missing-part",
-            f"the tarball has no C sources for the module {module.name!r}",
-            evidence=f"{len(module.library.files)} files, none under codegen/*/src",
+            f"the tarball has neither C sources nor objects for the module {module.name!r}",
+            evidence=f"{len(module.library.files)} files, none under codegen/*/src or codegen/*/lib",
+            remedy="export the model again",
         )
     _check_types(module, compiler)
-    flags = (*_host_flags(compiler, cflags), *WARNINGS, *(SANITIZERS if sanitize else ()))
-    extra = _further_files(module)
+    flags = (*_host_flags(compiler, cflags, module), *WARNINGS, *(SANITIZERS if sanitize else ()))
+    extra = {**_further_files(module), **objects}
     key = _key(compiler, flags, {**{path: text.encode() for path, text in sources.items()}, **extra})
     place = (cache or settings.cache_dir() / "mlf-builds") / key
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +106,8 @@ def build(
         from_cache=from_cache,
         warnings=tuple(facts["warnings"]),
         sections=facts["sections"],
-        stack_bytes=facts["stack_bytes"],
+        symbols=None if facts["symbols"] is None else tuple(facts["symbols"]),
+        call_graph=CallGraph(frames=facts["frames"], calls=facts["calls"]),
     )
 
 
@@ -114,12 +125,22 @@ def _check_types(module: Module, compiler: Compiler) -> None:
             )
 
 
-def _host_flags(compiler: Compiler, cflags: Sequence[str] | None) -> tuple[str, ...]:
+def _host_flags(compiler: Compiler, cflags: Sequence[str] | None, module: Module) -> tuple[str, ...]:
     if cflags is not None:
         return ("-std=gnu99", "-fno-strict-aliasing", *cflags)
     native = compiler.target.startswith(("x86_64", "aarch64"))
     # One rounding for a product and its sum: closer to the exact value, and what other runtimes do here too.
-    return (*OPTIMIZATION, *((_MACHINE_FLAGS, "-ffp-contract=fast") if native else ()))
+    flags = (*OPTIMIZATION, *((_MACHINE_FLAGS, "-ffp-contract=fast") if native else ()))
+    return (*flags, *_vector_flags(compiler, int(module.abi.get("vector_bytes", WIDEST_VECTOR_BYTES))))
+
+
+def _vector_flags(compiler: Compiler, vector_bytes: int) -> tuple[str, ...]:
+    """No vector of the compiler's is wider than the tarball says; the widest needs no flag."""
+    if vector_bytes >= WIDEST_VECTOR_BYTES:
+        return ()
+    if vector_bytes == 0:
+        return ("-fno-tree-vectorize", "-fno-tree-slp-vectorize") if compiler.name == "gcc" else ("-fno-vectorize",)
+    return (f"-mprefer-vector-width={8 * vector_bytes}",) if compiler.target.startswith("x86_64") else ()
 
 
 def _further_files(module: Module) -> dict[str, bytes]:
@@ -132,9 +153,20 @@ def _further_files(module: Module) -> dict[str, bytes]:
     }
 
 
+def _object_files(module: Module) -> dict[str, bytes]:
+    """Compiled units, of a tarball without sources."""
+    alone = len(module.library.modules) == 1
+    return {
+        path: content
+        for path, content in module.library.archive.files.items()
+        if re.fullmatch(r"codegen/[^/]+/lib/[^/]+\.o", path) and (alone or f"/{module.name}_lib" in path)
+    }
+
+
 def _key(compiler: Compiler, flags: Sequence[str], files: Mapping[str, bytes]) -> str:
     total = hashlib.sha256()
-    total.update(repr((compiler.name, compiler.version, compiler.target, tuple(flags), _processor())).encode())
+    identity = (_FACTS_FORM, compiler.name, compiler.version, compiler.target, tuple(flags), _processor())
+    total.update(repr(identity).encode())
     for path in sorted(files):
         total.update(f"{path}:{len(files[path])}:".encode())
         total.update(files[path])
@@ -171,6 +203,7 @@ def _compile(
         pool = root / f"codegen/host/src/{module.name}_constants.bin"
         macro = f'-DTVMGEN_{module.name.upper()}_CONSTANTS_FILE="{pool}"'
         graph = () if "graph" in module.metadata.executors else ("-DTVMGEN_NO_GRAPH",)
+        support = _runtime(root) if any(_ALLOCATOR in text for text in sources.values()) else []
         staged = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
         try:
             made = compile_units(
@@ -179,6 +212,8 @@ def _compile(
                 staged / _LIBRARY,
                 flags=(*flags, "-fPIC", *includes, macro, *graph),
                 link=("-shared", *(SANITIZERS if sanitize else ()), "-lm"),
+                objects=sorted(root / path for path in extra if path.endswith(".o")),
+                support=support,
             )
             (staged / _FACTS).write_text(json.dumps(_facts(made, directory)))
             if place.exists():  # half of an older build: its facts are missing
@@ -189,9 +224,21 @@ def _compile(
             raise
 
 
+def _runtime(root: Path) -> list[Path]:
+    """Our own runtime beside the units, for code that takes scratch from the allocator pair."""
+    place = root / "turnkey_runtime"
+    place.mkdir()
+    for path, content in packed_files().items():
+        if path in ("runtime/include/turnkey_mlf.h", "runtime/src/turnkey_mlf.c"):
+            (place / path.rpartition("/")[2]).write_bytes(content)
+    return [place / "turnkey_mlf.c"]
+
+
 def _facts(made: Compiled, directory: str) -> dict[str, object]:
     return {
         "warnings": [line.replace(f"{directory}/", "") for line in made.warnings],
         "sections": dict(made.sections),
-        "stack_bytes": dict(made.stack_bytes),
+        "symbols": made.symbols,
+        "frames": dict(made.call_graph.frames),
+        "calls": {name: list(callees) for name, callees in made.call_graph.calls.items()},
     }

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnkey.mlf import archive, metadata
 from turnkey.mlf.archive import Archive
-from turnkey.mlf.building import Build, build
+from turnkey.mlf.bare_metal import baremetal_files
+from turnkey.mlf.extension import extension
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Library, from_archive
+from turnkey.mlf.manifest import file_table
 from turnkey.mlf.merging import with_joined_registry
 from turnkey.mlf.module_parts import ModuleParts, make_parts
 from turnkey.mlf.naming import module_name
+from turnkey.mlf.objects import object_files
 from turnkey.mlf.options import ExportOptions
 from turnkey.mlf.prepare import load as load_model
-from turnkey.mlf.reference import reference_of
-from turnkey.mlf.runner import ModuleRunner
-from turnkey.mlf.sampling import index_limits, make_samples
-from turnkey.mlf.stack import worst_case_stack
-from turnkey.mlf.templates import baremetal_files, host_files, packed_files
-from turnkey.mlf.toolchain import compile_object, find_compiler
-from turnkey.mlf.verification import Pair, Verified, verify
+from turnkey.mlf.stages import Listener, Stages
+from turnkey.mlf.templates import host_files, packed_files
+from turnkey.mlf.trial import try_out
+from turnkey.mlf.verification import Pair, Verified
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
-
-STORED_SAMPLES_BYTES = 1 << 20
-
-Listener = Callable[[str, str, float], None]
-"""Told (stage, what it found, seconds) as each stage ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,34 +81,35 @@ def export(
     made = options or ExportOptions(**arguments)
     if options is not None and arguments:
         made = replace(options, **arguments)
-    stage = _Stages(listen)
+    stages = Stages(listen)
     models = _named(source, name)
-    parts = [make_parts(model, model_name=label, options=made) for label, model in models]
-    for part in parts:
-        stage.done("lower", _lowered_text(part))
-        stage.done("plan", _planned_text(part))
+    stages.done("load", ", ".join(label for label, _ in models))
+    parts = [make_parts(model, model_name=label, options=made, stages=stages) for label, model in models]
     timestamp = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    extensions = {part.name: part.extension() for part in parts}
+    extensions = {part.name: extension(part) for part in parts}
     files = _all_files(parts, made)
     verified: dict[str, Verified] = {}
     if made.compile and "aot" in made.executors:
         for part in parts:
             draft = _library(parts, files, extensions, made, timestamp, Path(path))
-            checked = _check(draft, part, made, samples, stage)
-            extensions[part.name].update(checked.facts)
-            files.update(checked.samples)
-            if checked.verified is not None:
-                verified[part.name] = checked.verified
+            trial = try_out(draft.module(part.name), part, made, samples, stages)
+            extensions[part.name].update(trial.facts)
+            for kernel in extensions[part.name]["kernels"]:
+                if kernel["function_name"] in trial.kernel_stacks:
+                    kernel["stack_bytes"] = trial.kernel_stacks[kernel["function_name"]]
+            files.update(trial.samples)
+            if trial.verified is not None:
+                verified[part.name] = trial.verified
     if "aot" in made.executors:
         files.update(baremetal_files(parts[0].sources.interface, _first_sample(files, parts[0].name)))
     if made.objects:
-        files.update(_objects(files, parts, made))
+        files.update(object_files(files, parts, made))
     for part in parts:
-        extensions[part.name]["files"] = _file_table(files, part.name, [other.name for other in parts])
+        extensions[part.name]["files"] = file_table(files, part.name, [other.name for other in parts])
     library = _library(parts, files, extensions, made, timestamp, Path(path))
     content = archive.pack(library.archive.files, timestamp=timestamp)
     archive.write_atomically(Path(path), content)
-    stage.done("wrote", f"{path}  {len(content)} B  digest {library.digest[:16]}")
+    stages.done("wrote", f"{path}  {len(content)} B  digest {library.digest[:16]}")
     memories = {part.name: part.memory(made.style) for part in parts}
     plans = {part.name: extensions[part.name]["plan"] for part in parts}
     alone = len(parts) == 1
@@ -126,25 +119,9 @@ def export(
         memory=memories[parts[0].name] if alone else memories,
         plan=plans[parts[0].name] if alone else plans,
         verify=verified,
-        seconds=stage.seconds,
+        seconds=stages.seconds,
         library=library,
     )
-
-
-class _Stages:
-    """Time since the last stage, told to the listener and kept."""
-
-    def __init__(self, listen: Listener | None) -> None:
-        self._listen = listen
-        self._last = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    def done(self, stage: str, text: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        if self._listen is not None:
-            self._listen(stage, text, now - self._last)
-        self._last = now
 
 
 def _named(
@@ -212,176 +189,7 @@ def _library(
     return from_archive(Archive(path, {**files, "metadata.json": text}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Checked:
-    facts: Mapping[str, Any]
-    samples: Mapping[str, bytes]
-    verified: Verified | None
-
-
-def _check(
-    library: Library, part: ModuleParts, options: ExportOptions, samples: Sequence[Pair] | None, stage: _Stages
-) -> _Checked:
-    """Compile one module and run it."""
-    module = library.module(part.name)
-    made = build(module, cc=options.cc, cflags=options.cflags)
-    facts = _compiler_facts(made, part)
-    stage.done("compile", _compiled_text(made))
-    stack = facts.get("stack", {}).get("static_bytes")
-    if options.max_stack is not None and stack is not None and stack > options.max_stack:
-        deepest = max(made.stack_bytes, key=lambda name: made.stack_bytes[name])
-        raise failure(
-            "mlf-over-budget",
-            f"the stack needs {stack} bytes, {stack - options.max_stack} more than allowed",
-            evidence=f"largest frame: {deepest}, {made.stack_bytes[deepest]} bytes",
-            remedy="a larger --max-stack",
-        )
-    if not options.verify:
-        return _Checked(facts=facts, samples={}, verified=None)
-    pairs, name, version = _pairs(part, options, samples)
-    runner = ModuleRunner(module, made)
-    verified = verify(runner, pairs, reference=name, reference_version=version)
-    facts = {**facts, "verify": verified.to_dict(), "high_water_bytes": verified.high_water_bytes}
-    if options.sanitize:
-        from turnkey.mlf.sanitized import run_sanitized
-
-        run_sanitized(module, [sample for sample, _ in pairs], cc=options.cc)
-    stage.done(
-        "verify",
-        f"{verified.samples} samples, {name} {version}: max abs {verified.max_abs:.1e}, "
-        f"max rel {verified.max_rel:.1e}   ok" + ("; sanitizers clean" if options.sanitize else ""),
-    )
-    return _Checked(facts=facts, samples=_stored(part, pairs), verified=verified)
-
-
-def _pairs(
-    part: ModuleParts, options: ExportOptions, samples: Sequence[Pair] | None
-) -> tuple[Sequence[Pair], str, str]:
-    if samples:
-        return samples[: options.samples], "source model", ""
-    reference = reference_of(part.model)
-    inputs = [part.program.tensors[name] for name in part.program.inputs]
-    shapes = {name: tensor.shape for name, tensor in part.prepared.tensors.items()}
-    made = make_samples(inputs, count=options.samples, limits=index_limits(part.prepared.model, shapes))
-    return [(sample, reference.run(sample)) for sample in made], reference.name, reference.version
-
-
-def _stored(part: ModuleParts, pairs: Sequence[Pair]) -> dict[str, bytes]:
-    """Samples as raw files, as many as fit the limit."""
-    files: dict[str, bytes] = {}
-    total = 0
-    for number, (sample, expected) in enumerate(pairs):
-        arrays: list[tuple[str, np.ndarray]] = []
-        arrays += [(f"in{i}", sample[name]) for i, name in enumerate(part.program.inputs)]
-        arrays += [(f"out{i}", expected[name]) for i, name in enumerate(part.program.outputs)]
-        total += sum(array.nbytes for _, array in arrays)
-        if total > STORED_SAMPLES_BYTES:
-            break
-        files.update({f"samples/{part.name}/{number}/{leaf}.bin": array.tobytes() for leaf, array in arrays})
-    return files
-
-
 def _first_sample(files: Mapping[str, bytes], module: str) -> dict[str, bytes]:
     """``in<i>`` and ``out<i>`` of the first stored sample; empty if none is stored."""
     base = f"samples/{module}/0/"
     return {path[len(base) : -4]: content for path, content in files.items() if path.startswith(base)}
-
-
-def _compiler_facts(made: Build, part: ModuleParts) -> dict[str, Any]:
-    compiler = made.compiler
-    facts: dict[str, Any] = {
-        "compiler": {
-            "name": compiler.name,
-            "version": compiler.version,
-            "target": compiler.target,
-            "flags": list(made.flags),
-            "warnings": len(made.warnings),
-        },
-    }
-    if made.sections:
-        facts["sections"] = dict(made.sections)
-    stack = worst_case_stack(made.stack_bytes, part)
-    if stack is not None:
-        facts["stack"] = {"static_bytes": stack}
-    return facts
-
-
-def _objects(files: Mapping[str, bytes], parts: Sequence[ModuleParts], options: ExportOptions) -> dict[str, bytes]:
-    """The units compiled for the named target."""
-    compiler = find_compiler(options.cc)
-    found = {}
-    with tempfile.TemporaryDirectory(prefix="turnkey-mlf-") as directory:
-        root = Path(directory)
-        for path, content in files.items():
-            if path.startswith(("codegen/", "runtime/include/")):
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_bytes(content)
-        macros = [
-            f'-DTVMGEN_{part.name.upper()}_CONSTANTS_FILE="{root}/codegen/host/src/{part.name}_constants.bin"'
-            for part in parts
-        ]
-        flags = ("-std=gnu99", "-fno-strict-aliasing", *(options.cflags or ("-O2",)), *macros)
-        includes = (f"-I{root}/codegen/host/include", f"-I{root}/runtime/include", f"-ffile-prefix-map={root}=.")
-        for path in sorted(files):
-            if path.startswith("codegen/host/src/") and path.endswith(".c"):
-                target = root / f"{Path(path).stem}.o"
-                compile_object(compiler, root / path, target, flags=(*flags, *includes))
-                found[f"codegen/host/lib/{Path(path).stem}.o"] = target.read_bytes()
-    return found
-
-
-def _file_table(files: Mapping[str, bytes], module: str, modules: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Role and SHA-256 of the files that belong to one module; shared files belong to the first."""
-    others = [name for name in modules if name != module]
-    table = {}
-    for path, content in sorted(files.items()):
-        foreign = any(
-            path.rpartition("/")[2].startswith((f"{name}_lib", f"{name}.", f"tvmgen_{name}.", f"{name}_constants"))
-            or path.startswith(f"samples/{name}/")
-            for name in others
-        )
-        if not foreign and (
-            path.startswith(("codegen", "executor", "param", "src", "samples")) or module == modules[0]
-        ):
-            table[path] = {"role": _role(path), "sha256": sha256(content).hexdigest()}
-    return table
-
-
-def _role(path: str) -> str:
-    roles = {
-        "codegen/host/include": "header",
-        "codegen/host/src": "source",
-        "codegen/host/lib": "object",
-        "executor-config": "graph",
-        "parameters": "parameters",
-        "src": "model",
-        "samples": "sample",
-        "runtime": "runtime",
-        "templates": "template",
-    }
-    return next((role for prefix, role in roles.items() if path.startswith(prefix)), "other")
-
-
-def _lowered_text(part: ModuleParts) -> str:
-    kernels = part.program.kernels()
-    generated = sum(kernel.kind == "generated" for kernel in kernels)
-    return (
-        f"{len(part.prepared.model.graph.node)} nodes -> {len(part.layout.called)} calls -> {len(kernels)} kernels "
-        f"({len(kernels) - generated} templates, {generated} generated)"
-    )
-
-
-def _planned_text(part: ModuleParts) -> str:
-    plan = part.layout.plan
-    verdict = (
-        "= lower bound, proven"
-        if plan.workspace == plan.lower_bound
-        else (f"{plan.gap:.1%} above the lower bound {plan.lower_bound}" + (", proven least" if plan.proven else ""))
-    )
-    return f"{plan.workspace} B {verdict} ({plan.algorithm})"
-
-
-def _compiled_text(made: Build) -> str:
-    warnings = f"{len(made.warnings)} warnings" if made.warnings else "no warnings"
-    cached = ", from the cache" if made.from_cache else ""
-    return f"{made.compiler.name} {made.compiler.version} {made.flags[0]}, {warnings}{cached}"

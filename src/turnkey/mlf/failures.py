@@ -40,7 +40,7 @@ class MlfUsageError(MlfError, UsageError):
 
 
 class MlfMissingDependencyError(MlfError, MissingDependencyError):
-    """The generator, a compiler or a solver is not there."""
+    """The generator or a compiler is not there."""
 
 
 class MlfVerificationError(MlfError, VerificationError):
@@ -68,7 +68,7 @@ _CODES: dict[str, type[MlfError]] = {
     **dict.fromkeys(
         ("mlf-duplicate-module", "mlf-multiple-operators", "mlf-bad-option", "mlf-bad-sample"), MlfUsageError
     ),
-    **dict.fromkeys(("mlf-no-generator", "mlf-no-compiler", "mlf-no-solver"), MlfMissingDependencyError),
+    **dict.fromkeys(("mlf-no-generator", "mlf-no-compiler"), MlfMissingDependencyError),
     **dict.fromkeys(("mlf-mismatch", "mlf-overrun", "mlf-not-repeatable"), MlfVerificationError),
     **dict.fromkeys(
         (

@@ -69,7 +69,9 @@ class GraphExecutor:
                 )
 
     def run(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """All tensors of the graph by name: arguments and nodes; a further output of a node is ``name:index``.
+        """All tensors of the graph by name, in their order: those of the model, where the graph says them.
+
+        In graphs of others they are arguments and nodes; a further output of a node is ``name:index``.
 
         Raises:
             MlfUsageError: the sample does not fit.
@@ -96,8 +98,12 @@ class GraphExecutor:
                 made = [np.zeros(entry.shape, dtypes.of_name(entry.dtype).numpy()) for entry in entries]
                 self._call(node, [values[graph.first_entry[s] + o] for s, o in node.inputs], made)
             values += made
-            named.update({node.name if i == 0 else f"{node.name}:{i}": array for i, array in enumerate(made)})
+            named.update({_label(node, output): array for output, array in enumerate(made)})
         return named
+
+    def origins(self) -> dict[str, str]:
+        """By tensor, as `run` names them, the model's nodes that compute it: ``op(name)``."""
+        return {_label(node, output): node.origin for node in self._graph.nodes for output in range(node.outputs)}
 
     def outputs(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's heads under the names of the module's outputs."""
@@ -106,8 +112,7 @@ class GraphExecutor:
         for tensor, head in zip(self._module.outputs, self._graph.heads, strict=True):
             entry = self._graph.entries[head]
             index = head - self._graph.first_entry[entry.node]
-            name = self._graph.nodes[entry.node].name
-            found[tensor.name] = named[name if index == 0 else f"{name}:{index}"]
+            found[tensor.name] = named[_label(self._graph.nodes[entry.node], index)]
         return found
 
     def _call(self, node: Node, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -119,6 +124,12 @@ class GraphExecutor:
         function.restype = ctypes.c_int32
         if function(values, codes, len(arrays), None, None, None) != 0:
             raise failure("mlf-bad-sample", f"the kernel {node.function} returned an error", evidence=node.name)
+
+
+def _label(node: Node, output: int) -> str:
+    if node.tensors:
+        return node.tensors[output]
+    return node.name if output == 0 else f"{node.name}:{output}"
 
 
 def _tensor_of(array: np.ndarray) -> Any:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from turnkey.mlf.earlier_plan import belongs_to_another, placed_as_before
 from turnkey.mlf.lowering.program import Program, Step
-from turnkey.mlf.memory_plan import Buffer, Plan, check, plan, rounded
+from turnkey.mlf.memory_plan import SEARCH_BUDGET, Buffer, Plan, check, plan, rounded
 from turnkey.mlf.tensor import Tensor
 
 
@@ -41,26 +42,37 @@ class Layout:
 
 
 def lay_out(
-    program: Program, *, align: int = 16, algorithm: str = "auto", io_in_pool: bool = False, share: bool = True
+    program: Program,
+    *,
+    align: int = 16,
+    algorithm: str = "auto",
+    budget: int = SEARCH_BUDGET,
+    earlier: Plan | None = None,
+    io_in_pool: bool = False,
+    share: bool = True,
 ) -> Layout:
     """Share what can be shared, then plan. Concatenation in place is taken only where it does not raise the need.
 
     Args:
+        budget: of the exact search, in placements.
+        earlier: a plan to be used again.
         share: False keeps every tensor apart and calls every step.
+
+    Raises:
+        MlfUsageError: the earlier plan is that of other buffers.
     """
-    candidates = [
-        _Sharing(program, concat_in_place=concat, io_in_pool=io_in_pool).layout(align=align, algorithm=algorithm)
-        for concat in (True, False)
-        if share
-    ] or [_apart(program, align=align, algorithm=algorithm, io_in_pool=io_in_pool)]
+    ways = (True, False) if share else (False,)
+    sharings = [_Sharing(program, concat_in_place=concat, io_in_pool=io_in_pool, decide=share) for concat in ways]
+    if earlier is None:
+        candidates = [sharing.layout(align=align, algorithm=algorithm, budget=budget) for sharing in sharings]
+    else:
+        kept = [sharing.layout_as_before(earlier, align=align) for sharing in sharings]
+        candidates = [layout for layout in kept if layout is not None]
+        if not candidates:
+            raise belongs_to_another(earlier, [sharing.buffers() for sharing in sharings])
     best = min(candidates, key=lambda layout: layout.plan.workspace)
     check(best.plan)
     return best
-
-
-def _apart(program: Program, *, align: int, algorithm: str, io_in_pool: bool) -> Layout:
-    sharing = _Sharing(program, concat_in_place=False, io_in_pool=io_in_pool, decide=False)
-    return sharing.layout(align=align, algorithm=algorithm)
 
 
 class _Sharing:
@@ -88,14 +100,18 @@ class _Sharing:
             if shared:
                 self._elided.add(index)
 
-    def layout(self, *, align: int, algorithm: str) -> Layout:
-        called = tuple(index for index in range(len(self._program.steps)) if index not in self._elided)
-        return Layout(
-            places=dict(self._places),
-            called=called,
-            plan=plan(self._buffers(called), align=align, algorithm=algorithm),
-            io_in_pool=self._io_in_pool,
-        )
+    def layout(self, *, align: int, algorithm: str, budget: int) -> Layout:
+        return self._with(plan(self.buffers(), align=align, algorithm=algorithm, budget=budget))
+
+    def layout_as_before(self, earlier: Plan, *, align: int) -> Layout | None:
+        made = placed_as_before(earlier, self.buffers(), align=align)
+        return None if made is None else self._with(made)
+
+    def _with(self, made: Plan) -> Layout:
+        return Layout(places=dict(self._places), called=self._called(), plan=made, io_in_pool=self._io_in_pool)
+
+    def _called(self) -> tuple[int, ...]:
+        return tuple(index for index in range(len(self._program.steps)) if index not in self._elided)
 
     def _tensor(self, name: str) -> Tensor:
         return self._program.tensors[name]
@@ -164,8 +180,9 @@ class _Sharing:
         elif self._is_whole_temporary(source):
             self._move(place.root, target, 0)
 
-    def _buffers(self, called: tuple[int, ...]) -> list[Buffer]:
+    def buffers(self) -> list[Buffer]:
         """Lives of the roots that lie in the workspace, and kernels' scratch, over the called steps."""
+        called = self._called()
         first: dict[str, int] = {}
         last: dict[str, int] = {}
         for position, index in enumerate(called):

@@ -9,11 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turnkey.mlf import archive, dtypes, metadata, naming
+from turnkey.mlf import archive, dtypes, metadata
 from turnkey.mlf.archive import Archive
 from turnkey.mlf.failures import failure
-from turnkey.mlf.graph_json import Graph, read_graph
+from turnkey.mlf.graph_json import Graph
+from turnkey.mlf.graph_reader import read_graph
+from turnkey.mlf.interface_tensors import interface_tensors
 from turnkey.mlf.params import load_params
+from turnkey.mlf.source_model import whole_model
 from turnkey.mlf.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -40,11 +43,11 @@ class Module:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """In the order of the struct."""
-        return self._tensors("inputs")
+        return interface_tensors(self, "inputs")
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        return self._tensors("outputs")
+        return interface_tensors(self, "outputs")
 
     @property
     def memory(self) -> Mapping[str, Any]:
@@ -96,41 +99,12 @@ class Module:
         Raises:
             MlfArtifactError: the tarball holds no ONNX model, or its weights lie outside of the ``.params`` file.
         """
-        import onnx
-        from onnx import numpy_helper
-
-        content = self.library.archive.content(f"src/{self.name}.onnx")
-        try:
-            model = onnx.ModelProto.FromString(content)
-        except Exception as error:
-            raise failure(
-                "mlf-bad-archive",
-                "the tarball's ONNX model cannot be read",
-                evidence=f"src/{self.name}.onnx: {type(error).__name__}",
-            ) from error
-        stored = self._first(f"parameters/{self.name}.params")
-        raw = self.library.archive.content(stored) if stored else b""
-        for tensor in model.graph.initializer:
-            if tensor.data_location != onnx.TensorProto.EXTERNAL:
-                continue
-            fields = {entry.key: entry.value for entry in tensor.external_data}
-            try:
-                start, length = int(fields["offset"]), int(fields["length"])
-            except (KeyError, ValueError) as error:
-                raise failure(
-                    "mlf-bad-archive", f"the weight {tensor.name!r} has no place", evidence=str(error)
-                ) from error
-            if start < 0 or length < 0 or start + length > len(raw):
-                raise failure(
-                    "mlf-bad-archive",
-                    f"the weight {tensor.name!r} lies outside of the parameters",
-                    evidence=f"bytes {start} to {start + length} of {len(raw)}",
-                )
-            tensor.raw_data = raw[start : start + length]
-            tensor.data_location = onnx.TensorProto.DEFAULT
-            del tensor.external_data[:]
-            numpy_helper.to_array(tensor)  # raises if the bytes do not fit the shape
-        return model
+        stored = self._first(f"parameters/{self.name}.params", f"parameters/{self.metadata.model_name}.params")
+        return whole_model(
+            self.library.archive.content(f"src/{self.name}.onnx"),
+            self.library.archive.content(stored) if stored else b"",
+            path=f"src/{self.name}.onnx",
+        )
 
     def sources(self) -> dict[str, str]:
         """C sources and headers by path: all of a tarball of one module, else those under this module's name."""
@@ -224,60 +198,8 @@ class Module:
             arrays[tensor.name] = np.frombuffer(content, dtype=kind).reshape(tensor.shape).copy()
         return arrays
 
-    def _tensors(self, side: str) -> tuple[Tensor, ...]:
-        table = self.metadata.turnkey.get("tensors")
-        if isinstance(table, dict) and side in self.abi:
-            return tuple(self._tensor(name, table.get(name)) for name in self.abi[side])
-        main: Mapping[str, Any] = self.metadata.main[0] if self.metadata.main else {}
-        stated = main.get(side, {}) if isinstance(main.get(side, {}), dict) else {}
-        order = self._header_order(side)
-        names = sorted(
-            stated, key=lambda name: order.index(naming.c_name(name)) if naming.c_name(name) in order else 0
-        )
-        graph = self.graph if stated else None
-        found = []
-        for name in names:
-            fields = stated[name]
-            shapes = (
-                {node.name: graph.entries[graph.first_entry[index]].shape for index, node in enumerate(graph.nodes)}
-                if graph
-                else {}
-            )
-            dtype = str(fields.get("dtype", "uint8"))
-            size = int(fields.get("size", 0))
-            found.append(Tensor(name=name, dtype=dtype, shape=shapes.get(name, (size // _width(dtype),))))
-        return tuple(found)
-
-    def _tensor(self, name: str, fields: object) -> Tensor:
-        try:
-            assert isinstance(fields, dict)
-            shape = tuple(int(extent) for extent in fields["shape"])
-            return Tensor(name=name, dtype=dtypes.of_name(fields["dtype"]).name, shape=shape)
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
-            raise failure(
-                "mlf-bad-metadata",
-                "metadata.json is not what the format says",
-                evidence=f"turnkey.tensors.{name}: expected shape and dtype, found {fields!r:.80}",
-            ) from error
-
-    def _header_order(self, side: str) -> list[str]:
-        """Members of the header's struct: the only place where tarballs of others say the order."""
-        path = f"codegen/host/include/tvmgen_{self.name}.h"
-        if path not in self.library.archive.files:
-            return []
-        text = self.library.archive.text(path)
-        match = re.search(rf"struct tvmgen_{re.escape(self.name)}_{side} \{{(.*?)\}};", text, re.S)
-        return re.findall(r"void\* (\w+);", match[1]) if match else []
-
     def _first(self, *paths: str) -> str:
         return next((path for path in paths if path in self.library.archive.files), "")
-
-
-def _width(dtype: str) -> int:
-    try:
-        return dtypes.of_name(dtype).bytes
-    except KeyError:
-        return 1
 
 
 @dataclass(frozen=True, slots=True)

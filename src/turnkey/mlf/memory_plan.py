@@ -19,6 +19,11 @@ from typing import NamedTuple
 
 from turnkey.mlf.failures import failure
 
+SEARCH_BUDGET = 200_000
+"""Placements that the exact search tries at most, unless told otherwise."""
+PLACEMENTS_PER_SECOND = 20_000
+"""What one second of search means. A count, so that the same model gets the same plan on every host."""
+
 
 class Buffer(NamedTuple):
     """One tensor's storage or one kernel's scratch: life in steps, both ends included; size in bytes."""
@@ -76,7 +81,7 @@ def live_bytes(buffers: Sequence[Buffer], *, align: int) -> list[int]:
     return totals
 
 
-def plan(buffers: Sequence[Buffer], *, align: int = 16, algorithm: str = "auto", budget: int = 200_000) -> Plan:
+def plan(buffers: Sequence[Buffer], *, align: int = 16, algorithm: str = "auto", budget: int = SEARCH_BUDGET) -> Plan:
     """Give every buffer an offset.
 
     Args:

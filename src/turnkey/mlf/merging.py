@@ -14,11 +14,12 @@ from pathlib import Path
 
 from turnkey.mlf import archive, metadata
 from turnkey.mlf.archive import Archive
+from turnkey.mlf.bare_metal import baremetal_files
 from turnkey.mlf.codegen.entry import REGISTRY_MARK, registry_text
 from turnkey.mlf.codegen.header import Interface
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Library, Module, from_archive, load
-from turnkey.mlf.templates import baremetal_files, host_files, packed_files
+from turnkey.mlf.templates import host_files, packed_files
 
 SYSTEM_UNIT = "codegen/host/src/system_lib0.c"
 _SINGLE = ("executor-config/graph/graph.json", "src/relay.txt")

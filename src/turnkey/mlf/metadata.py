@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from turnkey.mlf.failures import MlfError, failure
+from turnkey.mlf.json_shape import EXTENSION, MAIN, OPERATORS, SIDS, Kind, misfit
 from turnkey.mlf.naming import module_name
 from turnkey.mlf.tensor import Tensor
 from turnkey.version import __version__
@@ -186,8 +187,9 @@ def _module(name: str, fields: object, path: str, where: str) -> ModuleMetadata:
     if style not in ("full-model", "operator"):
         raise _wrong(path, f"{where}.style", "full-model or operator", style)
     extension = fields.get("turnkey", {})
-    if not isinstance(extension, dict):
-        raise _wrong(path, f"{where}.turnkey", "an object", extension)
+    wrong = misfit(extension, EXTENSION, f"{where}.turnkey")
+    if wrong is not None:
+        raise _wrong(path, *wrong)
     return ModuleMetadata(
         name=name or str(texts["model_name"]),
         model_name=str(texts["model_name"]),
@@ -214,7 +216,7 @@ def _targets(value: object, path: str, where: str) -> tuple[str, ...]:
 def _memory(memory: object, style: str, path: str, where: str) -> dict[str, Any]:
     """``memory`` in any of its forms: a list of sids, a map with ``functions``, ``main`` at the top, or operators."""
     if isinstance(memory, list):
-        return {"sids": _objects(memory, path, where)}
+        return {"sids": _objects(memory, SIDS, path, where)}
     if not isinstance(memory, dict):
         raise _wrong(path, where, "an object or a list", memory)
     if style == "operator":
@@ -229,15 +231,16 @@ def _memory(memory: object, style: str, path: str, where: str) -> dict[str, Any]
             for name, value in operators.items()
         ]
     return {
-        "sids": _objects(memory.get("sids", []), path, f"{where}.sids"),
-        "main": _objects(functions.get("main", []), path, f"{where}.functions.main"),
-        "operator_functions": _objects(operators, path, f"{where}.functions.operator_functions"),
+        "sids": _objects(memory.get("sids", []), SIDS, path, f"{where}.sids"),
+        "main": _objects(functions.get("main", []), MAIN, path, f"{where}.functions.main"),
+        "operator_functions": _objects(operators, OPERATORS, path, f"{where}.functions.operator_functions"),
     }
 
 
-def _objects(value: object, path: str, where: str) -> tuple[Mapping[str, Any], ...]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise _wrong(path, where, "a list of objects", value)
+def _objects(value: object, kind: Kind, path: str, where: str) -> tuple[Mapping[str, Any], ...]:
+    wrong = misfit(value, kind, where)
+    if wrong is not None or not isinstance(value, list):
+        raise _wrong(path, *(wrong or (where, "a list", value)))
     return tuple(value)
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnkey.mlf import metadata, naming
 from turnkey.mlf.codegen import Sources, emit
+from turnkey.mlf.earlier_plan import earlier_plan
 from turnkey.mlf.failures import failure
 from turnkey.mlf.graph_json import Graph, make_graph
 from turnkey.mlf.layout import Layout, lay_out
 from turnkey.mlf.lowering import Program, lower
-from turnkey.mlf.memory_plan import live_bytes
 from turnkey.mlf.options import ExportOptions
+from turnkey.mlf.order import least_peak_order
 from turnkey.mlf.params import save_params
-from turnkey.mlf.prepare import Prepared, load, prepare
+from turnkey.mlf.prepare import Prepared, fix_dimensions, prepare, refuse_non_tensors
 from turnkey.mlf.source_model import EXTERNAL_BYTES, onnx_bytes, onnx_text
-from turnkey.version import __version__
+from turnkey.mlf.stages import Stages, lowered_text, planned_text, prepared_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +43,7 @@ class ModuleParts:
     layout: Layout
     sources: Sources
     graph: Graph | None
+    vector_bytes: int
     files: Mapping[str, bytes]
 
     def memory(self, style: str) -> dict[str, Any]:
@@ -65,91 +65,20 @@ class ModuleParts:
         }
         return {"functions": functions, **({"sids": self.graph.storages()} if self.graph else {})}
 
-    def extension(self) -> dict[str, Any]:
-        """``turnkey`` of the metadata, as far as it is known without a compiler."""
-        plan, program = self.layout.plan, self.program
-        steps = [program.steps[index] for index in self.layout.called]
-        kernel_of = {position: self.sources.names[step.kernel] for position, step in enumerate(steps)}
-        used_by: dict[Any, list[str]] = {}
-        for step in program.steps:
-            used_by.setdefault(step.kernel, []).extend(step.nodes)
-        abi: dict[str, Any] = {
-            "inputs": list(program.inputs),
-            "outputs": list(program.outputs),
-            "workspace": self.sources.interface.workspace,
-            "workspace_bytes": plan.workspace,
-            "workspace_alignment": plan.align,
-            "constants": self.sources.constants_mode,
-            "constants_padding": self.sources.constants_padding,
-            "vector_bytes": 0,
-        }
-        if self.layout.io_in_pool:
-            abi["places"] = {
-                name: plan.offsets[self.layout.places[name].root] + self.layout.places[name].offset
-                for name in (*program.inputs, *program.outputs)
-            }
-        return {
-            "schema": 1,
-            "generator": f"turnkey {__version__}",
-            "abi": abi,
-            "tensors": {
-                name: {
-                    "shape": list(tensor.shape),
-                    "dtype": tensor.dtype,
-                    "bytes": tensor.bytes,
-                    "layout": "row-major",
-                }
-                for name, tensor in program.tensors.items()
-            },
-            "plan": {
-                "algorithm": plan.algorithm,
-                "workspace": plan.workspace,
-                "lower_bound": plan.lower_bound,
-                "gap": round(plan.gap, 6),
-                "proven": plan.proven,
-                "peak_step": plan.peak_step,
-                "live_bytes": live_bytes(plan.buffers, align=plan.align),
-                "buffers": [
-                    [b.name, b.bytes, plan.offsets[b.name], b.first, b.last, kernel_of.get(b.first, "")]
-                    for b in plan.buffers
-                ],
-            },
-            "kernels": [
-                {
-                    "function_name": name,
-                    "kind": kernel.kind,
-                    "nodes": used_by.get(kernel, []),
-                    "scratch_bytes": kernel.scratch_bytes,
-                    **({"macs": kernel.macs} if kernel.macs is not None else {}),
-                }
-                for kernel, name in self.sources.names.items()
-            ],
-            "source": {
-                "sha256": hashlib.sha256(self.model.SerializeToString(deterministic=True)).hexdigest(),
-                "opset": max(
-                    (item.version for item in self.model.opset_import if item.domain in ("", "ai.onnx")), default=0
-                ),
-                "producer": self.model.producer_name,
-                "nodes": len(self.prepared.model.graph.node),
-                "parameters": int(sum(array.size for array in self.prepared.constants.values())),
-            },
-            **({"notes": list(program.notes)} if program.notes else {}),
-        }
 
-
-def make_parts(source: onnx.ModelProto | Path, *, model_name: str, options: ExportOptions) -> ModuleParts:
-    """Prepare, lower, lay out and emit one model.
+def make_parts(
+    source: onnx.ModelProto, *, model_name: str, options: ExportOptions, stages: Stages | None = None
+) -> ModuleParts:
+    """Prepare, lower, lay out and emit one model, which stays as it was.
 
     Raises:
         UnsupportedInModelLibraryFormatError: it cannot become C, or not within the budgets.
         MlfUsageError: an option does not fit the model.
     """
-    from turnkey.mlf.prepare import fix_dimensions, refuse_non_tensors
-
+    heard = stages or Stages()
     module = naming.module_name(model_name)
-    model = load(source)
-    refuse_non_tensors(model)
-    model = fix_dimensions(_renamed(model, options.renames), options.dims)
+    refuse_non_tensors(source)
+    model = fix_dimensions(_renamed(source, options.renames), options.dims)
     prepared = prepare(model, dims={}, optimize=options.optimize)
     if options.style == "operator" and len(prepared.model.graph.node) != 1:
         raise failure(
@@ -158,14 +87,11 @@ def make_parts(source: onnx.ModelProto | Path, *, model_name: str, options: Expo
             evidence=f"the model has {len(prepared.model.graph.node)} nodes",
             remedy="export-mlf --style full-model",
         )
+    heard.done("prepare", prepared_text(len(model.graph.node), prepared))
     program = lower(prepared)
-    layout = lay_out(
-        program,
-        align=options.align,
-        algorithm=options.plan,
-        io_in_pool=options.workspace == "io",
-        share=options.share,
-    )
+    heard.done("lower", lowered_text(prepared, program))
+    program, layout = _laid_out(program, module, options)
+    heard.done("plan", planned_text(layout.plan, len(layout.called)))
     sources = _emitted(module, program, layout, options)
     _check_budgets(program, layout, sources, options)
     graph = make_graph(program, sources.names) if "graph" in options.executors else None
@@ -179,8 +105,32 @@ def make_parts(source: onnx.ModelProto | Path, *, model_name: str, options: Expo
         layout=layout,
         sources=sources,
         graph=graph,
+        vector_bytes=options.widest_vector_bytes,
         files=files,
     )
+
+
+def _laid_out(program: Program, module: str, options: ExportOptions) -> tuple[Program, Layout]:
+    """The program with its layout; in another order of its steps where that is wanted and needs less."""
+    earlier = earlier_plan(options.plan_from, module) if options.plan_from is not None else None
+    orders = [program]
+    if options.order == "memory":
+        reordered = least_peak_order(program)
+        orders = [reordered] if earlier is not None or reordered is program else [program, reordered]
+    made = [
+        lay_out(
+            order,
+            align=options.align,
+            algorithm=options.plan,
+            budget=options.search_budget,
+            earlier=earlier,
+            io_in_pool=options.workspace == "io",
+            share=options.share,
+        )
+        for order in orders
+    ]
+    best = min(range(len(made)), key=lambda index: made[index].plan.workspace)
+    return orders[best], made[best]
 
 
 def _emitted(module: str, program: Program, layout: Layout, options: ExportOptions) -> Sources:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from turnkey.mlf.failures import failure
+from turnkey.mlf.memory_plan import PLACEMENTS_PER_SECOND
 
 EXECUTORS = {"both": ("aot", "graph"), "aot": ("aot",), "graph": ("graph",)}
 
@@ -22,8 +25,12 @@ class ExportOptions:
         constants: ``auto``, ``embed``, ``incbin``, ``words`` or ``pool``.
         dims: numbers for symbolic dimensions; renames: new names of inputs and outputs.
         optimize: ``basic`` or ``none``.
+        order: of the steps: ``given``, or ``memory`` for the order of least peak.
         align: of buffers in the workspace, bytes.
         plan: ``auto``, ``best-fit`` or ``exact``.
+        plan_seconds: how long the exact search goes on, at 20,000 placements a second whatever the host.
+        plan_from: a tarball whose plan is used again.
+        vector_bytes: the widest vector that the code is compiled for; None: 64 for ``host``, else 0.
         target: ``host``, ``generic``, or a compiler triple.
         cc, cflags: the toolchain; objects: also pack ``.o`` files.
         max_workspace, max_stack, max_constants: budgets in bytes; None for none.
@@ -39,8 +46,12 @@ class ExportOptions:
     dims: Mapping[str, int] = field(default_factory=dict)
     renames: Mapping[str, str] = field(default_factory=dict)
     optimize: str = "basic"
+    order: str = "given"
     align: int = 16
     plan: str = "auto"
+    plan_seconds: float = 10.0
+    plan_from: Path | None = None
+    vector_bytes: int | None = None
     target: str = "host"
     cc: str | None = None
     cflags: tuple[str, ...] | None = None
@@ -60,6 +71,8 @@ class ExportOptions:
                 raise _bad(name, getattr(self, name), f"one of {', '.join(map(str, allowed))}")
         if self.samples < 1:
             raise _bad("samples", self.samples, "a positive number")
+        if not 0 <= self.plan_seconds < math.inf:
+            raise _bad("plan_seconds", self.plan_seconds, "a number of seconds")
         for name in ("max_workspace", "max_stack", "max_constants"):
             value = getattr(self, name)
             if value is not None and value < 0:
@@ -69,6 +82,16 @@ class ExportOptions:
     def executors(self) -> tuple[str, ...]:
         """As the metadata lists them; operators have none."""
         return () if self.style == "operator" else EXECUTORS[self.executor]
+
+    @property
+    def search_budget(self) -> int:
+        """Placements of the exact search."""
+        return int(self.plan_seconds * PLACEMENTS_PER_SECOND)
+
+    @property
+    def widest_vector_bytes(self) -> int:
+        """The widest vector of the code, in bytes; 0 for none."""
+        return self.vector_bytes if self.vector_bytes is not None else 64 if self.target == "host" else 0
 
     @property
     def target_text(self) -> str:
@@ -85,8 +108,10 @@ _CHOICES: Mapping[str, tuple[object, ...]] = {
     "workspace": ("external", "internal", "io"),
     "constants": ("auto", "embed", "incbin", "words", "pool"),
     "optimize": ("basic", "none"),
+    "order": ("given", "memory"),
     "align": (4, 8, 16, 32, 64),
     "plan": ("auto", "best-fit", "exact"),
+    "vector_bytes": (None, 0, 16, 32, 64),
 }
 
 

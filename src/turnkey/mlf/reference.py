@@ -45,3 +45,17 @@ def reference_of(model: onnx.ModelProto) -> Reference:
 
         return Reference("onnx.reference", onnx.__version__, ReferenceEvaluator(model), outputs)
     return Reference("onnxruntime", ort.__version__, session, outputs)
+
+
+def with_every_tensor(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the results of all its nodes as outputs, in their order."""
+    import onnx
+
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    known = {value.name for value in whole.graph.output}
+    for node in whole.graph.node:
+        for name in node.output:
+            if name and name not in known:
+                whole.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    return whole

@@ -16,6 +16,9 @@ from turnkey.mlf.tensor import Tensor
 if TYPE_CHECKING:
     import numpy as np
 
+_ALLOCATOR_BYTES = 1 << 20
+"""For what the allocator pair keeps beside each piece, and for pieces that a foreign tarball does not state."""
+
 
 class Call:
     """One call's memory: inputs, outputs, workspace, each between guard zones, and the structs that point there."""
@@ -73,6 +76,24 @@ class ModuleRunner:
         self._entry = getattr(self._library, name)
         self._entry.restype = ctypes.c_int32
         self._pool = self._constants()
+        self._shared = self._shared_workspace()
+
+    @property
+    def serves_one_thread(self) -> bool:
+        """Whether its code takes memory from one block of the whole program: not re-entrant."""
+        return self._shared is not None and not self.module.abi
+
+    def _shared_workspace(self) -> GuardedBlock | None:
+        """The block that the allocator pair serves from; None where the code does without it."""
+        if not hasattr(self._library, "turnkey_mlf_set_workspace"):
+            return None
+        entries = [*self.module.metadata.main, *self.module.metadata.operator_functions]
+        needed = sum(_workspace_bytes(entry) for entry in entries)
+        block = GuardedBlock(2 * needed + _ALLOCATOR_BYTES)
+        give = self._library.turnkey_mlf_set_workspace
+        give.restype, give.argtypes = None, (ctypes.c_void_p, ctypes.c_size_t)
+        give(block.address, block.bytes.size)
+        return block
 
     def _constants(self) -> GuardedBlock | None:
         if self.module.abi.get("constants") != "pool":
@@ -88,6 +109,11 @@ class ModuleRunner:
     def library(self) -> ctypes.CDLL:
         """The loaded shared library, for its packed functions."""
         return self._library
+
+    @property
+    def address(self) -> int:
+        """Of the entry point in memory."""
+        return int(ctypes.cast(self._entry, ctypes.c_void_p).value or 0)
 
     def prepare(self, sample: Mapping[str, np.ndarray], *, fill: int = 0) -> Call:
         """Memory for one call, inputs written; outputs and workspace filled with that byte.
@@ -144,6 +170,11 @@ class ModuleRunner:
 
     def _place(self, tensor: Tensor) -> int:
         return int(self.module.abi["places"][tensor.name])
+
+
+def _workspace_bytes(entry: Mapping[str, Any]) -> int:
+    """What one entry of ``memory.functions`` states, in either of its forms."""
+    return sum(int(part.get("workspace_size_bytes", 0)) for part in entry.get("workspace", [entry]))
 
 
 def checked(tensor: Tensor, sample: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from turnkey.mlf.failures import MlfError, failure
 from turnkey.mlf.params import data_offsets
 
 if TYPE_CHECKING:
@@ -53,3 +54,45 @@ def onnx_text(model: onnx.ModelProto) -> bytes:
     import onnx.printer
 
     return f"// ONNX text, without weights\n{onnx.printer.to_text(model)}\n".encode()
+
+
+def whole_model(content: bytes, parameters: bytes, *, path: str) -> onnx.ModelProto:
+    """The model read back, its weights taken out of the ``.params`` file's bytes.
+
+    Raises:
+        MlfArtifactError: it is no ONNX model, or a weight lies outside of those bytes or does not fit its shape.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except Exception as error:
+        raise _wrong(path, f"it is no ONNX model ({type(error).__name__})") from error
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            fields = {entry.key: entry.value for entry in tensor.external_data}
+            try:
+                start, length = int(fields["offset"]), int(fields["length"])
+            except (KeyError, ValueError) as error:
+                raise _wrong(path, f"the weight {tensor.name!r} has no place: {error}") from error
+            if start < 0 or length < 0 or start + length > len(parameters):
+                reason = f"bytes {start} to {start + length} of {len(parameters)}"
+                raise _wrong(path, f"the weight {tensor.name!r} lies outside of the parameters: {reason}")
+            tensor.raw_data = parameters[start : start + length]
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
+        try:
+            numpy_helper.to_array(tensor)
+        except Exception as error:
+            raise _wrong(path, f"the weight {tensor.name!r} does not fit its shape: {error}") from error
+    return model
+
+
+def _wrong(path: str, reason: str) -> MlfError:
+    return failure(
+        "mlf-bad-archive",
+        "the tarball's ONNX model cannot be read",
+        evidence=f"{path}: {reason}",
+        remedy="fetch the tarball again, or export the model again",
+    )

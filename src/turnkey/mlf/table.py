@@ -1,9 +1,8 @@
-"""What a tarball needs, as a table for people, as data, and as a picture."""
+"""What a tarball needs, as a table for people and as data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def _module_lines(module: Module, *, every_step: bool) -> Iterator[str]:
     )
     for side, tensors in (("input", module.inputs), ("output", module.outputs)):
         for tensor in tensors:
-            yield f"  {side:<7} {tensor.name}  {tensor.dtype}{list(tensor.shape)}  {_number(tensor.bytes)} B"
+            yield f"  {side:<7} {tensor.name}  {tensor.dtype}{list(tensor.shape)}  {grouped(tensor.bytes)} B"
     main: Mapping[str, Any] = module.metadata.main[0] if module.metadata.main else {}
     plan, abi = module.plan, module.abi
     if plan:
@@ -56,19 +55,19 @@ def _module_lines(module: Module, *, every_step: bool) -> Iterator[str]:
             if plan["workspace"] == plan["lower_bound"]
             else (f"gap {plan['gap']:.1%}" + (", proven least" if plan["proven"] else ""))
         )
-        yield f" workspace  {_number(plan['workspace']):>13}   bound {_number(plan['lower_bound'])}, {verdict}"
+        yield f" workspace  {grouped(plan['workspace']):>13}   bound {grouped(plan['lower_bound'])}, {verdict}"
     elif "workspace_size_bytes" in main:
-        yield f" workspace  {_number(main['workspace_size_bytes']):>13}"
+        yield f" workspace  {grouped(main['workspace_size_bytes']):>13}"
     if "constants_size_bytes" in main:
-        padding = f"   padding {_number(abi['constants_padding'])}" if "constants_padding" in abi else ""
-        yield f" constants  {_number(main['constants_size_bytes']):>13}{padding}"
+        padding = f"   padding {grouped(abi['constants_padding'])}" if "constants_padding" in abi else ""
+        yield f" constants  {grouped(main['constants_size_bytes']):>13}{padding}"
     if "io_size_bytes" in main:
-        yield f" in + out   {_number(main['io_size_bytes']):>13}"
+        yield f" in + out   {grouped(main['io_size_bytes']):>13}"
     if "stack" in extension:
-        yield f" stack      {_number(extension['stack']['static_bytes']):>13}   at most, from the compiler's frames"
+        yield _stack_line(extension["stack"])
     if "sections" in extension:
         s = extension["sections"]
-        yield f" text       {_number(s['text']):>13}   rodata {_number(s['rodata'])}, data {s['data']}, bss {s['bss']}"
+        yield f" text       {grouped(s['text']):>13}   rodata {grouped(s['rodata'])}, data {s['data']}, bss {s['bss']}"
     if "symbols" in extension:
         yield f" needs      {' '.join(extension['symbols']) or 'nothing'}"
     if "verify" in extension:
@@ -78,6 +77,15 @@ def _module_lines(module: Module, *, every_step: bool) -> Iterator[str]:
             f"max abs {v['max_abs']:.1e}, max rel {v['max_rel']:.1e}"
         )
     yield from _plan_lines(plan, every_step=every_step)
+
+
+def _stack_line(stack: Mapping[str, int]) -> str:
+    painted = (
+        f"painted {grouped(stack['painted_bytes'])}" if "painted_bytes" in stack else "from the compiler's frames"
+    )
+    if "static_bytes" in stack:
+        return f" stack      {grouped(stack['static_bytes']):>13}   at most; {painted}"
+    return f" stack      {grouped(stack['painted_bytes']):>13}   painted: what a run touched"
 
 
 def _plan_lines(plan: Mapping[str, Any], *, every_step: bool) -> Iterator[str]:
@@ -93,50 +101,15 @@ def _plan_lines(plan: Mapping[str, Any], *, every_step: bool) -> Iterator[str]:
     head = f" {'step':>5}  {'kernel':<{width}}  {'writes':<{names}}  {'bytes':>11}  {'offset':>11}"
     yield f"{head}  {'life':<9}  live bytes"
     for name, size, offset, first, last, kernel in shown:
-        level = _number(live[first]) if first < len(live) else ""
+        level = grouped(live[first]) if first < len(live) else ""
         peak = "  <- peak" if first == plan["peak_step"] else ""
         label = name if len(name) <= 40 else f"...{name[-37:]}"
         yield (
-            f" {first:>5}  {kernel[len(prefix) :]:<{width}}  {label:<{names}}  {_number(size):>11}  "
-            f"{_number(offset):>11}  {f'{first}-{last}':<9}  {level:>10}{peak}"
+            f" {first:>5}  {kernel[len(prefix) :]:<{width}}  {label:<{names}}  {grouped(size):>11}  "
+            f"{grouped(offset):>11}  {f'{first}-{last}':<9}  {level:>10}{peak}"
         )
     if len(shown) < len(rows):
         yield f"   ... {len(rows) - len(shown)} more buffers: --all"
-
-
-def plan_svg(module: Module) -> str:
-    """The plan as a picture: steps to the right, addresses upwards, one rectangle per buffer."""
-    plan = module.plan
-    width, height, left, bottom = 900, 420, 70, 30
-    buffers = plan.get("buffers", [])
-    steps = max((row[4] for row in buffers), default=0) + 1
-    top = max(int(plan.get("workspace", 0)), 1)
-    across, up = width / steps, height / top
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + left + 20} {height + bottom + 40}" '
-        'font-family="sans-serif" font-size="11">',
-        f'<text x="{left}" y="14">{escape(module.name)}: workspace {_number(top)} bytes, '
-        f"lower bound {_number(int(plan.get('lower_bound', 0)))}</text>",
-    ]
-    for index, (name, size, offset, first, last, kernel) in enumerate(buffers):
-        x, y = left + first * across, 24 + height - (offset + size) * up
-        hue = index * 47 % 360
-        parts.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{(last - first + 1) * across:.1f}" '
-            f'height="{max(size * up, 0.5):.1f}" fill="hsl({hue} 55% 70%)" stroke="#444" stroke-width="0.4">'
-            f"<title>{escape(str(name))}: {_number(size)} bytes at {_number(offset)}, steps {first} to {last}, "
-            f"written by {escape(str(kernel))}</title></rect>"
-        )
-    bound_y = 24 + height - int(plan.get("lower_bound", 0)) * up
-    parts += [
-        f'<line x1="{left}" x2="{left + width}" y1="{bound_y:.1f}" y2="{bound_y:.1f}" stroke="#b00" '
-        'stroke-dasharray="4 3"/>',
-        f'<text x="4" y="{bound_y + 4:.1f}">bound</text>',
-        f'<text x="{left}" y="{height + bottom + 14}">step 0</text>',
-        f'<text x="{left + width - 50}" y="{height + bottom + 14}">step {steps - 1}</text>',
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
 
 
 def _common_prefix(names: list[str]) -> str:
@@ -148,5 +121,6 @@ def _common_prefix(names: list[str]) -> str:
     )
 
 
-def _number(value: int) -> str:
+def grouped(value: int) -> str:
+    """Digits in groups of three, with blanks between."""
     return f"{value:,}".replace(",", " ")

@@ -10,10 +10,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from turnkey.host import affinity_cpus
 from turnkey.mlf.failures import failure
+from turnkey.mlf.stack import CallGraph, read_call_graph
 
 WARNINGS = ("-Wall", "-Wextra")
 _SECONDS = 1800
@@ -38,6 +41,11 @@ class Compiler:
     def major(self) -> int:
         return int(self.version.partition(".")[0] or 0)
 
+    @property
+    def tells_calls(self) -> bool:
+        """Whether it writes a graph of calls with the frames of its functions."""
+        return self.name == "gcc" and self.major >= 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
@@ -46,13 +54,15 @@ class Compiled:
     Attributes:
         warnings: lines that are warnings.
         sections: text, rodata, data, bss in bytes.
-        stack_bytes: of each function that its compiler could tell: bytes of its frame.
+        symbols: needed from outside of the units; None without ``nm``.
+        call_graph: frames, and calls where the compiler tells them.
     """
 
     path: Path
     warnings: tuple[str, ...] = ()
     sections: Mapping[str, int] = field(default_factory=dict)
-    stack_bytes: Mapping[str, int] = field(default_factory=dict)
+    symbols: tuple[str, ...] | None = None
+    call_graph: CallGraph = field(default_factory=CallGraph)
 
 
 def find_compiler(command: str | None = None) -> Compiler:
@@ -100,32 +110,66 @@ def compile_units(
     *,
     flags: Sequence[str],
     link: Sequence[str],
+    objects: Sequence[Path] = (),
+    support: Sequence[Path] = (),
 ) -> Compiled:
-    """Compile C units one by one, in a directory of their own, and link them into ``output``.
+    """Compile C units side by side, in a directory of their own, and link them into ``output``.
 
     Args:
         flags: for compiling; include paths and macros too.
         link: for linking: ``("-shared", "-lm")``.
+        objects: units that were compiled before.
+        support: further units that are linked in, and left out of what is counted.
 
     Raises:
         UnsupportedInModelLibraryFormatError: with the first lines that the compiler printed.
     """
-    warnings: list[str] = []
-    stacks: dict[str, int] = {}
+    usage = ("-fstack-usage", *(("-fcallgraph-info=su",) if compiler.tells_calls else ()))
     with tempfile.TemporaryDirectory(prefix="turnkey-mlf-") as directory:
-        objects = []
-        for index, source in enumerate(sources):
-            target = Path(directory) / f"{index}_{source.stem}.o"
-            text = _call(compiler, ("-c", str(source), "-o", str(target), *flags, "-fstack-usage"), directory)
-            warnings += [line for line in text.splitlines() if " warning: " in line]
-            objects.append(str(target))
-            usage = target.with_suffix(".su")
-            if usage.exists():
-                stacks.update(_stack_usage(usage.read_text(errors="replace")))
-        text = _call(compiler, (*objects, "-o", str(output), *link), directory)
-        warnings += [line for line in text.splitlines() if " warning: " in line]
-        sections = _sections(objects)
-    return Compiled(path=output, warnings=tuple(warnings), sections=sections, stack_bytes=stacks)
+        units = [(source, Path(directory) / f"{index}_{source.stem}.o") for index, source in enumerate(sources)]
+
+        further = [
+            compile_object(compiler, source, Path(directory) / f"support_{source.stem}.o", flags=flags)
+            for source in support
+        ]
+
+        def compiled(unit: tuple[Path, Path]) -> str:
+            return _call(compiler, ("-c", str(unit[0]), "-o", str(unit[1]), *flags, *usage), directory)
+
+        with ThreadPoolExecutor(max_workers=len(affinity_cpus())) as pool:  # each waits for a process of its own
+            texts = list(pool.map(compiled, units))
+        linked = [*(str(target) for _, target in units), *map(str, objects)]
+        texts.append(_call(compiler, (*linked, *map(str, further), "-o", str(output), *link), directory))
+        return Compiled(
+            path=output,
+            warnings=tuple(line for text in texts for line in text.splitlines() if " warning: " in line),
+            sections=_sections(linked),
+            symbols=_symbols(linked),
+            call_graph=_call_graph([target for _, target in units]),
+        )
+
+
+def _call_graph(objects: Sequence[Path]) -> CallGraph:
+    """From the ``.ci`` files beside the objects, else the ``.su`` files, which know frames only."""
+    graphs = [target.with_suffix(".ci") for target in objects]
+    if graphs and all(graph.exists() for graph in graphs):
+        return read_call_graph([graph.read_text(errors="replace") for graph in graphs])
+    frames: dict[str, int] = {}
+    for usage in (target.with_suffix(".su") for target in objects):
+        if usage.exists():
+            frames.update(_stack_usage(usage.read_text(errors="replace")))
+    return CallGraph(frames=frames)
+
+
+def _symbols(objects: Sequence[str]) -> tuple[str, ...] | None:
+    """What the objects need and do not define, by ``nm``; None without that program."""
+    program = shutil.which("nm")
+    if program is None:
+        return None
+    text = _output((program, *objects))
+    needed = set(re.findall(r"^\s+U (\S+)$", text, re.M))
+    defined = set(re.findall(r"^[0-9a-f]+ [A-TV-Z] (\S+)$", text, re.M))
+    return tuple(sorted(needed - defined - {"_GLOBAL_OFFSET_TABLE_"}))
 
 
 def compile_object(compiler: Compiler, source: Path, output: Path, *, flags: Sequence[str]) -> Path:

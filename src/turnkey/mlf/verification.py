@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from turnkey.mlf.difference import Difference, difference
+from turnkey.mlf.divergence import first_divergence
 from turnkey.mlf.failures import failure
 from turnkey.mlf.runner import Call, ModuleRunner
 
@@ -32,7 +34,7 @@ class Verified:
     Attributes:
         reference, reference_version: whose outputs were compared with.
         samples: how many.
-        max_abs, max_rel: largest differences over all outputs and samples; relative to the output's largest value.
+        outputs: the largest differences of each output over all samples.
         high_water_bytes: last byte of the workspace that was ever written, plus one.
         notes: what a reader must know (a reference that is zero proves little).
     """
@@ -40,10 +42,19 @@ class Verified:
     reference: str
     reference_version: str
     samples: int
-    max_abs: float
-    max_rel: float
+    outputs: Mapping[str, Difference]
     high_water_bytes: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def max_abs(self) -> float:
+        """Over all outputs."""
+        return max((found.max_abs for found in self.outputs.values()), default=0.0)
+
+    @property
+    def max_rel(self) -> float:
+        """Over all outputs, each relative to its largest value."""
+        return max((found.max_rel for found in self.outputs.values()), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -52,6 +63,7 @@ class Verified:
             "samples": self.samples,
             "max_abs": self.max_abs,
             "max_rel": self.max_rel,
+            "outputs": {name: found.to_dict() for name, found in self.outputs.items()},
             "verdict": "valid",
         }
 
@@ -74,7 +86,7 @@ def verify(
 
     if not pairs:
         raise failure("mlf-bad-sample", "there is no sample to verify with", evidence="0 samples")
-    max_abs = max_rel = 0.0
+    found: dict[str, Difference] = {}
     high_water = 0
     notes: dict[str, None] = {}
     for number, (sample, expected) in enumerate(pairs):
@@ -83,15 +95,17 @@ def verify(
         comparison = compare(dict(expected), outputs, tolerances=tolerances)
         failed = comparison.first_failure
         if failed is not None:
+            cause = first_divergence(runner, sample, tolerances=tolerances)
+            where = str(cause) if cause else "no single node of the executor's graph is beyond the tolerances"
             raise failure(
                 "mlf-mismatch",
                 f"the C code computes another {failed.name!r} than {reference}",
-                evidence=f"sample {number}: {comparison.reason}",
+                evidence=f"sample {number}: {comparison.reason}\n{where}",
                 remedy="compare the intermediate values: turnkey.mlf.load(TARBALL).module().debug(sample)",
             )
         for name, array in expected.items():
-            absolute, relative = _differences(array, outputs[name])
-            max_abs, max_rel = max(max_abs, absolute), max(max_rel, relative)
+            gap = difference(array, outputs[name])
+            found[name] = gap.joined(found[name]) if name in found else gap
         if comparison.verdict.value != "valid":
             notes[comparison.reason] = None
     _check_threads(runner, pairs[0][0])
@@ -99,8 +113,7 @@ def verify(
         reference=reference,
         reference_version=reference_version,
         samples=len(pairs),
-        max_abs=max_abs,
-        max_rel=max_rel,
+        outputs=found,
         high_water_bytes=high_water,
         notes=tuple(notes),
     )
@@ -174,7 +187,7 @@ def _check_threads(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> No
             runner.call(call)
         found.append(runner.outputs(call))
 
-    if runner.module.abi.get("workspace") == "internal":
+    if runner.module.abi.get("workspace") == "internal" or runner.serves_one_thread:
         return  # one workspace belongs to the module: one call at a time, as its header says
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -183,17 +196,3 @@ def _check_threads(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> No
         thread.join()
     for outputs in found:
         _check_equal(expected, outputs)
-
-
-def _differences(expected: np.ndarray, actual: np.ndarray) -> tuple[float, float]:
-    import numpy as np
-
-    if expected.size == 0:
-        return 0.0, 0.0
-    left, right = expected.astype(np.float64), actual.astype(np.float64)
-    finite = np.isfinite(left) & np.isfinite(right)
-    if not finite.any():
-        return 0.0, 0.0
-    largest = float(np.abs(left[finite] - right[finite]).max())
-    scale = float(np.abs(left[finite]).max())
-    return largest, largest / scale if scale else 0.0

@@ -70,8 +70,18 @@ class ExportMlf(Tool):
             help="other names for inputs and outputs",
         ),
         _choice("--optimize", "basic", ("basic", "none"), "whether ONNX Runtime simplifies the graph first"),
+        _choice("--order", "given", ("given", "memory"), "order of the steps: as in the model, or of least memory"),
         _choice("--align", "16", ("4", "8", "16", "32", "64"), "alignment of buffers in bytes"),
         _choice("--plan", "auto", ("auto", "best-fit", "exact"), "how memory is planned"),
+        Argument(
+            flags=("--plan-seconds",), parse=float, default=10.0, metavar="S",
+            help="how long the exact planner searches, counted in placements so that plans are the same everywhere",
+        ),
+        Argument(flags=("--plan-from",), metavar="TAR", help="use the memory plan of an earlier tarball again"),
+        Argument(
+            flags=("--vector-bytes",), choices=("0", "16", "32", "64"), default_text="64 for host, else 0",
+            help="widest vector of the compiled code",
+        ),
         Argument(flags=("--target",), default="host", metavar="TARGET", help="host, generic, or a compiler's triple"),
         Argument(flags=("--cc",), metavar="COMMAND", default_text="$CC, else cc", help="C compiler"),
         Argument(flags=("--cflags",), metavar="FLAGS", default_text="-O3", help="its flags, as one text"),
@@ -83,7 +93,7 @@ class ExportMlf(Tool):
         Argument(flags=("--no-verify",), arity=Arity.FLAG, default=False, help="do not compare outputs"),
         Argument(flags=("--sanitize",), arity=Arity.FLAG, default=False, help="run under the sanitizers too"),
         Argument(flags=("--samples",), parse=int, default=5, metavar="N", help="samples to verify with"),
-        Argument(flags=("--picture",), metavar="FILE", help="write the memory plan as an SVG picture"),
+        Argument(flags=("--picture",), metavar="FILE", help="write the memory plan as a picture: .svg or .html"),
     )  # fmt: skip
 
     def run(self, state: State, **arguments: Any) -> State:
@@ -100,7 +110,8 @@ class ExportMlf(Tool):
         from pathlib import Path
 
         from turnkey.mlf import ExportOptions, export, merge
-        from turnkey.mlf.table import library_table, plan_svg
+        from turnkey.mlf.picture import write_picture
+        from turnkey.mlf.table import library_table
         from turnkey.pipeline.build import BuildPaths
         from turnkey.pipeline.state import Variant
         from turnkey.tools.onnx_state import newest_onnx
@@ -114,6 +125,8 @@ class ExportMlf(Tool):
             dims=_pairs(given.get("dim", ()), int),
             renames=_pairs(given.get("rename", ()), str),
             align=int(given.get("align", 16)),
+            plan_from=Path(given["plan_from"]) if "plan_from" in given else None,
+            vector_bytes=int(given["vector_bytes"]) if "vector_bytes" in given else None,
             cc=given.get("cc"),
             cflags=tuple(shlex.split(given["cflags"])) if "cflags" in given else None,
             compile=not given.get("no_compile", False),
@@ -136,7 +149,7 @@ class ExportMlf(Tool):
             Path(given["output"]).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, given["output"])
         if "picture" in given:
-            Path(given["picture"]).write_text(plan_svg(made.library.modules[0]))
+            write_picture(made.library, Path(given["picture"]))
         content = path.read_bytes()
         variant = Variant(
             key=f"{parent.key}-mlf",
@@ -161,7 +174,9 @@ _PLAIN = (
     "workspace",
     "constants",
     "optimize",
+    "order",
     "plan",
+    "plan_seconds",
     "target",
     "objects",
     "max_workspace",

@@ -21,7 +21,7 @@ class ShowMlf(Tool):
         Argument(flags=("file",), metavar="FILE", help="the tarball"),
         Argument(flags=("--all",), arity=Arity.FLAG, default=False, help="every buffer of the plan, however many"),
         Argument(flags=("--files",), arity=Arity.FLAG, default=False, help="list the files too"),
-        Argument(flags=("--picture",), metavar="SVG", help="write the memory plan as a picture"),
+        Argument(flags=("--picture",), metavar="FILE", help="write the memory plan as a picture: .svg or .html"),
     )
 
     def manage(self, context: ManagementContext, **arguments: Any) -> int:
@@ -29,7 +29,8 @@ class ShowMlf(Tool):
         from pathlib import Path
 
         from turnkey.mlf.library import load
-        from turnkey.mlf.table import library_facts, library_table, plan_svg
+        from turnkey.mlf.picture import write_picture
+        from turnkey.mlf.table import library_facts, library_table
 
         library = load(arguments["file"])
         if context.as_json:
@@ -39,5 +40,5 @@ class ShowMlf(Tool):
             if arguments.get("files"):
                 print("\n".join(f"  {len(library.archive.files[path]):>10}  {path}" for path in library.files))
         if arguments.get("picture"):
-            Path(arguments["picture"]).write_text(plan_svg(library.modules[0]))
+            write_picture(library, Path(arguments["picture"]))
         return 0

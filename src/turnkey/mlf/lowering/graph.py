@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,81 +11,23 @@ from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.lowering import emx
 from turnkey.mlf.lowering.empty import empty_reduction_step
-from turnkey.mlf.lowering.emx_text import Call, Generated, take_apart
 from turnkey.mlf.lowering.expansion import expand
-from turnkey.mlf.lowering.program import Kernel, Program, Step
+from turnkey.mlf.lowering.fourier import fourier_step
+from turnkey.mlf.lowering.generated import generated_steps
+from turnkey.mlf.lowering.halves import half_softmax_step
+from turnkey.mlf.lowering.program import Program, Step
+from turnkey.mlf.lowering.region import region_steps
 from turnkey.mlf.lowering.shifts import shift_step
 from turnkey.mlf.lowering.views import byte_step, describe
-from turnkey.mlf.prepare import Prepared, prepare_again, unknown_shape, with_constants
+from turnkey.mlf.prepare import Prepared, prepare_again, unknown_shape
 from turnkey.mlf.tensor import Tensor
+from turnkey.mlf.weights import with_constants
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-_SMALL_BYTES = 1 << 10
-_INPUT, _OUTPUT = "turnkey_in", "turnkey_out"
-"""Names in models for the generator; loop variables of its own are called i0, o0 and the like."""
 _EXPANSIONS = 6
-_COMPILE_TIME: Mapping[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Reshape", "Expand", "Tile", "Squeeze", "Unsqueeze", "Split", "TopK", "Trilu"), (1,)),
-    **dict.fromkeys(("OneHot", "CumSum", "CenterCropPad", "AffineGrid", "Upsample", "RotaryEmbedding"), (1,)),
-    **dict.fromkeys(
-        (f"Reduce{n}" for n in ["Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare"]),
-        (1,),
-    ),
-    **dict.fromkeys(("Slice",), (1, 2, 3, 4)),
-    **dict.fromkeys(("Pad", "Resize", "NonMaxSuppression"), (1, 2, 3, 4)),
-    **dict.fromkeys(("Range", "MelWeightMatrix"), (0, 1, 2, 3, 4)),
-    **dict.fromkeys(("ConstantOfShape", "HannWindow", "HammingWindow", "BlackmanWindow", "EyeLike"), (0,)),
-    **dict.fromkeys(("DFT", "Col2Im"), (1, 2)),
-    "STFT": (1, 3),
-    "Loop": (0, 1),
-    "TensorScatter": (),
-}
-"""Inputs that decide about the code, not about values in it: constants there are given to the generator as such."""
-_IN_PLACE = frozenset(
-    [
-        "Relu",
-        "LeakyRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Sigmoid",
-        "HardSigmoid",
-        "HardSwish",
-        "Tanh",
-        "Erf",
-        "Exp",
-        "Log",
-        "Sqrt",
-        "Reciprocal",
-        "Neg",
-        "Abs",
-        "Sign",
-        "Floor",
-        "Ceil",
-        "Round",
-        "Softplus",
-        "Softsign",
-        "Gelu",
-        "Mish",
-        "ThresholdedRelu",
-        "Sin",
-        "Cos",
-        "Tan",
-        "Clip",
-        "PRelu",
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Pow",
-        "Swish",
-        "Not",
-    ]
-)
-"""Operators whose generated loop reads element i of the first input before it writes element i of the output."""
 
 
 def _expands_first(node: onnx.NodeProto, prepared: Prepared) -> bool:
@@ -137,7 +76,7 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
         current = expanded
     for candidate in (prepared, current):
         try:
-            return _region(candidate)
+            return _program(*region_steps(candidate))
         except (emx.Refused, TurnkeyError) as error:
             reason = str(error)
     if current.unknown and all("shape" in text for text in refused.values()):
@@ -162,17 +101,24 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
 def _walk(prepared: Prepared, templates: tuple[Template, ...]) -> tuple[list[Step], list[tuple[onnx.NodeProto, str]]]:
     steps: list[Step] = []
     failed: list[tuple[onnx.NodeProto, str]] = []
+    opset = next((item.version for item in prepared.model.opset_import if item.domain in ("", "ai.onnx")), 1)
+
+    def half_softmax(
+        node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Mapping[str, np.ndarray]
+    ) -> Step | None:
+        return half_softmax_step(node, tensors, opset=opset)
+
     for node in prepared.model.graph.node:
         missing = [name for name in (*node.input, *node.output) if name and name not in prepared.tensors]
         if missing:
             failed.append((node, f"the shape of {missing[0]!r} is unknown"))
             continue
-        asked = (byte_step, shift_step, empty_reduction_step, *templates)
+        asked = (byte_step, shift_step, empty_reduction_step, fourier_step, half_softmax, *templates)
         step = next(
             (made for ask in asked if (made := ask(node, prepared.tensors, prepared.constants)) is not None), None
         )
         try:
-            steps += [step] if step else _generated_steps(node, prepared)
+            steps += [step] if step else generated_steps(node, prepared)
         except (emx.Refused, TurnkeyError) as error:
             if getattr(error, "code", "") == "mlf-no-generator":
                 raise
@@ -228,187 +174,3 @@ def _expanded(prepared: Prepared, wanted: Callable[[onnx.NodeProto], bool]) -> P
     whole = with_constants(prepared.model, prepared.constants)
     changed = expand(whole, prepared.tensors, wanted)
     return prepared if changed is None else prepare_again(changed, notes=prepared.notes)
-
-
-def _generated_steps(node: onnx.NodeProto, prepared: Prepared) -> list[Step]:
-    """The node through the generator: first with compile-time constants only, then with every small constant."""
-    first = {
-        name
-        for index, name in enumerate(node.input)
-        if index in _COMPILE_TIME.get(node.op_type, ()) and _is_small(name, prepared.constants)
-    }
-    every = {name for name in node.input if _is_small(name, prepared.constants)}
-    reason: Exception | None = None
-    for embedded in dict.fromkeys((frozenset(first), frozenset(every))):
-        try:
-            model, names = _node_model(node, prepared, embedded)
-            generated = _generate(model.SerializeToString(deterministic=True))
-            return _steps(generated, names, prepared.tensors, node)
-        except (emx.Refused, TurnkeyError) as error:
-            reason = reason or error
-    assert reason is not None  # the loop ran at least once and did not return
-    raise reason
-
-
-def _is_small(name: str, constants: Mapping[str, np.ndarray]) -> bool:
-    return name in constants and constants[name].nbytes <= _SMALL_BYTES
-
-
-@functools.lru_cache(maxsize=4096)
-def _generate(serialized: bytes) -> Generated:
-    """Equal nodes give equal models, so that their kernels are made once."""
-    import onnx
-
-    return take_apart(emx.generate(onnx.ModelProto.FromString(serialized)))
-
-
-def _node_model(
-    node: onnx.NodeProto, prepared: Prepared, embedded: frozenset[str]
-) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """A model of one node with names by position, and those names to ours."""
-    import onnx
-    from onnx import numpy_helper
-
-    names = {name: f"{_INPUT}{index}" for index, name in reversed(list(enumerate(node.input))) if name}
-    names.update({name: f"{_OUTPUT}{index}" for index, name in enumerate(node.output) if name})
-    if len(names) != len({*filter(None, node.input), *filter(None, node.output)}):
-        raise emx.Refused("a tensor is input and output of the node")
-    single = onnx.NodeProto()
-    single.CopyFrom(node)
-    single.name = single.doc_string = ""
-    _rename(single, names)
-    captured = sorted(used_names_of(node) - set(node.input))
-    if captured:
-        raise emx.Refused(f"its body reads {captured[0]!r} from outside")
-
-    def info(name: str) -> onnx.ValueInfoProto:
-        tensor = prepared.tensors[name]
-        return onnx.helper.make_tensor_value_info(names[name], _onnx_number(tensor.dtype), list(tensor.shape))
-
-    inputs = [name for name in dict.fromkeys(node.input) if name]
-    graph = onnx.helper.make_graph(
-        [single],
-        "g",
-        [info(name) for name in inputs if name not in embedded],
-        [info(name) for name in node.output if name],
-        [numpy_helper.from_array(prepared.constants[name], names[name]) for name in inputs if name in embedded],
-    )
-    model = onnx.helper.make_model(
-        graph, opset_imports=prepared.model.opset_import, ir_version=max(4, prepared.model.ir_version)
-    )
-    return model, {ours: name for name, ours in names.items()}
-
-
-def used_names_of(node: onnx.NodeProto) -> set[str]:
-    """What a node reads, its bodies included, without what the bodies define themselves."""
-
-    def free(graph: onnx.GraphProto) -> set[str]:
-        defined = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-        needed = {value.name for value in graph.output}
-        for inner in graph.node:
-            needed |= used_names_of(inner)
-            defined |= set(inner.output)
-        return needed - defined
-
-    names = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            names |= free(graph)
-    return names
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    for side in (node.input, node.output):
-        for index, name in enumerate(side):
-            side[index] = names.get(name, name)
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                _rename(inner, names)
-            for value in graph.output:
-                value.name = names.get(value.name, value.name)
-
-
-def _onnx_number(dtype: str) -> int:
-    return dtypes.of_name(dtype).onnx
-
-
-def _steps(
-    generated: Generated, names: Mapping[str, str], tensors: Mapping[str, Tensor], node: onnx.NodeProto | None
-) -> list[Step]:
-    """The generated calls as steps; their temporaries must have become tensors before."""
-    if node is not None and generated.temporaries:
-        raise emx.Refused("it needs temporaries between its calls")
-    written = {name for call in generated.calls for name in call.outputs}
-    steps = [
-        Step(
-            kernel=_checked(call, names, tensors, node),
-            inputs=tuple(names[name] for name in call.inputs),
-            outputs=tuple(names[name] for name in call.outputs),
-            nodes=(describe(node) if node is not None else call.kernel.operators[0],),
-        )
-        for call in generated.calls
-    ]
-    missing = [name for name in generated.parameters if name.startswith(_OUTPUT) and name not in written]
-    if missing:
-        raise emx.Refused(f"nothing writes its output {missing[0]}")
-    return steps
-
-
-def _checked(
-    call: Call, names: Mapping[str, str], tensors: Mapping[str, Tensor], node: onnx.NodeProto | None
-) -> Kernel:
-    """The kernel with the C types of our tensors; they must be as wide as the generator's."""
-    operator = node.op_type.lower() if node is not None else call.kernel.operators[0]
-    c_types = []
-    for arguments, found in ((call.inputs, call.kernel.inputs), (call.outputs, call.kernel.outputs)):
-        expected = tuple(dtypes.of_name(tensors[names[name]].dtype).c_type for name in arguments)
-        for ours, theirs in zip(expected, found, strict=True):
-            if ours != theirs and not (theirs.startswith("emx_float") and ours == "uint8_t") and theirs != "_Bool":
-                raise emx.Refused(f"the generated function takes {theirs} where the tensor is {ours}")
-        c_types.append(expected)
-    in_place = node is not None and node.op_type in _IN_PLACE and len(call.outputs) == 1
-    return replace(
-        call.kernel,
-        operators=(re.sub(r"[^a-z0-9]", "", operator),),
-        inputs=c_types[0],
-        outputs=c_types[1],
-        overwrites=0 if in_place else None,
-    )
-
-
-def _region(prepared: Prepared) -> Program:
-    """The whole graph through the generator at once; its temporaries become tensors that our planner places."""
-    import onnx
-
-    whole = with_constants(prepared.model, prepared.constants, limit=_SMALL_BYTES)
-    embedded = {tensor.name for tensor in whole.graph.initializer}
-    names: dict[str, str] = {}
-    for index, value in enumerate(whole.graph.input):
-        names[value.name] = f"{_INPUT}{index}"
-    for index, value in enumerate(whole.graph.output):
-        if value.name in names or value.name in embedded:
-            raise emx.Refused(f"the output {value.name!r} is an input or a constant")
-        names[value.name] = f"{_OUTPUT}{index}"
-    for index, name in enumerate(sorted(embedded)):
-        names[name] = f"turnkey_w{index}"
-    for index, name in enumerate(dict.fromkeys(o for node in whole.graph.node for o in node.output if o)):
-        names.setdefault(name, f"turnkey_t{index}")
-    renamed = onnx.ModelProto()
-    renamed.CopyFrom(whole)
-    for node in renamed.graph.node:
-        node.name = node.doc_string = ""
-        _rename(node, names)
-    for group in (renamed.graph.input, renamed.graph.output, renamed.graph.initializer, renamed.graph.value_info):
-        for value in group:
-            value.name = names.get(value.name, value.name)
-    generated = take_apart(emx.generate(renamed))
-    known = dict(prepared.tensors)
-    back = {ours: name for name, ours in names.items()}
-    for name, temporary in generated.temporaries.items():
-        known[name] = Tensor(name=name, dtype=temporary.dtype, shape=temporary.shape)
-        back[name] = name
-    steps = _steps(generated, back, known, None)
-    digest = hashlib.sha256(whole.SerializeToString(deterministic=True)).hexdigest()[:8]
-    note = f"lowered as one region ({digest}): node by node was not possible"
-    return _program(replace(prepared, tensors=known, notes=(*prepared.notes, note)), steps)
