@@ -1,20 +1,25 @@
-"""``sys.path`` as it was: some libraries append their own directories when they are imported.
+"""``sys.path`` as it was: onnxruntime's tools append their own directory when they are imported.
 
-``onnxruntime.transformers``, and whatever imports it, does: its modules ``benchmark`` and ``metrics`` would shadow
-the user's.
+Their modules (``benchmark``, ``metrics``) would shadow the user's. They also import each other through it, some of
+them late: inside, the directory is there in any case.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
 def import_path_kept() -> Iterator[None]:
-    """Import inside; the path is restored afterwards."""
+    """Import and use ``onnxruntime.transformers`` and ``onnxruntime.quantization`` inside."""
     before = list(sys.path)
+    spec = importlib.util.find_spec("onnxruntime")
+    if spec is not None and spec.origin is not None:
+        sys.path.append(str(Path(spec.origin).parent / "transformers"))
     try:
         yield
     finally:

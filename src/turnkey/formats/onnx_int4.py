@@ -46,6 +46,7 @@ class OnnxInt4(OnnxRewrite):
     settings_type = Int4Settings
     verb = "quantise"
     tool = "quantize"
+    converts_from = ("onnx", "onnx-opt")
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Quantise ``request.parent``; settings are `Int4Settings`.

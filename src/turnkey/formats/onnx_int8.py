@@ -61,6 +61,7 @@ class OnnxInt8Dynamic(OnnxRewrite):
     settings_type = Int8DynamicSettings
     verb = "quantise"
     tool = "quantize"
+    converts_from = ("onnx", "onnx-opt")
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Quantise ``request.parent``; settings are `Int8DynamicSettings`.
@@ -81,6 +82,7 @@ class OnnxInt8Static(OnnxRewrite):
     settings_type = Int8StaticSettings
     verb = "quantise"
     tool = "quantize"
+    converts_from = ("onnx", "onnx-opt")
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Quantise ``request.parent`` with the ranges of ``request.samples``; settings are `Int8StaticSettings`.

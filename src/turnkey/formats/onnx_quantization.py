@@ -135,7 +135,7 @@ def quantize_weights_file(parent: Path, path: Path, settings: Int4Settings) -> C
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
         quantizer = MatMulNBitsQuantizer(
-            load_model(prepared),
+            load_model(parent),  # prepared, products and sums would be one Gemm, which has no 4-bit form
             bits=4,
             block_size=settings.block_size,
             is_symmetric=settings.symmetric,
@@ -151,7 +151,7 @@ def quantize_weights_file(parent: Path, path: Path, settings: Int4Settings) -> C
 def _quantized(
     parent: Path, path: Path, quantize: Callable[[Path, Path], None], *, exporter: str, notes: list[str]
 ) -> Conversion:
-    """Prepare the parent, quantise it, refuse a result without a quantised operator, and write the rest."""
+    """Prepare the parent, quantise it, refuse a result without a quantised operator, and write any other."""
     load_graph(parent)
     with tempfile.TemporaryDirectory(prefix="turnkey-quantize-") as scratch, import_path_kept(), _quiet():
         try:

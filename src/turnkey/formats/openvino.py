@@ -47,7 +47,7 @@ class OpenVinoFormat:
     """
 
     stored_as = "openvino"
-    converts_from: tuple[str, ...] = ("onnx",)
+    converts_from: tuple[str, ...] = ("onnx", "onnx-opt")
     suffix = ".xml"
 
     def __init__(self, name: str, *, weights: str, precision: str) -> None:
