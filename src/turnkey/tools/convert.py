@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from turnkey.errors import ConversionError, TurnkeyError, UsageError
+from turnkey.errors import ConversionError, MissingDependencyError, TurnkeyError, UsageError
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ class Convert(Tool):
         for wish in _wishes(arguments):
             try:
                 planned(state, wish, source=None)
-            except UsageError:
-                return False  # `run` says so
-            except TurnkeyError:
+            except MissingDependencyError:
+                continue  # `run` says so, and needs no model for it
+            except ConversionError:
                 return True
         return False
 
