@@ -66,9 +66,13 @@ def stability(times_ns: Sequence[float] | Floats, rule: Windows) -> Stability:
 
 def of_rounds(rounds: Mapping[int, Sequence[Slice]], rule: Windows) -> Stability:
     """Evaluate the rule on the timed slices of one variant: all its calls in time order are one sequence."""
+    return stability(timed_calls(rounds), rule)
+
+
+def timed_calls(rounds: Mapping[int, Sequence[Slice]]) -> Floats:
+    """The timed calls of one variant in time order, nanoseconds: what `Stability.ends` counts."""
     items = sorted((item for slices in rounds.values() for item in slices), key=lambda item: item.t0)
-    times = [time / item.inner for item in items for time in item.ns for _ in range(item.inner)]
-    return stability(times, rule)
+    return np.asarray([time / item.inner for item in items for time in item.ns for _ in range(item.inner)])
 
 
 def window_ends(times: Floats, rule: Windows) -> list[int]:

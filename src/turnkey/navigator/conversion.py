@@ -1,0 +1,177 @@
+"""One model of a package made from its parent: which format plug-in with which settings, and its files afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import TurnkeyError
+from turnkey.formats import FORMATS
+from turnkey.formats.route import installed_format
+from turnkey.navigator.format import Format
+from turnkey.navigator.job_runner import JobRunner
+from turnkey.navigator.model_config import ModelConfig
+from turnkey.navigator.preparation import Prepared
+from turnkey.navigator.runner_table import RunnerKind
+from turnkey.navigator.status import ModelStatus, Status
+from turnkey.navigator.tolerances import Limits
+from turnkey.navigator.workbench import digest_of, files_of
+from turnkey.navigator.workspace import Workspace
+from turnkey.verify import precision_of
+
+EXPORT = "Export"
+CONVERSION = "Conversion"
+COPY = "copy of the given file"
+
+
+def command_of(config: ModelConfig, status: Status) -> str:
+    """``Export`` from a source in memory (or the copy of a given file), else ``Conversion``."""
+    parent = status.models.get(config.parent_key or "")
+    return EXPORT if parent is None or parent.model_config.format.is_source else CONVERSION
+
+
+def plugin_of(config: ModelConfig) -> str:
+    """Name of the format plug-in that makes a model."""
+    if config.format is Format.TORCHSCRIPT:
+        return f"torchscript-{config.parameters.get('jit_type', 'trace')}"
+    return str(config.format.value)
+
+
+def obstacle_of(config: ModelConfig) -> str:
+    """Why a model cannot be made here, with the install command; empty if it can."""
+    if config.parameters.get("model_path") or config.parent_key is None:
+        return ""
+    name = plugin_of(config)
+    if name not in FORMATS.names():
+        return f"this Turnkey has no format {name}: it needs a plug-in (entry point group turnkey.formats)"
+    try:
+        installed_format(name)
+    except TurnkeyError as error:
+        return f"{error.what}: {error.remedy}" if error.remedy else error.what
+    return ""
+
+
+def settings_for(config: ModelConfig, prepared: Prepared) -> dict[str, Any]:
+    """Settings of the format plug-in from the model's parameters; what it does not know stays with us."""
+    parameters = config.parameters
+    if config.format is Format.TORCHSCRIPT:
+        return {"strict": bool(parameters.get("strict", True))}
+    if config.format is Format.ONNX:
+        chosen: dict[str, Any] = {"opset": int(parameters.get("opset", 17))}
+        axes = parameters.get("dynamic_axes")
+        if axes:
+            chosen["dynamic"] = [[name, int(axis)] for name, places in axes.items() for axis in places]
+        return chosen
+    return {}
+
+
+def convert(
+    config: ModelConfig,
+    parent: ModelStatus | None,
+    prepared: Prepared,
+    jobs: JobRunner,
+    workspace: Workspace,
+    *,
+    log: Path,
+) -> ModelStatus:
+    """Make the model's file.
+
+    Raises:
+        TurnkeyError: it cannot be made.
+    """
+    path = workspace.path / config.path
+    given = config.parameters.get("model_path") or (prepared.source.model if config.parent_key is None else None)
+    if given is not None:
+        return _copied(config, Path(given), workspace)
+    parent_path = None if parent is None else file_of(parent, workspace)
+    answer = jobs.perform(
+        {
+            "kind": "convert",
+            "title": f"{parent.model_config.key if parent else 'source'} -> {config.key}",
+            "log": str(_made(log)),
+            "format": plugin_of(config),
+            "settings": settings_for(config, prepared),
+            "parent": None if parent_path is None else str(parent_path),
+            "path": str(path),
+            "output_names": [spec.name for spec in prepared.metadata.outputs],
+        }
+    )
+    return ModelStatus(
+        model_config=config,
+        sha256=answer["sha256"],
+        size_bytes=answer["size_bytes"],
+        files=tuple(workspace.relative(Path(each)) for each in answer["files"]),
+        exporter=answer["exporter"],
+        notes=tuple(answer["notes"]),
+    )
+
+
+def check_job(
+    model: ModelStatus,
+    kind: RunnerKind,
+    sets: Sequence[Path],
+    workspace: Workspace,
+    *,
+    limits: Limits,
+    threads: int,
+    log: Path,
+) -> dict[str, Any]:
+    """The job that compares one runner's outputs with the references of all sets."""
+    path = file_of(model, workspace)
+    return {
+        "kind": "check",
+        "title": f"Correctness of {model.model_config.key} @ {kind.name}",
+        "log": str(_made(log)),
+        "runtime": kind.runtime,
+        "place": kind.place,
+        "path": None if path is None else str(path),
+        "device": kind.device.value,
+        "options": dict(kind.options),
+        "threads": threads,
+        "sets": [str(each) for each in sets],
+        "precision": precision_of(model.model_config.key),
+        "limits": {name: None if pair is None else list(pair) for name, pair in limits.items()},
+    }
+
+
+def file_of(model: ModelStatus, workspace: Workspace) -> Path | None:
+    """The model's file; None for a source in memory."""
+    return None if model.model_config.format.is_source else workspace.path / model.model_config.path
+
+
+def is_intact(model: ModelStatus, workspace: Workspace) -> bool:
+    """Whether the files are those that the conversion left; a model that failed has none to look at."""
+    if not model.files:
+        return True
+    files = [workspace.path / each for each in model.files]
+    return all(each.is_file() for each in files) and digest_of(files)[0] == model.sha256
+
+
+def _copied(config: ModelConfig, given: Path, workspace: Workspace) -> ModelStatus:
+    """The user's own file, copied with its external data."""
+    path = workspace.path / config.path
+    if config.format is Format.ONNX:
+        from turnkey.formats.onnx_file import check_file, copy_model
+
+        check_file(given)
+        copy_model(given, path)
+    else:
+        import shutil
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(given, path)
+    files = files_of(path)
+    digest, size_bytes = digest_of(files)
+    return ModelStatus(
+        model_config=config,
+        sha256=digest,
+        size_bytes=size_bytes,
+        files=tuple(workspace.relative(each) for each in files),
+        exporter=COPY,
+    )
+
+
+def _made(log: Path) -> Path:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log

@@ -1,0 +1,156 @@
+"""``nav.package``: save, load, optimise again, profile, and ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from turnkey.navigator.call_settings import check_call, default_targets, stored_configs
+from turnkey.navigator.custom_config import CustomConfig
+from turnkey.navigator.exceptions import EmptyPackageError, MissingSourceModelError, NotFoundError
+from turnkey.navigator.format import DeviceKind, Format
+from turnkey.navigator.package_archive import load, load_from_workspace, save
+from turnkey.navigator.package_profile import profile
+from turnkey.navigator.package_result import Package, source_format_of
+from turnkey.navigator.profiler_config import ProfilerConfig
+from turnkey.navigator.runner_table import runner_kinds
+from turnkey.navigator.status import VERIFY, CommandRun, CommandStatus, ModelStatus
+from turnkey.navigator.strategy import Strategy
+from turnkey.navigator.workspace import Workspace
+
+__all__ = [
+    "Package",
+    "get_best_model_status",
+    "load",
+    "load_from_workspace",
+    "optimize",
+    "profile",
+    "save",
+    "set_verified",
+]
+
+
+def optimize(
+    package: Package,
+    target_formats: Sequence[Format | str] | None = None,
+    target_device: DeviceKind | str | None = None,
+    runners: Sequence[Any] | None = None,
+    profiler_config: ProfilerConfig | None = None,
+    verbose: bool = False,
+    debug: bool = False,
+    verify_func: Callable[..., bool] | None = None,
+    custom_configs: Sequence[CustomConfig] | None = None,
+    defaults: bool = True,
+) -> Package:
+    """Convert, check and profile again, from what the package already has, with what is asked for anew.
+
+    Args:
+        target_formats, runners, profiler_config: None takes them from the package, then from the framework.
+        defaults: reset the parameters of stored custom configs first.
+
+    Raises:
+        EmptyPackageError: it has neither models nor a source.
+        MissingSourceModelError: the source format is asked for, and no source model is attached.
+        NotFoundError: it holds no samples to compare with.
+        ConfigurationError: the call contradicts itself.
+    """
+    from turnkey.navigator.optimization import Optimization
+    from turnkey.navigator.preparation import stored
+    from turnkey.navigator.source import Source
+    from turnkey.navigator.status_file import write_status
+    from turnkey.navigator.stored_metadata import metadata_of
+
+    source = source_format_of(package)
+    has_files = any(model.files for model in package.status.models.values())
+    if source is None or (package.model is None and not has_files):
+        raise EmptyPackageError(
+            "the package has no model and no source",
+            evidence=str(package.workspace),
+            remedy="package.load_source_model(model)",
+        )
+    config = package.config
+    targets = target_formats if target_formats is not None else config.get("target_formats")
+    asked_source = target_formats is not None and source in [Format(getattr(t, "value", t)) for t in target_formats]
+    if asked_source and source.is_source and package.model is None:
+        raise MissingSourceModelError(
+            f"{source.value} is asked for, and the source model is not attached",
+            remedy="package.load_source_model(model)",
+        )
+    asked = check_call(
+        package.model if package.model is not None else "",
+        source=source,
+        target_formats=targets or default_targets(package.framework),
+        target_device=target_device or config.get("target_device"),
+        runners=_runners(runners, config, target_device),
+        profiler_config=profiler_config or ProfilerConfig.from_dict(config.get("profiler_config") or {}),
+        verbose=verbose,
+        debug=debug,
+        verify_func=verify_func,
+        custom_configs=[*(custom_configs or ()), *_kept(config, custom_configs, defaults=defaults)],
+        batching=config.get("batch_dim") == 0,
+    )
+    workspace = Workspace(package.workspace)
+    metadata = metadata_of(package.status)
+    structure = package.structure
+    model = package.get_model_path(_first_key(package)) if source is Format.ONNX else package.model
+    prepared = stored(Source(model=model, format=source, structure=structure), metadata, workspace)
+    fresh = {key: _without_runners(each) for key, each in package.status.models.items()}
+    status = replace(package.status, models=fresh, config={**config, **asked.to_config()})
+    with workspace.held():
+        write_status(status, workspace.status)
+        mark = str(status.own.get("fingerprint", ""))
+        status = Optimization(prepared, asked, workspace, seconds=0.0, mark=mark).go()
+    prepared.source.close()
+    return Package(status, workspace.path, package.model)
+
+
+def get_best_model_status(
+    package: Package,
+    strategy: Strategy | None = None,
+    include_source: bool = True,
+    strategies: Iterable[Strategy] | None = None,
+) -> ModelStatus:
+    """The best model; arguments and errors as `Package.get_best_model_status`."""
+    return package.get_best_model_status(strategy, include_source, strategies)
+
+
+def set_verified(package: Package, model_key: str, runner_name: str) -> None:
+    """Mark a runner as verified by hand, and save that.
+
+    Raises:
+        NotFoundError: there is no such model or runner.
+    """
+    model = package.status.models.get(model_key)
+    runner = None if model is None else model.runners_status.get(runner_name)
+    if runner is None:
+        known = [f"{key} @ {name}" for key, each in package.status.models.items() for name in each.runners_status]
+        raise NotFoundError(
+            f"the package has no runner {model_key} @ {runner_name}", evidence=f"it has: {', '.join(known)}"
+        )
+    done = runner.with_command(VERIFY, CommandRun(status=CommandStatus.OK, reason="set by hand"))
+    package.status = package.status.with_runner(model_key, done)
+    package.save_status_file()
+
+
+def _runners(given: Sequence[Any] | None, config: dict[str, Any], device: Any) -> Sequence[Any] | None:
+    """The package's own runners where they are known here and the device stays the same."""
+    if given is not None or device is not None:
+        return given
+    known = [name for name in config.get("runner_names") or () if name in runner_kinds()]
+    return known or None
+
+
+def _kept(config: dict[str, Any], given: Sequence[CustomConfig] | None, *, defaults: bool) -> list[CustomConfig]:
+    names = {each.name() for each in given or ()}
+    return [each for each in stored_configs(config, defaults=defaults) if each.name() not in names]
+
+
+def _without_runners(model: ModelStatus) -> ModelStatus:
+    """The model with its files, before any runner was tried; what was not made is tried again."""
+    kept = {name: run for name, run in model.commands.items() if run.status is CommandStatus.OK}
+    return replace(model, runners_status={}, commands=kept)
+
+
+def _first_key(package: Package) -> str:
+    return next(iter(package.status.models))

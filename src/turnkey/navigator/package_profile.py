@@ -1,0 +1,222 @@
+"""``nav.package.profile``: every sample at every batch size, on every runner that is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import TurnkeyError
+from turnkey.model.samples import SampleSet
+from turnkey.navigator.conversion import file_of
+from turnkey.navigator.dataloader import read_calls
+from turnkey.navigator.exceptions import MissingSourceModelError
+from turnkey.navigator.format import DeviceKind, Format, member
+from turnkey.navigator.optimization_profile import OptimizationProfile
+from turnkey.navigator.package_result import Package, source_format_of
+from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
+from turnkey.navigator.runner_table import chosen_kinds, obstacle, runner_kinds
+from turnkey.navigator.sample_sets import Choice
+from turnkey.navigator.source import Source, callable_of
+from turnkey.navigator.status import CORRECTNESS, CommandStatus
+from turnkey.navigator.stored_metadata import metadata_of
+from turnkey.navigator.workspace import Workspace
+from turnkey.pipeline import durable, plain_yaml
+from turnkey.pipeline.plain_data import plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerProfile:
+    """One runner: status OK or FAIL, and the results of each sample by its index."""
+
+    status: CommandStatus
+    detailed: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelProfile:
+    runners: Mapping[str, RunnerProfile]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilingResults:
+    """What `profile` returns.
+
+    Attributes:
+        models: by key.
+        samples_data: shapes of each sample by its index.
+    """
+
+    models: Mapping[str, ModelProfile]
+    samples_data: Mapping[int, Mapping[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        models = {
+            key: {
+                "runners": {
+                    name: {"status": each.status, "detailed": each.detailed, "reason": each.reason}
+                    for name, each in model.runners.items()
+                }
+            }
+            for key, model in self.models.items()
+        }
+        found: dict[str, Any] = plain({"models": models, "samples_data": self.samples_data})
+        return found
+
+    def to_file(self, path: str | Path) -> None:
+        """Write as YAML, whole or not at all."""
+        durable.write_text(Path(path), plain_yaml.dump(self.to_dict()))
+
+
+def profile(
+    package: Package,
+    dataloader: Any = None,
+    target_formats: Sequence[Format | str] | None = None,
+    target_device: DeviceKind | str | None = None,
+    runners: Sequence[Any] | None = None,
+    max_batch_size: int | None = None,
+    batch_sizes: list[int | None] | None = None,
+    window_size: int = 25,
+    stability_percentage: float = 10.0,
+    stabilization_windows: int = 3,
+    min_trials: int = 3,
+    max_trials: int = 10,
+    throughput_cutoff_threshold: float | None = 0.05,
+    throughput_backoff_limit: int = 2,
+    verbose: bool = False,
+) -> ProfilingResults:
+    """Profile every sample on the runners of a package whose outputs are right.
+
+    Args:
+        dataloader: samples; None takes those of the package.
+        target_formats, runners: None takes all of the package.
+
+    Raises:
+        ConfigurationError: values that do not mean anything.
+        MissingSourceModelError: a dataloader is given for a package without its source, whose calls are not known.
+    """
+    later = OptimizationProfile(
+        max_batch_size=max_batch_size,
+        batch_sizes=batch_sizes,
+        window_size=window_size,
+        stability_percentage=stability_percentage,
+        stabilization_windows=stabilization_windows,
+        min_trials=min_trials,
+        max_trials=max_trials,
+        throughput_cutoff_threshold=throughput_cutoff_threshold,
+        throughput_backoff_limit=throughput_backoff_limit,
+    )
+    ask = Profile(config=later.profiler_config(), later=later, on_unstable="flag")
+    workspace = Workspace(package.workspace)
+    kind = source_format_of(package) or Format.PYTHON
+    structure = package.structure
+    source = Source(model=package.model, format=kind, structure=structure)
+    prepared = stored(source, metadata_of(package.status), workspace)
+    if dataloader is not None:
+        prepared = _with_samples(prepared, package, kind, dataloader)
+    device = None if target_device is None else member(DeviceKind, target_device, what="target_device")
+    formats = (
+        None if target_formats is None else {member(Format, each, what="a target format") for each in target_formats}
+    )
+    named = None if runners is None else {each.name for each in chosen_kinds(runners, device or DeviceKind.CPU)}
+    contestants = _contestants(package, workspace, formats=formats, named=named, device=device)
+    detailed: dict[str, dict[int, list[Mapping[str, Any]]]] = {each.key: {} for each in contestants}
+    reasons: dict[str, str] = {}
+    say = print if verbose else _silent
+    for index in range(len(prepared.samples)):
+        if not contestants:
+            break
+        one = replace(
+            prepared,
+            samples=(prepared.samples[index],),
+            choice=Choice(profiling=(0,), correctness=(), conversion=()),
+        )
+        try:
+            found = profile_contestants(
+                one,
+                contestants,
+                ask,
+                records=workspace.records / f"profile-{index}",
+                relative_to=workspace.path,
+                say=say,
+            )
+        except TurnkeyError as error:
+            reasons.update({each.key: error.what for each in contestants})
+            continue
+        for key, result in found.items():
+            detailed[key][index] = [rung.documented() for rung in result.rungs]
+            if result.error is not None:
+                reasons[key] = result.error.what
+    return ProfilingResults(
+        models=_by_model(contestants, detailed, reasons),
+        samples_data={
+            index: {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in sample.items()}
+            for index, sample in enumerate(prepared.samples)
+        },
+    )
+
+
+def _contestants(
+    package: Package,
+    workspace: Workspace,
+    *,
+    formats: set[Format] | None,
+    named: set[str] | None,
+    device: DeviceKind | None,
+) -> list[Contestant]:
+    found = []
+    for key, model in package.status.models.items():
+        if formats is not None and model.model_config.format not in formats:
+            continue
+        if model.model_config.format.is_source and package.model is None:
+            continue
+        for name, runner in model.runners_status.items():
+            kind = runner_kinds().get(name)
+            if kind is None or obstacle(kind) or runner.ended(CORRECTNESS) is not CommandStatus.OK:
+                continue
+            if (named is not None and name not in named) or (device is not None and kind.device is not device):
+                continue
+            path = file_of(model, workspace)
+            found.append(Contestant(model_key=key, kind=kind, path=path, sha256=model.sha256))
+    return found
+
+
+def _with_samples(prepared: Prepared, package: Package, kind: Format, dataloader: Any) -> Prepared:
+    if package.model is None and kind is not Format.ONNX:
+        raise MissingSourceModelError(
+            "samples of a dataloader become calls of the source model, which is not attached",
+            remedy="package.load_source_model(model)",
+        )
+    names = [spec.name for spec in package.status.input_metadata]
+    calls = read_calls(
+        dataloader, takes=None if kind is Format.ONNX else callable_of(package.model, kind), names=names
+    )
+    samples = SampleSet(
+        structure=prepared.source.structure, inputs=calls.samples, outputs=(None,) * len(calls.samples)
+    )
+    return replace(prepared, samples=calls.samples, sets=(samples,))
+
+
+def _by_model(
+    contestants: Sequence[Contestant],
+    detailed: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]],
+    reasons: Mapping[str, str],
+) -> dict[str, ModelProfile]:
+    models: dict[str, dict[str, RunnerProfile]] = {}
+    for each in contestants:
+        results = detailed[each.key]
+        ok = any(results.values())
+        models.setdefault(each.model_key, {})[each.kind.name] = RunnerProfile(
+            status=CommandStatus.OK if ok else CommandStatus.FAIL,
+            detailed=results,
+            reason=reasons.get(each.key, ""),
+        )
+    return {key: ModelProfile(runners=runners) for key, runners in models.items()}
+
+
+def _silent(text: str) -> None:
+    """What is not verbose says nothing."""

@@ -1,0 +1,182 @@
+"""What the reproduce scripts of a workspace do: one command again, with its result on the terminal.
+
+``main(["correctness", WORKSPACE, KEY, RUNNER])``; commands that need the source model take ``--model module:name``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from turnkey import settings as environment_settings
+from turnkey.errors import TurnkeyError, UsageError
+from turnkey.host import fair_threads
+from turnkey.navigator import conversion
+from turnkey.navigator.exceptions import MissingSourceModelError
+from turnkey.navigator.format import Format
+from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
+from turnkey.navigator.package_archive import load_from_workspace
+from turnkey.navigator.package_result import Package, source_format_of
+from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.profiler_config import ProfilerConfig
+from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
+from turnkey.navigator.runner_table import runner_kind
+from turnkey.navigator.source import Source
+from turnkey.navigator.stored_metadata import metadata_of
+from turnkey.navigator.workbench import Workbench
+from turnkey.navigator.workspace import Workspace
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Repeat a command; returns the exit code: 0 if it came out as it should."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("export", "conversion", "correctness", "performance"))
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("key")
+    parser.add_argument("runner")
+    parser.add_argument("--model", default="", metavar="module:name", help="the source model, or what makes it")
+    given = parser.parse_args(list(arguments))
+    try:
+        package = load_from_workspace(given.workspace)
+        if given.model:
+            package.load_source_model(imported(given.model))
+        if given.command == "performance":
+            return _performance(package, given.key, given.runner)
+        if given.command == "correctness":
+            return _correctness(package, given.key, given.runner)
+        return _conversion(package, given.key)
+    except TurnkeyError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def imported(place: str) -> Any:
+    """The source model at ``module:name``: an object, or what a function without arguments returns.
+
+    Raises:
+        UsageError: there is none.
+    """
+    module, _, name = place.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError("there is no such model", evidence=f"{place}: {error}") from error
+    is_factory = isinstance(found, type) or (callable(found) and not hasattr(found, "parameters"))
+    return found() if is_factory else found
+
+
+def _opened(package: Package) -> tuple[Workspace, Prepared]:
+    workspace = Workspace(package.workspace)
+    kind = source_format_of(package) or Format.PYTHON
+    model = package.model
+    source = Source(model=model, format=kind, structure=package.structure)
+    return workspace, stored(source, metadata_of(package.status), workspace)
+
+
+def _jobs(package: Package, prepared: Prepared) -> JobRunner:
+    """In this process where the source is at hand, since a script is a process of its own."""
+    if package.model is None:
+        return WorkerJobs(
+            {"module": None, "sets": [], "class_name": "", "facts": {}},
+            timeout_s=environment_settings.timeout_seconds(),
+        )
+    source = prepared.source.with_facts(prepared.sets)
+    return HereJobs(Workbench(source=source, module=package.model, structure=package.structure))
+
+
+def _conversion(package: Package, key: str) -> int:
+    """Make the model once more, in a scratch directory, and compare its digest."""
+    workspace, prepared = _opened(package)
+    model = package.status.models[key]
+    config = model.model_config
+    parent = package.status.models.get(config.parent_key or "")
+    if parent is not None and parent.model_config.format.is_source and package.model is None:
+        raise MissingSourceModelError(
+            f"{key} is exported from the source model, which is no part of the workspace",
+            evidence=f"its file: {workspace.path / config.path}, {'intact' if _intact(model, workspace) else 'changed'}",
+            remedy="run this script with --model module:name",
+        )
+    with tempfile.TemporaryDirectory(prefix="turnkey-reproduce-") as scratch:
+        again = Workspace(Path(scratch))
+        jobs = _jobs(package, prepared)
+        try:
+            given = None if parent is None else _placed(parent, workspace)
+            made = conversion.convert(config, given, prepared, jobs, again, log=Path(scratch) / "format.log")
+        finally:
+            jobs.close()
+        print(Path(scratch, "format.log").read_text(errors="replace") if Path(scratch, "format.log").exists() else "")
+    same = "the same bytes" if made.sha256 == model.sha256 else "other bytes, which exporters may write"
+    print(f"{key}: made again, {made.size_bytes} bytes: {same}")
+    return 0
+
+
+def _placed(parent: Any, workspace: Workspace) -> Any:
+    """The parent with its file where it lies."""
+    path = str(workspace.path / parent.model_config.path)
+    return replace(parent, model_config=replace(parent.model_config, path=path))
+
+
+def _intact(model: Any, workspace: Workspace) -> bool:
+    return conversion.is_intact(model, workspace)
+
+
+def _correctness(package: Package, key: str, runner: str) -> int:
+    workspace, prepared = _opened(package)
+    model = package.status.models[key]
+    if model.model_config.format.is_source and package.model is None:
+        raise MissingSourceModelError(
+            f"{key} @ {runner} runs the source model", remedy="run this script with --model module:name"
+        )
+    limits = (package.status.own.get("settings") or {}).get("tolerances") or {}
+    log = workspace.command_log(key, "reproduce", runner)
+    jobs = _jobs(package, prepared)
+    try:
+        job = conversion.check_job(
+            model,
+            runner_kind(runner),
+            prepared.stored,
+            workspace,
+            limits={name: None if pair is None else (pair[0], pair[1]) for name, pair in limits.items()},
+            threads=fair_threads(),
+            log=log,
+        )
+        answer = jobs.perform(job)
+    finally:
+        jobs.close()
+    print(f"{key} @ {runner}: {'OK' if answer['ok'] else 'FAIL'} {answer['reason']}".rstrip())
+    for each in answer["tolerances"]:
+        print(f"  {each['output_name']}: atol {each['atol']}, rtol {each['rtol']}")
+    return 0 if answer["ok"] else 1
+
+
+def _performance(package: Package, key: str, runner: str) -> int:
+    workspace, prepared = _opened(package)
+    model = package.status.models[key]
+    path = conversion.file_of(model, workspace)
+    if path is None and package.model is None:
+        raise MissingSourceModelError(
+            f"{key} @ {runner} runs the source model", remedy="run this script with --model module:name"
+        )
+    config = ProfilerConfig.from_dict(package.config.get("profiler_config") or {})
+    contestant = Contestant(model_key=key, kind=runner_kind(runner), path=path, sha256=model.sha256)
+    with tempfile.TemporaryDirectory(prefix="turnkey-reproduce-") as scratch:
+        found = profile_contestants(
+            prepared,
+            [contestant],
+            Profile(config=config, on_unstable="flag"),
+            records=Path(scratch),
+            relative_to=Path(scratch),
+            say=print,
+        )[contestant.key]
+    for rung in found.rungs:
+        print(f"batch {rung.batch_size}: p50 {rung.p50_latency:.4g} ms, {rung.throughput:.4g}/s, {rung.validity}")
+    if found.error is not None:
+        raise found.error
+    return 0

@@ -1,0 +1,224 @@
+"""A package on this host: are its numbers still right, and is it as fast as it says?"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from turnkey import host
+from turnkey import settings as environment_settings
+from turnkey.errors import TurnkeyError
+from turnkey.host import fair_threads
+from turnkey.navigator import conversion
+from turnkey.navigator.exceptions import NotFoundError
+from turnkey.navigator.format import Format
+from turnkey.navigator.job_runner import WorkerJobs
+from turnkey.navigator.package_archive import load
+from turnkey.navigator.package_result import Package, source_format_of
+from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.profiler_config import ProfilerConfig
+from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
+from turnkey.navigator.runner_table import obstacle, runner_kinds
+from turnkey.navigator.source import Source
+from turnkey.navigator.status import CORRECTNESS, CommandStatus, Rung
+from turnkey.navigator.stored_metadata import metadata_of
+from turnkey.navigator.workspace import Workspace
+
+MARGIN = 0.10
+"""Relative difference of two runs of one process each that says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """One runner checked on this host.
+
+    Attributes:
+        key: ``onnx @ OnnxCPU``.
+        outcome: ``valid``, ``invalid`` or ``skipped``.
+        reason: why it is not valid, or was skipped.
+        max_abs: largest difference over all outputs.
+    """
+
+    key: str
+    outcome: str
+    reason: str = ""
+    max_abs: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"key": self.key, "outcome": self.outcome, "reason": self.reason, "max_abs": self.max_abs}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remeasured:
+    """One recorded result measured again.
+
+    Attributes:
+        outcome: ``reproduced``, ``slower``, ``faster``, or ``not comparable``.
+        recorded, found: latency with its bounds, ms.
+        reason: what keeps it from being compared.
+    """
+
+    key: str
+    batch_size: int | None
+    outcome: str
+    recorded: tuple[float, float | None, float | None]
+    found: tuple[float, float | None, float | None]
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "batch_size": self.batch_size,
+            "outcome": self.outcome,
+            "recorded_ms": list(self.recorded),
+            "found_ms": list(self.found),
+            "reason": self.reason,
+        }
+
+
+def verify_package(path: Path) -> list[Verified]:
+    """Run every model of a package on its own samples and compare with the stored reference outputs.
+
+    Raises:
+        ArtifactError: the package was tampered with.
+        NotFoundError: it holds no samples.
+    """
+    with _opened(path) as (package, prepared, workspace):
+        limits = {
+            name: None if pair is None else (float(pair[0]), float(pair[1]))
+            for name, pair in (package.status.own.get("settings", {}).get("tolerances") or {}).items()
+        }
+        jobs = WorkerJobs(
+            {"module": None, "sets": [], "class_name": "", "facts": {}},
+            timeout_s=environment_settings.timeout_seconds(),
+        )
+        try:
+            return [
+                _verified(package, workspace, prepared, jobs, key, name, limits)
+                for key, model in package.status.models.items()
+                for name, runner in model.runners_status.items()
+                if runner.ended(CORRECTNESS) is CommandStatus.OK
+            ]
+        finally:
+            jobs.close()
+
+
+def reproduce_package(path: Path, *, every: bool = False) -> list[Remeasured]:
+    """Measure the best result of a package (or every one that has a file) again, and compare with what it says.
+
+    A result is reproduced if the intervals overlap, or differ by no more than `MARGIN`. On another processor or with
+    another number of threads they are not compared.
+
+    Raises:
+        ArtifactError: the package was tampered with.
+        RuntimeAnalyzerError: nothing in it can be measured without the source model.
+    """
+    with _opened(path) as (package, prepared, workspace):
+        if every:
+            wanted = package.candidates(include_source=False).entries
+            pairs = [(each.model.model_config.key, each.runner.runner_name) for each in wanted]
+        else:
+            best = package.get_best_runtime(include_source=False)
+            pairs = [(best.model_key, best.runner_name)]
+        found = []
+        for key, name in pairs:
+            found.append(_remeasured(package, workspace, prepared, key, name))
+        return found
+
+
+@contextmanager
+def _opened(path: Path) -> Any:
+    with tempfile.TemporaryDirectory(prefix="turnkey-package-") as scratch:
+        package = load(path, workspace=Path(scratch) / "package")
+        workspace = Workspace(package.workspace)
+        source = Source(model=None, format=source_format_of(package) or Format.PYTHON, structure=None)
+        yield package, stored(source, metadata_of(package.status), workspace), workspace
+
+
+def _verified(
+    package: Package,
+    workspace: Workspace,
+    prepared: Prepared,
+    jobs: WorkerJobs,
+    key: str,
+    name: str,
+    limits: Mapping[str, tuple[float, float] | None],
+) -> Verified:
+    label = f"{key} @ {name}"
+    model = package.status.models[key]
+    kind = runner_kinds().get(name)
+    if model.model_config.format.is_source:
+        return Verified(key=label, outcome="skipped", reason="the source model is not part of a package")
+    if kind is None:
+        return Verified(key=label, outcome="skipped", reason="no such runner is known here")
+    if not (workspace.path / model.model_config.path).exists():
+        return Verified(key=label, outcome="skipped", reason="its file is not part of this package")
+    reason = obstacle(kind)
+    if reason:
+        return Verified(key=label, outcome="skipped", reason=reason)
+    log = workspace.path / "verify.log"
+    job = conversion.check_job(model, kind, prepared.stored, workspace, limits=limits, threads=fair_threads(), log=log)
+    try:
+        answer = jobs.perform(job)
+    except TurnkeyError as error:
+        return Verified(key=label, outcome="invalid", reason=f"{error.what} {error.evidence}".strip()[:500])
+    worst = max((each["atol"] for each in answer["tolerances"] if each["atol"] is not None), default=None)
+    return Verified(key=label, outcome="valid" if answer["ok"] else "invalid", reason=answer["reason"], max_abs=worst)
+
+
+def _remeasured(package: Package, workspace: Workspace, prepared: Prepared, key: str, name: str) -> Remeasured:
+    model = package.status.models[key]
+    recorded = min(model.runners_status[name].rungs, key=lambda rung: rung.p50_latency)
+    kind = runner_kinds().get(name)
+    if kind is None or obstacle(kind):
+        raise NotFoundError(f"{name} cannot run here", evidence="" if kind is None else obstacle(kind))
+    sizes = [recorded.batch_size]
+    config = ProfilerConfig.from_dict({**package.config.get("profiler_config", {}), "batch_sizes": sizes})
+    threads = package.status.own.get("settings", {}).get("threads")
+    contestant = Contestant(model_key=key, kind=kind, path=conversion.file_of(model, workspace), sha256=model.sha256)
+    found = profile_contestants(
+        prepared,
+        [contestant],
+        replace(Profile(config=config), on_unstable="flag", threads=threads),
+        records=workspace.path / "again",
+        relative_to=workspace.path,
+        say=lambda text: None,
+    )[contestant.key]
+    if found.error is not None:
+        raise found.error
+    return compared(contestant.key, recorded, found.rungs[0], _differences(package))
+
+
+def compared(key: str, recorded: Rung, found: Rung, differences: Sequence[str]) -> Remeasured:
+    """The recorded result beside the new one. Pure."""
+    bounds = [
+        (rung.p50_latency, rung.ci_low or rung.p50_latency, rung.ci_high or rung.p50_latency)
+        for rung in (recorded, found)
+    ]
+    (_, low, high), (_, new_low, new_high) = bounds
+    outcome = "reproduced"
+    if differences:
+        outcome = "not comparable"
+    elif new_low > high * (1 + MARGIN):
+        outcome = "slower"
+    elif new_high < low / (1 + MARGIN):
+        outcome = "faster"
+    return Remeasured(
+        key=key,
+        batch_size=recorded.batch_size,
+        outcome=outcome,
+        recorded=(recorded.p50_latency, recorded.ci_low, recorded.ci_high),
+        found=(found.p50_latency, found.ci_low, found.ci_high),
+        reason="; ".join(differences),
+    )
+
+
+def _differences(package: Package) -> list[str]:
+    """What keeps results of this host from being compared with the package's."""
+    there = (package.status.environment.get("cpu") or {}).get("name")
+    here = host.processor()
+    return [] if there == here else [f"measured on {there}, this is {here}"]

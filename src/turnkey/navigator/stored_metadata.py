@@ -1,0 +1,44 @@
+"""Metadata of a package as the preparing steps know it, from ``status.yaml`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnkey.formats.dynamic_axes import BATCH, DynamicAxes
+from turnkey.navigator.metadata import VARIES, Metadata, TensorMetadata
+from turnkey.navigator.status import Status
+from turnkey.navigator.tensorrt_profile import TensorRTProfile
+
+
+def metadata_of(status: Status) -> Metadata:
+    """What a run wrote down; of foreign packages what their metadata tell (first axis of extent −1 is the batch)."""
+    batch_dim = status.config.get("batch_dim")
+    axes = _axes(status.own.get("dynamic_axes"), status.input_metadata, batched=batch_dim == 0)
+    profile: Mapping[str, Any] = status.dataloader_trt_profile
+    try:
+        ranges = TensorRTProfile.from_dict(profile)
+    except (KeyError, TypeError):  # another layout of older versions; nothing here needs it
+        ranges = TensorRTProfile()
+    return Metadata(
+        inputs=status.input_metadata,
+        outputs=status.output_metadata,
+        axes=axes,
+        profile=ranges,
+        batch_dim=None if batch_dim is None else 0,
+        largest_batch=status.dataloader_max_batch_size if batch_dim == 0 else None,
+    )
+
+
+def _axes(stored: Any, inputs: tuple[TensorMetadata, ...], *, batched: bool) -> DynamicAxes:
+    if isinstance(stored, dict):
+        return DynamicAxes(
+            {str(name): {int(axis): str(symbol) for axis, symbol in axes.items()} for name, axes in stored.items()}
+        )
+    found: dict[str, dict[int, str]] = {}
+    for spec in inputs:
+        for axis, extent in enumerate(spec.shape):
+            if extent == VARIES:
+                symbol = BATCH if batched and axis == 0 else f"{spec.name}_{axis}"
+                found.setdefault(spec.name, {})[axis] = symbol
+    return DynamicAxes(found)

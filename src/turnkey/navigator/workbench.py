@@ -1,0 +1,185 @@
+"""The work on a source model that may crash or hang: conversions and comparisons, one job at a time.
+
+Jobs and answers are plain JSON, since the same workbench stands in a process of its own (`turnkey.navigator.worker`)
+and, for models that cannot leave their process, in the caller's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import ConversionError
+from turnkey.formats import ConvertRequest, find_format
+from turnkey.model.call import CallStructure
+from turnkey.model.samples import Sample, SampleSet, read_samples
+from turnkey.model.source import SourceModel
+from turnkey.navigator.runner_adapter import runtime_of
+from turnkey.navigator.tolerances import compare_outputs, summarize
+from turnkey.pipeline import durable
+from turnkey.runtimes import LoadRequest, Runner
+from turnkey.tools.conversion import settings_of
+from turnkey.verify import batch_size
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workbench:
+    """A source model, and what is done with it.
+
+    Attributes:
+        source: for conversions; None where only files are compared.
+        module, structure: the live source and how it is called; None for files.
+    """
+
+    source: SourceModel | None
+    module: Any = None
+    structure: CallStructure | None = None
+
+    def perform(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one job.
+
+        Raises:
+            TurnkeyError: it failed; anything else is a converter's or runtime's own exception.
+        """
+        return {"convert": self._convert, "check": self._check}[job["kind"]](job)
+
+    def _convert(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Make one file. Answers with exporter, notes, digest, size and companions."""
+        form = find_format(job["format"])
+        path = Path(job["path"])
+        parent = None if job["parent"] is None else Path(job["parent"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        samples: Sequence[Sample] = () if self.source is None else self.source.samples.inputs
+        conversion = form.convert(
+            ConvertRequest(
+                source=self.source,
+                parent=parent,
+                path=path,
+                settings=settings_of(form, job["settings"]),
+                samples=tuple(samples),
+            )
+        )
+        if parent is None and path.suffix == ".onnx":
+            _rename_outputs(path, job["output_names"])
+        files = files_of(conversion.path, [str(each) for each in conversion.companions])
+        digest, size_bytes = digest_of(files)
+        for attempt in conversion.attempts:
+            print(f"{attempt}", flush=True)
+        return {
+            "path": str(conversion.path),
+            "exporter": conversion.exporter,
+            "notes": list(conversion.notes),
+            "sha256": digest,
+            "size_bytes": size_bytes,
+            "files": [str(file) for file in files],
+            "seconds": time.perf_counter() - started,
+        }
+
+    def _check(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Run all samples of the sets on one runner and compare them with the references beside them."""
+        runner = self.load(job)
+        comparisons, sizes, outputs = [], [], []
+        try:
+            for directory in job["sets"]:
+                samples = read_samples(Path(directory))
+                for inputs, reference in zip(samples.inputs, samples.outputs, strict=True):
+                    if reference is None:
+                        continue
+                    actual = runner.outputs(runner.run(runner.prepare(inputs)))
+                    found = compare_outputs(
+                        reference, actual, precision=job["precision"], limits=_limits(job["limits"])
+                    )
+                    comparisons.append(found)
+                    sizes.append(batch_size(inputs))
+                    outputs = list(reference)
+                    print(f"batch {sizes[-1]}: {found.verdict.value} {found.reason}", flush=True)
+        finally:
+            runner.close()
+        finding = summarize(comparisons, outputs=outputs)
+        return {
+            "ok": finding.ok,
+            "reason": finding.reason,
+            "tolerances": [each.to_dict() for each in finding.tolerances],
+            "batch_sizes": sorted(set(sizes)),
+            "samples": len(comparisons),
+        }
+
+    def load(self, job: Mapping[str, Any]) -> Runner:
+        """The runner of a job: ``place`` of a registered class or ``runtime``, ``path`` or the live source."""
+        request = LoadRequest(
+            module=self.module if job["path"] is None else None,
+            structure=self.structure if job["path"] is None else None,
+            path=None if job["path"] is None else Path(job["path"]),
+            device=job["device"],
+            threads=job["threads"],
+            options=dict(job["options"]),
+        )
+        return runtime_of(job["runtime"], place=job["place"]).load(request)
+
+
+def source_in_memory(
+    module: Any, samples: SampleSet, further: Sequence[SampleSet], *, class_name: str, facts: Mapping[str, Any]
+) -> SourceModel:
+    """The source model of a workbench from a live module or callable."""
+    return SourceModel(
+        module=module,
+        samples=samples,
+        further_samples=tuple(further),
+        class_name=class_name,
+        model_hash=str(facts["model_hash"]),
+        hash_basis=str(facts["hash_basis"]),
+        weights_hash=str(facts["weights_hash"]),
+        parameter_count=int(facts["parameter_count"]),
+        parameter_bytes=int(facts["parameter_bytes"]),
+        data_dependent=bool(facts["data_dependent"]),
+    )
+
+
+def files_of(path: Path, companions: Sequence[str] = ()) -> list[Path]:
+    """A model's file with those without which it cannot be read, the model first.
+
+    Raises:
+        ConversionError: there is no such file.
+    """
+    if not path.is_file():
+        raise ConversionError(f"{path.name} was not written", evidence=str(path))
+    further = [Path(each) for each in companions]
+    if path.suffix == ".onnx":
+        from turnkey.formats.onnx_file import external_files
+
+        further += [Path(each) for each in external_files(path)]
+    return [path, *sorted({each for each in further if each != path})]
+
+
+def digest_of(files: Sequence[Path]) -> tuple[str, int]:
+    """SHA-256 over the bytes of all files in order, and their size."""
+    digest, size_bytes = hashlib.sha256(), 0
+    for path in files:
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+    return digest.hexdigest(), size_bytes
+
+
+def _rename_outputs(path: Path, names: Sequence[str]) -> None:
+    """Give the outputs of an exported file their documented names, by position."""
+    from turnkey.formats.onnx_file import load_graph
+    from turnkey.formats.onnx_naming import name_border
+    from turnkey.formats.onnx_signature import read_signature
+
+    model = load_graph(path)  # without its external data, which stays where it is
+    inputs = [spec.name for spec in read_signature(model).inputs]
+    name_border(model.graph, input_names=inputs, output_names=names)
+    durable.write_bytes(path, model.SerializeToString())
+
+
+def _limits(given: Mapping[str, Any]) -> dict[str, tuple[float, float] | None]:
+    return {name: None if pair is None else (pair[0], pair[1]) for name, pair in given.items()}
