@@ -122,3 +122,47 @@ def test_an_object_of_the_call_is_copied_and_the_record_warns():
     runner.run(runner.prepare({"x": np.zeros(1, np.float32)}))
     assert len(seen) == 1
     assert "later calls see the change" in runner.describe()["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "dtype"),
+    [("torch", {"autocast": "bf16"}, "bfloat16"), ("torch-bf16", {}, "bfloat16"), ("torch-fp16", {}, "float16")],
+)
+def test_autocast_computes_products_in_the_narrow_type_near_to_the_module_itself(name, options, dtype):
+    module = Net().eval()
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    runner = find_runtime(name).load(request(module, options=options))
+    outputs = runner.outputs(runner.run(runner.prepare({"x": x})))["y"]
+    eager = find_runtime("torch").load(request(module))
+    exact = eager.outputs(eager.run(eager.prepare({"x": x})))["y"]
+    assert str(outputs.dtype) == dtype
+    error = np.abs(outputs.astype(np.float32) - exact).max()
+    assert 0 < error < 0.05
+
+
+def test_a_type_that_torch_does_not_autocast_to_is_a_usage_error_and_a_preset_takes_no_other():
+    with pytest.raises(UsageError, match="autocast cannot be 'int8'"):
+        find_runtime("torch").load(request(Net(), options={"autocast": "int8"}))
+    with pytest.raises(UsageError, match="torch-bf16 has no option called 'autocast'"):
+        find_runtime("torch-bf16").load(request(Net(), options={"autocast": "fp16"}))
+
+
+def test_what_a_runtime_presets_is_part_of_its_name():
+    tuned = find_runtime("torch-compile-max-autotune")
+    with pytest.raises(UsageError, match="no option called 'mode'"):
+        tuned.load(request(Net(), options={"mode": "default"}))
+    assert find_runtime("torch-compile-freezing").compiles
+
+
+@pytest.mark.slow
+def test_freezing_folds_weights_and_computes_the_same():
+    module = Net().eval()
+    runner = find_runtime("torch-compile-freezing").load(request(module))
+    prepared = runner.prepare({"x": np.ones((2, 3), np.float32)})
+    runner.compile(prepared)
+    eager = find_runtime("torch").load(request(module))
+    np.testing.assert_allclose(
+        runner.outputs(runner.run(prepared))["y"], eager.outputs(eager.run(prepared))["y"], rtol=1e-5
+    )
+    module.linear.weight.data.zero_()  # the user's own weights are no part of the compiled code any more
+    assert runner.outputs(runner.run(prepared))["y"].any()
