@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnkey import settings
-from turnkey.mlf.archive import write_atomically
 from turnkey.mlf.failures import failure
 
 if TYPE_CHECKING:
@@ -73,29 +72,40 @@ def generate(model: onnx.ModelProto) -> str:
         MlfMissingDependencyError: it is not installed.
     """
     known = _cached(model)
-    if known.exists():
-        text = known.read_text()
-        if text.startswith(_REFUSAL):
-            raise Refused(text.removeprefix(_REFUSAL))
-        return text
-    try:
-        text = _compiled(model)
-    except Refused as error:
-        _keep(known, f"{_REFUSAL}{error}")
-        raise
-    _keep(known, text)
+    text = _kept(known)
+    if text is None:
+        try:
+            text = _compiled(model)
+        except Refused as error:
+            text = f"{_REFUSAL}{error}"
+        _keep(known, text)
+    if text.startswith(_REFUSAL):
+        raise Refused(text.removeprefix(_REFUSAL))
     return text
 
 
 def _keep(path: Path, text: str) -> None:
+    """Write a text under its own sum, without waiting for the disk: a torn file is noticed and made again."""
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the export
-        write_atomically(path, text.encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+        staged.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
+        os.replace(staged, path)
+
+
+def _kept(path: Path) -> str | None:
+    """A cached text; None if there is none, or only a part of one."""
+    try:
+        total, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if hashlib.sha256(text.encode()).hexdigest() == total else None
 
 
 def _cached(model: onnx.ModelProto) -> Path:
     """Where the text for an equal model of this version of the generator is kept: its start-up costs seconds."""
     content = model.SerializeToString(deterministic=True)
-    key = hashlib.sha256(f"{version()}:1:".encode() + content).hexdigest()
+    key = hashlib.sha256(f"{version()}:2:".encode() + content).hexdigest()
     return settings.cache_dir() / "mlf-kernels" / key[:2] / f"{key[2:34]}.txt"
 
 
