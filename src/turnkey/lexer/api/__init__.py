@@ -1,0 +1,1 @@
+"""Where the documentation imports the context from: ``….api.lexer_context``."""

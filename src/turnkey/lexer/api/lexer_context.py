@@ -1,0 +1,324 @@
+"""``LexerContext``: loads and holds the settings, exports, benchmarks, and packs what was found into one file."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from turnkey.errors import UsageError
+from turnkey.lexer.decoration import decoration_of
+from turnkey.lexer.member_names import MemberNames, artifact_stem
+from turnkey.lexer.options import LexerSettings, checked, resolve
+from turnkey.lexer.settings_file import find_settings_file, read_project_settings, read_user_settings
+from turnkey.lexer.working_directory import WorkingDirectory
+
+if TYPE_CHECKING:
+    from turnkey.lexer.measuring import Measured
+    from turnkey.lexer.onnx_export import ExportResult
+    from turnkey.lexer.report import BenchmarkReport
+    from turnkey.lexer.row import BenchmarkRow
+    from turnkey.lexer.run import Run
+    from turnkey.lexer.subject import Subject
+
+__all__ = ["LexerContext"]
+
+
+class LexerContext:
+    """Custom settings, and everything that was exported and benchmarked with them.
+
+    Contexts share nothing: each has its settings, its results and a private directory that is removed with it. Any
+    number of models and calls may follow each other, from any thread; one of them works at a time.
+
+    Args:
+        config: a settings file or its directory, or settings by key, instead of the file that is found
+            (``$LEXER_CONFIG_PATH``, the working directory and above, the home directory).
+        workdir: an existing directory to keep exported files in, instead of a private temporary one; the files stay.
+
+    Raises:
+        UsageError: malformed settings; the evidence has file and line.
+    """
+
+    def __init__(
+        self, *, config: str | Path | Mapping[str, Any] | None = None, workdir: str | Path | None = None
+    ) -> None:
+        self._layers = (_file_layer(config), read_project_settings())
+        self._created = datetime.now(UTC)
+        self._lock = threading.RLock()
+        self._directory = WorkingDirectory(None if workdir is None else Path(workdir))
+        self._runs: list[Run] = []
+        self._count = 0
+        self._names = MemberNames()
+
+    @property
+    def settings(self) -> LexerSettings:
+        """What holds for a model without decorator and a call without settings."""
+        return resolve(*self._layers)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """What `flush` packs, in the order of the calls."""
+        return tuple(self._runs)
+
+    def export(
+        self, torch_model: Any, input: Any, *, input_kwargs: Mapping[str, Any] | None = None, **settings: Any
+    ) -> ExportResult:
+        """Write the model as ONNX file, check it, and compare it with PyTorch.
+
+        Args:
+            torch_model: a module, or anything that can be called.
+            input: a tensor; a tuple or list of positional arguments; or a mapping of keyword arguments.
+            settings: any key of the configuration, for this call.
+
+        Raises:
+            UsageError: an unknown or wrong setting, or names that do not fit the model.
+            ModelError: the model cannot be called with the input.
+            ConversionError: the model cannot be exported, or the checker refuses the file.
+            ValidationError: the file computes something else (``on_validation_failure='raise'``).
+        """
+        from turnkey.lexer.measuring import left_alone, one_at_a_time
+
+        call = self._begin("export", self._effective(torch_model, settings, where="export()"))
+        with one_at_a_time():
+            subject = _subject(torch_model, input, input_kwargs, call.settings)
+            with left_alone(subject.module):
+                result = self._export(subject, call)
+        self._remember(subject, call, export=result)
+        if call.settings.enable_stdout:
+            print(result)
+        return result
+
+    def benchmark(
+        self,
+        torch_model: Any,
+        input: Any,
+        num_iterations: int | None = None,
+        *,
+        input_kwargs: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> BenchmarkReport:
+        """Time the model in every engine that is enabled, side by side.
+
+        Args:
+            torch_model, input, settings: as for `export`.
+            num_iterations: samples per engine; not given anywhere: as many as fit into ``max_seconds``.
+
+        Raises:
+            UsageError, ModelError, ConversionError, ValidationError: as `export`, before anything is timed.
+            MissingDependencyError: an engine is not installed.
+        """
+        from turnkey.lexer.measuring import left_alone, measured, one_at_a_time, require_engines
+        from turnkey.lexer.report import BenchmarkReport
+
+        given = settings if num_iterations is None else {**settings, "num_iterations": num_iterations}
+        call = self._begin("benchmark", self._effective(torch_model, given, where="benchmark()"))
+        require_engines(call.settings)
+        export, found = None, None
+        with one_at_a_time():
+            subject = _subject(torch_model, input, input_kwargs, call.settings)
+            with left_alone(subject.module):
+                if call.settings.needs_onnx:
+                    export = self._export(subject, call)
+                if call.settings.engine_names:
+                    found = measured(subject, export, call.settings, self._folder(call.number))
+        rows = [] if found is None else _rows(found, subject, call, export)
+        report = BenchmarkReport(
+            rows,
+            class_name=subject.class_name,
+            export=export,
+            record=None if found is None else found.record,
+            notes=() if found is None else (*found.notes, *found.failures),
+        )
+        self._remember(subject, call, export=export, rows=tuple(rows))
+        if call.settings.enable_stdout:
+            if export is not None:
+                print(str(export).partition("\n")[0])
+            print(report)
+        return report
+
+    def flush(
+        self, name: str, target_directory: str | Path | None = None, *, tags: Mapping[str, str] | None = None
+    ) -> Path:
+        """Write everything since the context was made (or cleared) to ``<name>.lexer``; returns its absolute path.
+
+        Args:
+            name: without suffix.
+            target_directory: made if it is missing; relative to the working directory of this call.
+            tags: texts of your own, kept under ``[lineage.tags]``.
+
+        Raises:
+            UsageError: a name that cannot be a file's.
+            InputError: the directory cannot be written; an older artifact stays as it is.
+        """
+        from turnkey.lexer.packing import pack
+
+        stem = artifact_stem(name)
+        own = checked({"tags": dict(tags)}, where="flush()")["tags"] if tags is not None else {}
+        with self._lock:
+            path = Path(target_directory or ".").expanduser().absolute() / f"{stem}.lexer"
+            missing = pack(path, self._runs, created=self._created, tags={**self.settings.tags, **own})
+        for text in missing:
+            warnings.warn(f"{path.name}: {text}", stacklevel=2)
+        if self.settings.enable_stdout:
+            print(f"wrote {path}")
+        return path
+
+    def clear(self) -> None:
+        """Forget all results: the next artifact starts empty."""
+        with self._lock:
+            self._runs.clear()
+            self._names = MemberNames()
+
+    def close(self) -> None:
+        """Remove the private directory; paths of export results are gone with it."""
+        self.clear()
+        self._directory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LexerContext with {len(self._runs)} runs>"
+
+    def _effective(self, model: Any, given: Mapping[str, Any], *, where: str) -> LexerSettings:
+        return resolve(*self._layers, decoration_of(model).settings, checked(given, where=where))
+
+    def _begin(self, kind: str, settings: LexerSettings) -> _Call:
+        with self._lock:
+            self._count += 1
+            return _Call(number=self._count, kind=kind, settings=settings, started=_now())
+
+    def _export(self, subject: Subject, call: _Call) -> ExportResult:
+        from turnkey.lexer.onnx_export import ValidationError, export_subject
+
+        with self._lock:
+            stem = self._names.model_stem(subject.class_name, _identity(subject))
+        try:
+            path = self._folder(call.number) / f"{stem}.onnx"
+            return export_subject(subject, call.settings, path, directory=self._directory)
+        except ValidationError as error:
+            self._remember(subject, call, export=error.result, error=error.what)
+            if call.settings.enable_stdout:
+                print(error.result)
+            raise
+
+    def _remember(
+        self,
+        subject: Subject,
+        call: _Call,
+        *,
+        export: ExportResult | None,
+        rows: tuple[BenchmarkRow, ...] = (),
+        error: str = "",
+    ) -> None:
+        from turnkey.lexer.run import Run, lineage_of
+
+        used = replace(
+            call.settings,
+            batch_size=_batch(subject, call),
+            input_names=tuple(subject.inputs),
+            output_names=subject.output_names,
+        )
+        keeps = call.settings.store_samples and export is not None
+        with self._lock:
+            run = Run(
+                number=call.number,
+                kind=call.kind,
+                class_name=subject.class_name,
+                stem=self._names.stem(subject.class_name),
+                model_stem=self._names.model_stem(subject.class_name, _identity(subject)),
+                settings=used,
+                lineage=lineage_of(subject),
+                inputs=subject.inputs if keeps else None,
+                outputs=subject.outputs if keeps else None,
+                export=export,
+                rows=rows,
+                started=call.started,
+                ended=_now(),
+                error=error,
+            )
+            self._runs.append(run)
+
+    def _folder(self, number: int) -> Path:
+        return self._directory.path / str(number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One call of ``export`` or ``benchmark``: its number in the context, and its one effective set of settings."""
+
+    number: int
+    kind: str
+    settings: LexerSettings
+    started: str
+
+
+def _rows(found: Measured, subject: Subject, call: _Call, export: ExportResult | None) -> list[BenchmarkRow]:
+    from turnkey.lexer.row import row_of
+
+    notes = [*_batch_notes(subject, call), *found.notes]
+    return [
+        row_of(
+            found.record,
+            candidate.key,
+            engine=candidate.runtime.name,
+            batch_size=_batch(subject, call),
+            run=call.number,
+            class_name=subject.class_name,
+            export=export,
+            notes=notes,
+        )
+        for candidate in found.candidates
+        if candidate.key in found.record.measured
+    ]
+
+
+def _file_layer(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
+    if isinstance(config, Mapping):
+        return checked(config, where="LexerContext(config=…)")
+    if config is None:
+        return read_user_settings(find_settings_file())
+    path = find_settings_file(environment={"LEXER_CONFIG_PATH": str(config)})
+    if path is None:
+        raise UsageError(
+            "there is no settings file where the context was told to look",
+            evidence=f"config={str(config)!r}",
+            remedy="name the file, or the directory of a .lexer_config.toml",
+        )
+    return read_user_settings(path)
+
+
+def _subject(model: Any, input: Any, input_kwargs: Mapping[str, Any] | None, settings: LexerSettings) -> Subject:
+    from turnkey.lexer.subject import subject_of
+
+    return subject_of(model, input, input_kwargs, settings)
+
+
+def _batch(subject: Subject, call: _Call) -> int:
+    return call.settings.batch_size or subject.inferred_batch
+
+
+def _batch_notes(subject: Subject, call: _Call) -> list[str]:
+    given = call.settings.batch_size
+    if given is None or given == subject.inferred_batch:
+        return []
+    return [f"batch_size is given as {given}, the first input has {subject.inferred_batch}"]
+
+
+def _identity(subject: Subject) -> str:
+    """What makes another model of a class: structure, weights, the signature with its names."""
+    source = subject.source
+    text = f"{source.model_hash} {source.weights_hash} {subject.signature.to_dict()}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

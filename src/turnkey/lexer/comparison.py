@@ -1,0 +1,137 @@
+"""What changed between two artifacts or reports: engine by engine, with a verdict where one can be given.
+
+Measurements of different times share no round: their units are compared as two independent groups (Welch), and what
+one process alone measured claims only differences whose whole interval lies beyond 10 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from turnkey.lexer.row import BenchmarkRow
+from turnkey.measure import Verdict, statistics
+from turnkey.measure.plan import QUICK_MARGIN
+from turnkey.measure.verdict import Kind, spoiled
+
+if TYPE_CHECKING:
+    from turnkey.lexer.artifact import LexerArtifact
+
+_LEVEL = 0.05
+_SHOWN = ("mean_ms", "p50_ms", "p99_ms", "throughput_per_sec")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One engine of one class, before and after.
+
+    Attributes:
+        before, after: the newest rows of both; None where one side has none.
+        verdict: after against before; None where too little is kept to say anything.
+        reasons: why the two are not comparable; empty if they are.
+    """
+
+    class_name: str
+    engine: str
+    before: BenchmarkRow | None
+    after: BenchmarkRow | None
+    verdict: Verdict | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The answer in one line."""
+        if self.before is None or self.after is None:
+            return f"only in {'the second' if self.before is None else 'the first'}"
+        if self.reasons:
+            return f"not comparable: {'; '.join(self.reasons)}"
+        if self.verdict is None:
+            return f"{self.before.mean_ms / self.after.mean_ms:.3g}× by the means alone, no verdict"
+        return str(self.verdict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+
+        def numbers(row: BenchmarkRow | None) -> dict[str, Any] | None:
+            return None if row is None else {name: getattr(row, name) for name in _SHOWN}
+
+        verdict = self.verdict
+        return {
+            "class_name": self.class_name,
+            "engine": self.engine,
+            "before": numbers(self.before),
+            "after": numbers(self.after),
+            "verdict": None if verdict is None else str(verdict.kind),
+            "ratio": None if verdict is None else verdict.ratio,
+            "low": None if verdict is None else verdict.low,
+            "high": None if verdict is None or not math.isfinite(verdict.high) else verdict.high,
+            "reasons": list(self.reasons),
+            "words": self.words,
+        }
+
+
+def compare(before: LexerArtifact, after: LexerArtifact) -> list[Difference]:
+    """Differences between two artifacts. Where a condition of measuring differs, that is the answer."""
+    found = compare_rows(before.rows, after.rows)
+    machines = [each.environment.get("processor") for each in (before, after)]
+    if machines[0] == machines[1]:
+        return found
+    reason = f"another processor ({machines[0] or 'unknown'}, {machines[1] or 'unknown'})"
+    return [
+        each
+        if each.before is None or each.after is None
+        else replace(each, reasons=(reason, *each.reasons), verdict=None)
+        for each in found
+    ]
+
+
+def compare_rows(before: Sequence[BenchmarkRow], after: Sequence[BenchmarkRow]) -> list[Difference]:
+    """Differences between the newest rows of each (class, engine)."""
+    first, second = _newest(before), _newest(after)
+    return [_difference(key, first.get(key), second.get(key)) for key in dict.fromkeys([*first, *second])]
+
+
+def _newest(rows: Sequence[BenchmarkRow]) -> Mapping[tuple[str, str], BenchmarkRow]:
+    return {(row.class_name, row.engine): row for row in rows}
+
+
+def _difference(key: tuple[str, str], before: BenchmarkRow | None, after: BenchmarkRow | None) -> Difference:
+    class_name, engine = key
+    if before is None or after is None:
+        return Difference(class_name=class_name, engine=engine, before=before, after=after)
+    facts = ("device", "threads", "batch_size", "optimizer", "version")
+    reasons = tuple(
+        f"{name.replace('_', ' ')} {getattr(before, name)} and {getattr(after, name)}"
+        for name in facts
+        if getattr(before, name) != getattr(after, name)
+    )
+    return Difference(
+        class_name=class_name,
+        engine=engine,
+        before=before,
+        after=after,
+        verdict=None if reasons else _verdict(before, after),
+        reasons=reasons,
+    )
+
+
+def _verdict(before: BenchmarkRow, after: BenchmarkRow) -> Verdict | None:
+    if min(len(before.units), len(after.units)) < 2:
+        return None
+    difference = statistics.welch_interval(after.units, before.units, level=_LEVEL)
+    margin = math.log1p(QUICK_MARGIN)
+    beyond = Kind.SLOWER if difference.low > margin else Kind.FASTER if difference.high < -margin else Kind.UNDECIDED
+    found = Verdict(
+        key="second",
+        reference="first",
+        kind=beyond,
+        ratio=math.exp(-difference.mean),
+        low=math.exp(-difference.high),
+        high=math.exp(-difference.low),
+        rounds=difference.n,
+        level=_LEVEL,
+        notes=("measured at different times: only differences beyond 10 % are claimed",),
+    )
+    return spoiled(found, [row.notes or "a row is invalid" for row in (before, after) if not row.valid])

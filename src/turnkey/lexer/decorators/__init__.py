@@ -1,0 +1,1 @@
+"""Where the documentation imports the decorator from: ``….decorators.lexer``."""

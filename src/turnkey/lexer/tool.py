@@ -1,0 +1,111 @@
+"""The tool ``lexer``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from turnkey.errors import UsageError
+from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Tool, ToolKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ACTIONS = ("show", "diff", "verify")
+
+
+class LexerFiles(Tool):
+    """Look into .lexer artifacts: show what they hold, compare them, verify their ONNX files again.
+
+    show prints metadata, members and results. diff compares every further file with the first, engine by engine; a
+    verdict is given where both were measured under the same conditions, and claims differences beyond 10 % only.
+    verify checks the recorded digests, then runs each ONNX file on the samples that it was validated with; the exit
+    code is 1 if anything is wrong. Artifacts of the original software are read too.
+    """
+
+    name = "lexer"
+    kind = ToolKind.MANAGEMENT
+    reads = ".lexer artifacts"
+    example = "turnkey lexer show benchmark.lexer\nturnkey lexer diff before.lexer after.lexer"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(flags=("action",), choices=ACTIONS, metavar="show|diff|verify", help="What to do with the files."),
+        Argument(flags=("files",), arity=Arity.MANY, metavar="FILE", help="The artifacts."),
+    )
+
+    def manage(self, context: ManagementContext, **arguments: Any) -> int:
+        """Do it; 1 if ``verify`` finds something wrong.
+
+        Raises:
+            UsageError: an unknown action, or too few files.
+            InputError, ArtifactError: a file cannot be read.
+        """
+        action, files = str(arguments["action"]), list(arguments.get("files") or ())
+        if action not in ACTIONS:
+            raise UsageError(f"lexer cannot {action!r}", evidence=f"actions: {', '.join(ACTIONS)}")
+        if len(files) < 1 + (action == "diff"):
+            raise UsageError(
+                f"lexer {action} wants {'two files or more' if action == 'diff' else 'a file'}",
+                remedy=f"turnkey lexer {action} a.lexer" + (" b.lexer" if action == "diff" else ""),
+            )
+        content, text, code = {"show": _show, "diff": _diff, "verify": _verify}[action](files)
+        if context.as_json:
+            import json
+
+            print(json.dumps(content, indent=2, default=str))
+        else:
+            print(text)
+        return code
+
+
+Outcome = tuple[Any, str, int]
+"""What ``--json`` prints, what a reader sees, and the exit code."""
+
+
+def _show(files: Sequence[str]) -> Outcome:
+    from turnkey.lexer.artifact import load
+
+    artifacts = [load(file) for file in files]
+    return [each.to_dict() for each in artifacts], "\n\n".join(map(str, artifacts)), 0
+
+
+def _diff(files: Sequence[str]) -> Outcome:
+    from turnkey.lexer.artifact import load, printable
+    from turnkey.lexer.comparison import compare
+    from turnkey.lexer.table import plain_table
+
+    first, *others = [load(file) for file in files]
+    content, texts = [], []
+    for other in others:
+        found = compare(first, other)
+        content.append(
+            {"before": str(first.path), "after": str(other.path), "differences": [d.to_dict() for d in found]}
+        )
+        rows = [
+            [
+                each.class_name,
+                each.engine,
+                *("–" if row is None else f"{row.mean_ms:.4g}" for row in (each.before, each.after)),
+                each.words,
+            ]
+            for each in found
+        ]
+        table = plain_table(["class", "engine", "first ms", "second ms", "second against first"], rows)
+        texts.append(f"{first.path.name} and {other.path.name}\n{table}")
+    return content, printable("\n\n".join(texts)), 0
+
+
+def _verify(files: Sequence[str]) -> Outcome:
+    from turnkey.lexer.artifact import load, printable
+
+    content, lines, wrong = [], [], False
+    for file in files:
+        artifact = load(file)
+        damaged, found = artifact.damaged(), artifact.verify()
+        digests = "none recorded" if artifact.is_original else "wrong: " + ", ".join(damaged) if damaged else "right"
+        content.append(
+            {"path": str(artifact.path), "damaged": list(damaged), "models": [each.to_dict() for each in found]}
+        )
+        lines += [f"{artifact.path.name}: digests {digests}", *(f"  {each}" for each in found)]
+        if not found:
+            lines.append("  no ONNX file to verify")
+        wrong = wrong or bool(damaged) or any(each.is_wrong for each in found)
+    return content, printable("\n".join(lines)), int(wrong)
