@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from turnkey.discovery import discover
     from turnkey.launch import Interrupted, Options, Result, evaluate, exit_code
     from turnkey.launch.files import evaluate_files
+    from turnkey.lexer.api.lexer_context import LexerContext
+    from turnkey.lexer.decorators.lexer import Lexer
     from turnkey.pipeline.sequence import Sequence
     from turnkey.pipeline.state import State
     from turnkey.pipeline.state_file import load_state
 
 _PLACES = {
     "Interrupted": "turnkey.launch",
+    "Lexer": "turnkey.lexer.decorators.lexer",
+    "LexerContext": "turnkey.lexer.api.lexer_context",
     "Options": "turnkey.launch",
     "Result": "turnkey.launch",
     "Sequence": "turnkey.pipeline.sequence",
@@ -41,6 +45,8 @@ _ROOMS = ("parser", "report", "tools")
 
 __all__ = [
     "Interrupted",
+    "Lexer",
+    "LexerContext",
     "Options",
     "Result",
     "Sequence",
