@@ -1,0 +1,70 @@
+"""How many passes a round gets: what the rounds so far say about where precision is cheapest.
+
+A round costs its processes' start, loading and warm-up before its first pass. Where passes of one round differ more
+than rounds do, more passes per start pay; where rounds differ more, more starts do. The best number of passes is
+√(c₂/c₁ · σ₁²/σ₂²): c₂ is the cost of a round's start, c₁ of a pass, σ₁² the variance of a pass and σ₂² of a round,
+both of the difference between two variants. The passes take at most as long as the start: a round at most doubles.
+
+Only variances of earlier rounds decide, never their means, so the comparison is not steered by what it shows.
+
+Source: Kalibera & Jones, "Rigorous benchmarking in reasonable time" (ISMM 2013), §6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from turnkey.measure.slices import Slice
+from turnkey.measure.units import pass_table
+
+_ROUND_VARIANCE = 2 * 0.01**2
+"""Two processes of one variant that each lie 1 % (one standard deviation) off: what is assumed before it is seen."""
+_ROUND_WEIGHT = 2
+"""Rounds that the assumption counts for."""
+_NORMAL_SCALE = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+
+
+def best_passes(rounds: Sequence[Mapping[str, Sequence[Slice]]], *, start_ns: float, fewest: int, most: int) -> int:
+    """Passes of the next round, within ``fewest`` and ``most``.
+
+    Args:
+        rounds: of each round so far the slices by name; a round of one name says nothing about differences.
+        start_ns: mean time per round before its first pass.
+    """
+    seen = [found for found in map(_pass_differences, rounds) if found is not None]
+    slices = [item for present in rounds for items in present.values() for item in items]
+    passes = sum(len({item.p for items in present.values() for item in items}) for present in rounds)
+    if not seen or not slices or most <= fewest:
+        return fewest
+    pass_ns = sum(sum(item.ns) + (item.settle or 0) for item in slices) / passes
+    within = float(np.mean([variance for variance, _, _ in seen]))
+    middles = np.array([middle for _, middle, _ in seen])
+    between = _ROUND_VARIANCE
+    if len(seen) > 1:
+        noise = float(np.mean([variance / count for variance, _, count in seen]))
+        observed = max(0.0, float(np.var(middles, ddof=1)) - noise)
+        known = len(seen) - 1
+        between = (_ROUND_WEIGHT * _ROUND_VARIANCE + known * observed) / (_ROUND_WEIGHT + known)
+    best = math.sqrt(start_ns / pass_ns * within / between)
+    return max(fewest, min(most, round(best), int(start_ns // pass_ns)))
+
+
+def _pass_differences(present: Mapping[str, Sequence[Slice]]) -> tuple[float, float, int] | None:
+    """Variance of a pass, median over passes, and their number, of the difference between the first two names.
+
+    The variance is the median's: π/2 times the square of the scale from the median absolute deviation.
+    """
+    table = pass_table(present)
+    if len(table) < 2:
+        return None
+    differences = table[0] - table[1]
+    differences = differences[np.isfinite(differences)]
+    if len(differences) < 3:
+        return None
+    middle = float(np.median(differences))
+    scale = _NORMAL_SCALE * float(np.median(np.abs(differences - middle)))
+    return math.pi / 2 * scale**2, middle, len(differences)
