@@ -1,0 +1,267 @@
+"""Twelve real architectures in every format on every runtime of this machine; written to docs/formats.md.
+
+    python benchmarks/formats_matrix.py                    # all, or what is missing of them
+    python benchmarks/formats_matrix.py --only bert        # one, again
+    python benchmarks/formats_matrix.py --page-only        # the page from what is there
+
+Every architecture is worked on by a process of its own, which leaves what it knows after each format in
+``.benchmarks/formats/<name>.json``. A converter that kills its process, or takes longer than ten minutes, is a result;
+the next process goes on behind it. Networks have random weights, in which no layer is zero.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from formats_page import page
+
+REPOSITORY = Path(__file__).parents[1]
+RESULTS = REPOSITORY / ".benchmarks" / "formats"
+PAGE = REPOSITORY / "docs" / "formats.md"
+STEP_TIMEOUT_SECONDS = 600
+MEASURING_TIMEOUT_SECONDS = 2400
+
+
+class Architecture(NamedTuple):
+    """One network: ``arguments`` go to the library's script beside ``--arch``."""
+
+    library: str
+    name: str
+    arguments: str = ""
+
+    @property
+    def result(self) -> Path:
+        return RESULTS / f"{self.name}.json"
+
+
+ARCHITECTURES = (
+    Architecture("transformers", "bert"),
+    Architecture("timm", "vit_tiny_patch16_224", "--layers 2"),
+    Architecture("timm", "mobilenetv3_small_050"),
+    Architecture("timm", "resnet18"),
+    Architecture("transformers", "gpt2"),
+    Architecture("timm", "convnext_atto"),
+    Architecture("transformers", "t5"),
+    Architecture("transformers", "whisper"),
+    Architecture("transformers", "clip"),
+    Architecture("transformers", "wav2vec2"),
+    Architecture("timm", "efficientnet_b0"),
+    Architecture("timm", "swin_tiny_patch4_window7_224", "--layers 1"),
+)  # small ones first: an interrupted run has whole rows
+
+LIVE = ("torch", "torch-bf16", "torch-compile", "torch-compile-max-autotune", "torch-compile-freezing")
+FORMATS = (
+    "torchscript-trace", "torchscript-script", "torch-exportedprogram", "torch-aoti",
+    "torch-exportedprogram-int8-static", "torch-aoti<torch-exportedprogram-int8-static",
+    "torch-exportedprogram-int8-dynamic", "torch-aoti<torch-exportedprogram-int8-dynamic",
+    "executorch", "executorch-int8",
+    "onnx", "onnx-opt", "onnx-transformers", "onnx-onnxscript", "onnx-slim", "onnx-fp16",
+    "onnx-int8-dynamic", "onnx-int8-static", "onnx-int4",
+    "openvino", "openvino-fp16", "openvino-bf16", "openvino-int8",
+)  # fmt: skip
+"""In an order in which parents come first; ``FORMAT<KEY`` starts from that variant."""
+FURTHER_RUNTIMES = {"onnx": ("openvino",)}
+"""Runtimes of a variant beside its first one."""
+NOT_MEASURED = ("torch-exportedprogram-int8-static", "torch-exportedprogram-int8-dynamic")
+"""Quantise and dequantise operator by operator; they are there to be compiled."""
+
+
+def work(architecture: Architecture, *, threads: int) -> None:
+    """What is missing of one architecture, in this process."""
+    import turnkey
+    from turnkey.pipeline.revival import revived
+    from turnkey.pipeline.state_file import write_state
+    from turnkey.pipeline.stored_source import source_of
+    from turnkey.runtimes.reference import Reference
+    from turnkey.tools.verdicts import keep_reference_outputs
+
+    found = read(architecture)
+    cache = RESULTS / "cache"
+    if "class" in found:
+        state = revived(turnkey.load_state(cache, architecture.name))
+    else:
+        script = REPOSITORY / "models" / architecture.library / "any.py"
+        start = turnkey.State(cache, architecture.name, input={"path": str(script)})
+        arguments = {"script_args": f"--arch {architecture.name} {architecture.arguments}", "input": str(script)}
+        state = turnkey.Sequence([("discover", arguments)]).launch(start)
+        statistics = state.statistics
+        found |= {key: statistics.get(key) for key in ("class", "parameters")} | {"formats": {}, "threads": threads}
+        write(architecture, found)
+    reference = Reference(source_of(state))
+    state, complete = keep_reference_outputs(state, reference)
+    reference.source = source_of(state)
+    for wanted in FORMATS:
+        if wanted in found["formats"]:
+            continue
+        write(architecture, {**found, "doing": wanted})
+        state, found["formats"][wanted] = converted(state, reference, wanted)
+        write_state(state)
+        write(architecture, found)
+        print(f"{architecture.name}: {wanted}: {found['formats'][wanted]['outcome']}", flush=True)
+    if "candidates" not in found:
+        write(architecture, {**found, "doing": "measuring"})
+        found["candidates"] = measured(state, complete, found, threads=threads)
+        write(architecture, found)
+
+
+def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, Any]]:
+    """The state after one conversion with its verification, and what came of them."""
+    from turnkey.tools.conversion import Wish, reached
+    from turnkey.tools.verdicts import variant_verification
+    from turnkey.verify import Tolerances
+
+    name, _, start = wanted.partition("<")
+    started = time.perf_counter()
+    try:
+        way = reached(state, Wish(format=name, start=start), source=reference.source)
+    except Exception as error:  # noqa: BLE001 - one format's failure is a row of the table
+        return state, {"outcome": "failed", "reason": str(error).splitlines()[0]}
+    build_s = time.perf_counter() - started
+    if way.key is None:
+        reason = way.error.what + (f": {way.error.evidence.splitlines()[0]}" if way.error.evidence else "")
+        return way.state, {"outcome": "failed", "reason": reason, "build_s": build_s}
+    variant = way.state.variant(way.key)
+    row = {"key": way.key, "build_s": build_s, "size_bytes": variant.size_bytes, "notes": list(variant.notes)}
+    try:
+        seen = variant_verification(way.state, variant, reference, Tolerances())
+    except Exception as error:  # noqa: BLE001 - as above
+        return way.state, {**row, "outcome": "unverified", "reason": str(error).splitlines()[0]}
+    return way.state, {
+        **row,
+        "outcome": seen.verdict.value,
+        "reason": seen.reason,
+        "runtime": seen.runtime,
+        "max_abs": seen.worst("max_abs"),
+        "relative_l2": seen.worst("relative_l2"),
+    }
+
+
+def measured(state: Any, samples: Any, found: dict[str, Any], *, threads: int) -> dict[str, Any]:
+    """All candidates in one experiment: latency, ratio to torch with interval, what their outputs showed."""
+    from turnkey.measure import Settings, run_experiment
+    from turnkey.runtimes.handover import handed_over
+    from turnkey.tools.candidates import candidates_of
+
+    source = state.model
+    pairs: list[tuple[list[str], list[str]]] = [([], list(LIVE))]
+    for wanted, row in found["formats"].items():
+        if row["outcome"] in ("valid", "unverified") and row.get("runtime") and wanted not in NOT_MEASURED:
+            pairs.append(([row["key"]], [row["runtime"], *FURTHER_RUNTIMES.get(row["key"], ())]))
+    candidates = [
+        candidate
+        for variants, runtimes in pairs
+        for candidate in candidates_of(state, source, runtimes=runtimes, variants=variants, options={})
+    ]
+    with handed_over(source, samples, with_module=True) as handover:
+        record = run_experiment(
+            [candidate.description(handover) for candidate in candidates],
+            reference="torch",
+            settings=Settings(effort="quick", threads=threads, budget_s=1800.0),
+            path=RESULTS / f"{state.build_name}.record.zip",
+            listen=lambda text: print(text, flush=True),
+        )
+    rows = {}
+    for candidate in candidates:
+        summary, verdict = record.summary(candidate.key), record.verdict(candidate.key)
+        rows[candidate.key] = {
+            "variant": None if candidate.variant is None else candidate.variant.key,
+            "runtime": candidate.runtime.name,
+            "latency_ms": summary.latency_ms,
+            "ratio": None if verdict is None else [verdict.ratio, verdict.low, verdict.high],
+            "verdict": None if verdict is None else str(verdict.kind),
+            "is_valid": verdict is None or verdict.is_valid,
+            "checked": summary.facts.get("verification"),
+            "compile_ms": summary.compile_ms,
+            "fallback": summary.facts.get("fallback"),
+            "reasons": list(summary.reasons),
+            "error": None if summary.error is None else summary.error["what"],
+        }
+    return rows
+
+
+def read(architecture: Architecture) -> dict[str, Any]:
+    if not architecture.result.exists():
+        return {}
+    found: dict[str, Any] = json.loads(architecture.result.read_text(encoding="utf-8"))
+    return found
+
+
+def write(architecture: Architecture, found: dict[str, Any]) -> None:
+    unfinished = architecture.result.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(found, indent=1, default=str) + "\n", encoding="utf-8")
+    unfinished.replace(architecture.result)
+
+
+def drive(architecture: Architecture, *, threads: int) -> None:
+    """Workers, one after another, until nothing is missing."""
+    while "candidates" not in read(architecture):
+        command = [sys.executable, __file__, "--work", architecture.name, "--threads", str(threads)]
+        worker = subprocess.Popen(command, start_new_session=True)
+        reason = watched(worker, architecture)
+        found = read(architecture)
+        doing = found.pop("doing", None)
+        if "candidates" in found:
+            return
+        if doing is None:
+            raise SystemExit(f"{architecture.name} was not discovered: {reason}")
+        if doing == "measuring":
+            found["candidates"], found["measuring_failed"] = {}, reason
+        else:
+            found["formats"][doing] = {"outcome": "failed", "reason": reason}
+        write(architecture, found)
+        print(f"{architecture.name}: {doing}: {reason}", flush=True)
+
+
+def watched(worker: subprocess.Popen[bytes], architecture: Architecture) -> str:
+    """Wait for a worker; why it ended. One that stays at one step for too long is killed with all it started."""
+    import os
+    import signal
+
+    while True:
+        try:
+            code = worker.wait(timeout=5)
+            return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with {code}"
+        except subprocess.TimeoutExpired:
+            changed = architecture.result.stat().st_mtime if architecture.result.exists() else time.time()
+            is_measuring = read(architecture).get("doing") == "measuring"
+            if time.time() - changed > (MEASURING_TIMEOUT_SECONDS if is_measuring else STEP_TIMEOUT_SECONDS):
+                os.killpg(worker.pid, signal.SIGKILL)
+                worker.wait()
+                return "it took too long"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="twelve architectures in every format on every runtime, as a page")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these, also where a result is there already")
+    parser.add_argument("--page-only", action="store_true", help="write the page, run nothing")
+    parser.add_argument("--threads", type=int, default=1, help="of every runtime")
+    parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    by_name = {architecture.name: architecture for architecture in ARCHITECTURES}
+    if arguments.work:
+        work(by_name[arguments.work], threads=arguments.threads)
+        return
+    wanted = [by_name[name] for name in arguments.only] if arguments.only else list(ARCHITECTURES)
+    for architecture in () if arguments.page_only else wanted:
+        if arguments.only:
+            architecture.result.unlink(missing_ok=True)
+        drive(architecture, threads=arguments.threads)
+        write_page()
+    write_page()
+
+
+def write_page() -> None:
+    there = {each.name: read(each) for each in ARCHITECTURES if "candidates" in read(each)}
+    PAGE.write_text(page(there, formats=FORMATS, live=LIVE, of=len(ARCHITECTURES)), encoding="utf-8")
+    print(f"{len(there)} of {len(ARCHITECTURES)} architectures in {PAGE.relative_to(REPOSITORY)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
