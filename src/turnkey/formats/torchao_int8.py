@@ -37,7 +37,7 @@ class TorchAoInt8:
     converts_from = ("torch-exportedprogram",)
     suffix = ".pt2"
     requires = ("torch", "torchao")
-    install = "pip install 'turnkey[torchao]'"
+    install = "pip install 'turnkey[quantize]'"
     settings_type = TorchAoSettings
 
     @property

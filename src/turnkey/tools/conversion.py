@@ -95,9 +95,10 @@ def reached(state: State, wish: Wish, *, source: SourceModel) -> Reached:
             return Reached(state=state, format=wish.format, error=reason)
         parent = starts[route[0].parent]
         for step in route:
-            state, error = _performed(state, step, parent, source=source, settings=wish.settings.get(step.format, {}))
-            if error is not None:
-                refused[step] = error
+            settings = wish.settings.get(step.format, {})
+            state, failure = _performed(state, step, parent, source=source, settings=settings)
+            if failure is not None:
+                refused[step] = failure
                 break
             parent = state.variant()
         else:
