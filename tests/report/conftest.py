@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from turnkey.measure import Record, Settings, TargetDescription
+from turnkey.measure.experiment import run_experiment
+from turnkey.measure.simulated import QUIET, Noise, SimulatedHost, SimulatedWorkers
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_name import claim_directory
-from turnkey.pipeline.state import State
+from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.state_file import write_state
 from turnkey.pipeline.statistics import write_statistics
 
@@ -20,6 +23,9 @@ MEASUREMENT: Mapping[str, Any] = {
     "runtime": "onnxruntime",
     "device_type": "cpu",
     "threads": 2,
+    "latency_ms": 1.25,
+    "latency_low_ms": 1.2,
+    "latency_high_ms": 1.3,
     "p50_ms": 1.2345,
     "p90_ms": 1.5,
     "throughput_items_per_second": 810.4,
@@ -46,10 +52,15 @@ def make_build(cache: Path) -> MakeBuild:
         measurements: Sequence[Mapping[str, Any]] = (),
         chosen: str | None = None,
         cache_dir: Path = cache,
+        verification: Sequence[Mapping[str, Any]] = (),
+        variants: Sequence[Variant] = (),
+        labels: Mapping[str, Sequence[str]] | None = None,
         **statistics: Any,
     ) -> BuildPaths:
         paths = BuildPaths(cache_dir, name)
         claim_directory(paths, f"/somewhere/{name}.py")
+        if labels is not None:
+            statistics["labels"] = {key: list(values) for key, values in labels.items()}
         write_statistics(paths, {"build_name": name, "build_status": status, "model_name": name, **statistics})
         state = State(
             cache_dir=cache_dir,
@@ -57,8 +68,30 @@ def make_build(cache: Path) -> MakeBuild:
             build_status=status,
             measurements=tuple(measurements),
             chosen=chosen,
+            verification=tuple(verification),
+            variants=tuple(variants),
+            labels={key: tuple(values) for key, values in (labels or {}).items()},
         )
         write_state(state)
         return paths
 
     return make
+
+
+def simulated_record(
+    times_ms: Mapping[str, float],
+    path: Path | None = None,
+    *,
+    reference: str | None = None,
+    seed: int = 0,
+    noise: Noise = QUIET,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+    **settings: Any,
+) -> Record:
+    """A record of the unchanged engine on a simulated host: truth known, no process started."""
+    host = SimulatedHost(noise, seed=seed)
+    workers = SimulatedWorkers(host, {key: 1e6 * value for key, value in times_ms.items()})
+    targets = [TargetDescription(key=key, factory="none", facts=(facts or {}).get(key, {})) for key in times_ms]
+    return run_experiment(
+        targets, reference=reference, settings=Settings(seed=seed, **settings), path=path, workers=workers
+    )

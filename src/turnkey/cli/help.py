@@ -170,7 +170,7 @@ def _arguments(arguments: Sequence[Argument], *, width: int, indent: int) -> lis
 def _spelling(argument: Argument, flags: Sequence[str]) -> str:
     value = argument.metavar or "|".join(argument.choices) or argument.key.upper()
     if argument.is_positional:
-        return value
+        return f"{value} ..." if argument.arity is Arity.MANY else value
     if argument.arity is Arity.FLAG:
         return ", ".join(flags)
     return f"{', '.join(flags)} {value}" + (" ..." if argument.arity is Arity.MANY else "")

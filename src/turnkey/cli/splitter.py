@@ -89,7 +89,9 @@ def print_sections(sections: Sequence[Section], tool_names: Collection[str]) -> 
 
 def _print_given(item: Given, tool_names: Collection[str]) -> list[str]:
     if item.argument.is_positional:
-        return [token for text in item.texts for token in (["--", text] if text.startswith("-") else [text])]
+        is_name = tool_names if item.argument.arity is Arity.MANY else ()
+        pairs = (["--", text] if text.startswith("-") or text in is_name else [text] for text in item.texts)
+        return [token for pair in pairs for token in pair]
     flag = max(item.argument.flags, key=len) if item.argument.arity is not Arity.MANY else item.argument.flags[0]
     if item.argument.arity is Arity.FLAG:
         return [flag]
@@ -122,7 +124,7 @@ class _SectionReader:
             elif self._looks_like_option(token):
                 self.position += 1
                 self._option(token)
-            elif token in self.grammar.tool_names and not self.positionals:
+            elif token in self.grammar.tool_names and not self._owes_word():
                 break
             else:
                 self.position += 1
@@ -189,7 +191,10 @@ class _SectionReader:
     def _word(self, text: str) -> None:
         """A plain word where no value is due: a positional, an input, or a mistake."""
         if self.positionals:
-            self._add(self.positionals.pop(0), (text,))
+            argument = self.positionals[0]
+            if argument.arity is not Arity.MANY:
+                del self.positionals[0]
+            self._add(argument, (text,))
             return
         if not self.tool:
             self._add(self.grammar.global_arguments[0], (text,))
@@ -200,6 +205,10 @@ class _SectionReader:
             evidence=f"{self.tool} … {text}",
             remedy=f"did you mean {' or '.join(close)}?" if close else f"turnkey {self.tool} -h   # its arguments",
         )
+
+    def _owes_word(self) -> bool:
+        """Whether a required positional has not got its first word yet."""
+        return any(not any(item.argument is argument for item in self.given) for argument in self.positionals)
 
     def _add(self, argument: Argument, texts: tuple[str, ...]) -> None:
         for index, earlier in enumerate(self.given):

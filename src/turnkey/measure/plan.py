@@ -70,6 +70,8 @@ class Settings:
         compare_threads: thread counts may differ between candidates.
         strict: an invalid result raises `MeasurementInvalid`.
     """
+        limit: relative slow-down that a gate allows: then looks decide only whether the others are slower than the
+            reference by more or by less than it.
 
     effort: str = "standard"
     iterations: int | None = None
@@ -93,6 +95,7 @@ class Settings:
     strict: bool = False
 
     def __post_init__(self) -> None:
+    limit: float | None = None
         for name, known in (("effort", EFFORTS), ("objective", OBJECTIVES), ("inputs", ("rotate", "same"))):
             value = getattr(self, name)
             if value not in known:

@@ -202,16 +202,20 @@ class Record:
         """Relative difference that this host made of nothing; None without a twin."""
         return math.expm1(self._floor().size) if self.twin else None
 
-    def differences(self, other: Record) -> dict[str, tuple[Any, Any]]:
+    def differences(self, other: Record, *, pairs: Mapping[str, str] | None = None) -> dict[str, tuple[Any, Any]]:
         """What keeps two records from being compared: fact to the values of both; empty if they may be.
 
-        Processor, kind of inputs, and for every candidate of both: threads, device, runtime version, samples.
+        Processor, kind of inputs, and for every pair of candidates: threads, device, runtime version, samples.
+
+        Args:
+            pairs: candidate of this record to candidate of the other; None pairs those of one key.
         """
         facts = [
             {
                 "processor": record.run["environment"].get("processor"),
                 "inputs": record.settings.inputs,
-                **{f"{key}: {name}": value for key in record.measured for name, value in record._conditions(key)},
+                **{f"{label}: {name}": value for label, key in keys for name, value in record._conditions(key)},
+        named = {key: key for key in self.measured if key in other.measured} if pairs is None else pairs
             }
             for record in (self, other)
         ]

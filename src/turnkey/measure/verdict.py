@@ -161,7 +161,8 @@ def look(
     slower: list[str] = []
     owed: set[str] = set()
     named = reference if reference in live else None
-    families = [(v, best) for v in live if v != best]
+    is_gate = settings.limit is not None and named is not None
+    families = [(v, best) for v in live if v != best and not (is_gate and best != named)]
     families += [(v, named) for v in live if named is not None and v != named and named != best]
     for v, other in families:
         interval = difference(units, v, other, level=level, yardstick=yardstick)
@@ -169,6 +170,10 @@ def look(
             doubts.append((v, other))
             continue
         pairs[v, other] = interval
+        if is_gate:
+            if exceeds(interval, limit=settings.limit or 0.0, floor=floor.size) is None:
+                doubts.append((v, other))
+            continue
         kind = decide(interval, floor=floor.size, delta=settings.delta)
         if other == best and kind is Kind.SLOWER:
             slower.append(v)
@@ -192,6 +197,17 @@ def decide(difference: Interval, *, floor: float, delta: float) -> Kind:
     if -margin < difference.low and difference.high < margin:
         return Kind.SAME
     return Kind.UNDECIDED
+
+
+def exceeds(difference: Interval, *, limit: float, floor: float) -> bool | None:
+    """Whether u[key] − u[reference] lies above a relative limit: beyond doubt, beyond doubt not, or None.
+
+    A difference that does not stand out of the noise floor is in doubt whatever its interval says.
+    """
+    border = math.log1p(limit)
+    if difference.low > border and difference.mean > floor:
+        return True
+    return False if difference.high < border else None
 
 
 def noise_floor(twin: Sequence[float], *, k: int, delta: float) -> Floor:

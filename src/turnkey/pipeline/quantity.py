@@ -42,6 +42,14 @@ def positive_number(text: str) -> float:
     return value
 
 
+def percentage(text: str) -> float:
+    """A share above 0 from ``5%`` or ``2.5 %``; without its sign a number could mean either."""
+    amount, sign, rest = text.strip().partition("%")
+    if not sign or rest:
+        raise ValueError("it must be a percentage such as 5%")
+    return positive_number(amount.strip()) / 100
+
+
 def tolerance(text: str) -> float:
     """A finite number of 0 or more."""
     value = number(text)

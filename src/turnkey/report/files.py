@@ -1,7 +1,8 @@
 """The files of a report: named after the day, never over an existing one, whole or not at all.
 
 All files of one report share a stem, ``2026-03-01`` or, where any of its files is there already, ``2026-03-01-2``:
-``<stem>.csv``, ``<stem>-measurements.csv``, ``errors-<stem>.csv``, ``<stem>.json``, ``<stem>.md``.
+``<stem>.csv``, ``<stem>-measurements.csv``, ``errors-<stem>.csv``, ``<stem>.json``, ``<stem>.md``,
+``<stem>.html``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _NAMES: Mapping[str, str] = {
     "errors": "errors-{stem}.csv",
     "json": "{stem}.json",
     "md": "{stem}.md",
+    "html": "{stem}.html",
 }
 
 
@@ -72,7 +74,7 @@ def markdown_text(title: str, sections: Mapping[str, Table]) -> str:
     lines = [f"# {title}", ""]
     for heading, table in sections.items():
         lines += [f"## {heading}", "", _markdown_row(table.columns), _markdown_row(["---"] * len(table.columns))]
-        lines += [_markdown_row([_escaped(text) for text in row]) for row in table.rows]
+        lines += [_markdown_row([escaped(text) for text in row]) for row in table.rows]
         lines.append("")
     return "\n".join(lines)
 
@@ -118,7 +120,8 @@ def _markdown_row(cells: Collection[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text as Markdown that is nothing but text: one line, no markup."""
     for character in "\\`*_{}[]<>#|":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())

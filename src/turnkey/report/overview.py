@@ -1,8 +1,4 @@
-"""The table for people: one row per measured candidate, with the figures that a choice is made by.
-
-Numbers carry three significant digits, no more than any latency here is good for; a dash is a figure that was not
-measured, or that too few calls stand behind.
-"""
+"""The table for people: one row per measured candidate, with the figures that a choice is made by."""
 
 from __future__ import annotations
 
@@ -10,13 +6,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
-from turnkey.pipeline.quantity import size_text
+from turnkey.report.figure import NONE, number, size
 from turnkey.report.rows import Table
 from turnkey.report.source import ReportedBuild
 
-_NONE = "–"
 _COLUMNS = ("build", "status", "candidate", "p50 ms", "p90 ms", "p99 ms", "items/s", "memory", "size", "verified", "")
-_TEXT_COLUMNS = {"build", "status", "candidate", "verified", ""}
+_TEXT_COLUMNS = {"build", "status", "candidate", "verified", "", "model", "verdict", "changed", "steps", "on"}
 _CHOSEN = "recommended"
 
 
@@ -25,8 +20,8 @@ def overview(builds: Iterable[ReportedBuild]) -> Table:
     rows: list[tuple[str, ...]] = []
     for build in builds:
         if not build.measurements:
-            verified = str(build.statistics.get("verify_status") or _NONE)
-            rows.append((build.name, build.status, *[_NONE] * 7, verified, _reason(build)))
+            verified = str(build.statistics.get("verify_status") or NONE)
+            rows.append((build.name, build.status, *[NONE] * 7, verified, _reason(build)))
         for entry in build.measurements:
             rows.append((build.name, build.status, *_figures(entry), _remark(build, entry)))
     return Table(columns=_COLUMNS, rows=tuple(rows))
@@ -73,12 +68,12 @@ def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _figures(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        str(entry.get("key", _NONE)),
-        *(_number(entry.get(f"p{percent}_ms")) for percent in (50, 90, 99)),
-        _number(entry.get("throughput_items_per_second")),
-        _size(entry.get("peak_memory_bytes")),
-        _size(entry.get("size_bytes")),
-        str(entry.get("verification", _NONE)).partition(":")[0],
+        str(entry.get("key", NONE)),
+        *(number(entry.get(f"p{percent}_ms")) for percent in (50, 90, 99)),
+        number(entry.get("throughput_items_per_second")),
+        size(entry.get("peak_memory_bytes")),
+        size(entry.get("size_bytes")),
+        str(entry.get("verification", NONE)).partition(":")[0],
     )
 
 
@@ -95,16 +90,6 @@ def _remark(build: ReportedBuild, entry: Mapping[str, Any]) -> str:
 def _reason(build: ReportedBuild) -> str:
     lines = str(build.statistics.get("reason") or build.statistics.get("error_log") or "").splitlines()
     return lines[0] if lines and build.status != "successful" else ""
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return _NONE
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _size(value: Any) -> str:
-    return size_text(value) if isinstance(value, int) and value > 0 else _NONE
 
 
 def _printable(text: str) -> str:

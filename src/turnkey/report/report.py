@@ -18,7 +18,7 @@ from turnkey.report.rows import Table, build_table, error_table, measurement_tab
 from turnkey.report.source import collect
 from turnkey.version import __version__
 
-FORMATS = ("csv", "json", "md")
+FORMATS = ("csv", "html", "json", "md")
 SCHEMA_VERSION = 1
 """Of the JSON file: keys may be added under the same version, none change their meaning."""
 
@@ -29,7 +29,7 @@ class Report:
 
     Attributes:
         overview: the table for the terminal.
-        files: path by kind: ``csv``, ``measurements``, ``errors``, ``json``, ``md``.
+        files: path by kind: ``csv``, ``measurements``, ``errors``, ``json``, ``md``, ``html``.
         content: the same facts as plain data, as in the JSON file.
         unreadable: an error per cache or build that could not be read; the report is of all others.
     """
@@ -53,6 +53,7 @@ def write_report(
     Raises:
         UsageError: an unknown format.
         InputError: the files cannot be written.
+        MissingDependencyError: the HTML page's template engine is not installed.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -90,6 +91,12 @@ def write_report(
     if "md" in formats:
         sections = {"Models": shown, **({"Errors": errors} if errors.rows else {})}
         texts["md"] = markdown_text(f"Turnkey report, {moment:%Y-%m-%d}", sections)
+    if "html" in formats:
+        from turnkey.report.page import report_page  # imports the engine: only when the page is asked for
+
+        texts["html"] = report_page(
+            found.builds, title=f"Turnkey report, {moment:%Y-%m-%d}", unreadable=found.unreadable
+        )
     files = write_files(directory, texts, day=moment.date())
     return Report(overview=shown, files=files, content=content, unreadable=found.unreadable)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.report.cell import MISSING, cell, columns_of, guarded
+from turnkey.report.failures import failure_clusters
 from turnkey.report.source import ReportedBuild
 
 FIRST_COLUMNS = ("build_name", "build_status", "model_name", "class", "hash")
@@ -42,41 +43,17 @@ def measurement_table(builds: Iterable[ReportedBuild]) -> Table:
 
 def error_table(builds: Iterable[ReportedBuild]) -> Table:
     """One row per (tool, message): how many builds, which, and the log of the first. Most frequent first."""
-    groups: dict[tuple[str, str], list[ReportedBuild]] = {}
-    for build in builds:
-        if build.status in ("error", "timeout", "killed"):
-            groups.setdefault((_failed_tool(build), _message(build)), []).append(build)
-    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     rows = [
         (
-            guarded(tool),
-            guarded(message),
-            str(len(failed)),
-            guarded(" ".join(build.name for build in failed)),
-            cell(failed[0].statistics.get("error_log")),
+            guarded(cluster.tool),
+            guarded(cluster.message),
+            str(len(cluster.builds)),
+            guarded(" ".join(build.name for build in cluster.builds)),
+            cell(cluster.log),
         )
-        for (tool, message), failed in ordered
+        for cluster in failure_clusters(builds)
     ]
     return Table(columns=_ERROR_COLUMNS, rows=tuple(rows))
-
-
-def _failed_tool(build: ReportedBuild) -> str:
-    prefix = "tool_status:"
-    failed = [
-        key.removeprefix(prefix)
-        for key, status in build.statistics.items()
-        if key.startswith(prefix) and status in ("error", "timeout", "killed", "incomplete")
-    ]
-    return failed[-1] if failed else MISSING
-
-
-def _message(build: ReportedBuild) -> str:
-    """What happened, in one line: the same for builds that failed in the same way."""
-    for key in ("reason", "error_log"):
-        lines = str(build.statistics.get(key) or "").splitlines()
-        if lines:
-            return lines[0]
-    return build.status
 
 
 def _cells(values: Mapping[str, Any]) -> dict[str, str]:

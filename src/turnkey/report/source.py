@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from turnkey.errors import InputError, TurnkeyError
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import is_held
 from turnkey.pipeline.build_name import build_names, is_cache
+from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.state_file import load_state
 from turnkey.pipeline.statistics import read_statistics
 
@@ -23,6 +25,9 @@ class ReportedBuild:
         statistics: of ``turnkey_stats.yaml``; empty where they could not be read.
         measurements: one entry per measured candidate, of the state file.
         chosen: key of the recommended candidate.
+        verification: one entry per (variant, signature), of the state file.
+        variants: stored forms of the model.
+        labels: by key, as in the first line of a script.
     """
 
     cache_dir: Path
@@ -31,6 +36,13 @@ class ReportedBuild:
     statistics: Mapping[str, Any]
     measurements: tuple[Mapping[str, Any], ...] = ()
     chosen: str | None = None
+    verification: tuple[Mapping[str, Any], ...] = ()
+    variants: tuple[Variant, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> BuildPaths:
+        return BuildPaths(self.cache_dir, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +69,7 @@ def collect(caches: Iterable[Path], *, only: Collection[str] | None = None) -> C
             continue
         for name in names:
             if only is None or name in only:
-                build, errors = _read(BuildPaths(cache_dir, name))
+                build, errors = read_build(BuildPaths(cache_dir, name))
                 builds.append(build)
                 unreadable.extend(errors)
     return Collected(builds=tuple(sorted(builds, key=lambda build: build.name)), unreadable=tuple(unreadable))
@@ -77,7 +89,7 @@ def _names(cache_dir: Path) -> tuple[str, ...]:
         raise InputError(f"the cache {cache_dir} cannot be read", evidence=str(error)) from error
 
 
-def _read(paths: BuildPaths) -> tuple[ReportedBuild, list[TurnkeyError]]:
+def read_build(paths: BuildPaths) -> tuple[ReportedBuild, list[TurnkeyError]]:
     """A build, as far as its files can be read: a broken state does not hide good statistics, nor the reverse."""
     errors: list[TurnkeyError] = []
     statistics: dict[str, Any] = {}
@@ -101,4 +113,23 @@ def _read(paths: BuildPaths) -> tuple[ReportedBuild, list[TurnkeyError]]:
         statistics=statistics,
         measurements=state.measurements if state else (),
         chosen=state.chosen if state else None,
+        verification=state.verification if state else (),
+        variants=state.variants if state else (),
+        labels=state.labels if state else {},
     ), errors
+
+
+def state_of(build: ReportedBuild) -> State:
+    """The whole state of a build.
+
+    Raises:
+        InputError, ArtifactError: its file cannot be read.
+    """
+    return load_state(state_path=build.paths.state)
+
+
+def titles(builds: Iterable[ReportedBuild]) -> tuple[str, ...]:
+    """What each build is called in a report: its name, with that of its cache before it where several share one."""
+    listed = list(builds)
+    names = Counter(build.name for build in listed)
+    return tuple(build.name if names[build.name] == 1 else f"{build.cache_dir.name}/{build.name}" for build in listed)

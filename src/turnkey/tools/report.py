@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 
 from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Tool, ToolKind
 
-_FORMATS = ("csv", "json", "md")
+_FORMATS = ("csv", "html", "json", "md")
 
 
 class Report(Tool):
     """Report on builds: a table on the terminal, and files for spreadsheets and programs.
 
     One CSV file has one row per build with all of its statistics, a second one per measured candidate, and where
-    something failed a third has the errors, grouped. They are named after the day and never replace an older report.
+    something failed a third has the errors, grouped. --html adds a page to look at: one file with tables to sort and
+    filter and plots, which loads nothing from anywhere. Files are named after the day and never replace older ones.
     At the end of a sequence the report is of the builds of this call.
     """
 
@@ -24,8 +25,8 @@ class Report(Tool):
     closing = True
     progress = "Reporting"
     reads = "turnkey_stats.yaml and the state file of each build"
-    writes = "<day>.csv, <day>-measurements.csv, errors-<day>.csv; <day>.json and <day>.md if asked for"
-    example = "turnkey report -i ~/first_cache ~/second_cache -o reports --format csv md"
+    writes = "<day>.csv, <day>-measurements.csv, errors-<day>.csv; <day>.html, <day>.json and <day>.md if asked for"
+    example = "turnkey report -i ~/first_cache ~/second_cache -o reports --html"
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument(
             flags=("-i", "--input-caches"),
@@ -51,6 +52,12 @@ class Report(Tool):
             help="Formats of the files.",
         ),
         Argument(
+            flags=("--html",),
+            arity=Arity.FLAG,
+            default=False,
+            help="Also write one self-contained HTML page.",
+        ),
+        Argument(
             flags=("--from",),
             arity=Arity.MANY,
             metavar="RECORD",
@@ -66,6 +73,7 @@ class Report(Tool):
         output_dir: str = ".",
         formats: Sequence[str] = ("csv",),
         records: Sequence[str] | None = None,
+        html: bool = False,
         **arguments: Any,
     ) -> int:
         """Write the files and print the table; 1 if a cache or a build could not be read."""
@@ -82,7 +90,7 @@ class Report(Tool):
         report = write_report(
             caches,
             settings.absolute_path(output_dir),
-            formats=formats,
+            formats=tuple(dict.fromkeys([*formats, "html"] if html else formats)),
             only=None if input_caches else context.build_names,
         )
         if context.as_json:

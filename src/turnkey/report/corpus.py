@@ -1,0 +1,74 @@
+"""What can be said of many models together: pass rates, recommendations, the proven differences, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from turnkey.report.figure import count, number
+from turnkey.report.model_section import ModelSection
+from turnkey.report.plots import Bar
+from turnkey.report.source import ReportedBuild
+
+_STATUS = "tool_status:"
+_PASSED = "successful"
+
+
+def pass_rates(builds: Iterable[ReportedBuild]) -> list[tuple[str, int, int]]:
+    """(tool, builds in which it passed, builds in which it ran), in the order in which the tools ran."""
+    passed: Counter[str] = Counter()
+    ran: Counter[str] = Counter()
+    for build in builds:
+        for key, status in build.statistics.items():
+            if key.startswith(_STATUS) and status not in ("not_started", "skipped"):
+                tool = key.removeprefix(_STATUS)
+                ran[tool] += 1
+                passed[tool] += status == _PASSED
+    return [(tool, passed[tool], number_of) for tool, number_of in ran.items()]
+
+
+def ratio_bars(sections: Iterable[ModelSection]) -> list[Bar]:
+    """The ratio of each model's recommended candidate to its reference, where there is a verdict about it."""
+    runtimes: dict[str, int] = {}
+    bars = []
+    for section in sections:
+        row = section.chosen
+        if row is not None and row.ratio is not None:
+            index = runtimes.setdefault(row.runtime, len(runtimes))
+            bars.append(
+                Bar(
+                    label=f"{section.title}, {row.key}",
+                    index=index,
+                    center=row.ratio,
+                    low=row.ratio_low,
+                    high=row.ratio_high,
+                    doubtful=not row.is_verdict_valid,
+                )
+            )
+    return bars
+
+
+def sentences(builds: Sequence[ReportedBuild], sections: Sequence[ModelSection]) -> list[str]:
+    """The whole report in a few plain sentences."""
+    statuses = Counter(build.status for build in builds)
+    said = [f"{count(len(builds), 'model')}: {', '.join(f'{n:,} {status}' for status, n in statuses.most_common())}."]
+    incomplete = [f"{tool} {passed} of {of}" for tool, passed, of in pass_rates(builds) if passed < of]
+    if incomplete:
+        said.append(f"Not everything passed: {', '.join(incomplete)}.")
+    rows = [row for section in sections for row in section.candidates]
+    if not rows:
+        return [*said, "Nothing was measured."]
+    invalid = sum(not row.is_valid for row in rows)
+    doubt = f"; {invalid:,} figures are INVALID and should not be quoted" if invalid else ", all figures are valid"
+    said.append(f"{count(len(rows), 'candidate')} measured{doubt}.")
+    chosen = [row for section in sections if (row := section.chosen) is not None]
+    if chosen:
+        runtimes = Counter(row.runtime for row in chosen).most_common()
+        listed = ", ".join(f"{runtime} for {count(n, 'model')}" for runtime, n in runtimes)
+        said.append(f"Recommended: {listed}.")
+    proven = [row for row in chosen if row.verdict.startswith("FASTER") and row.is_verdict_valid and row.ratio]
+    if proven:
+        ratios = sorted(row.ratio or 0.0 for row in proven)
+        span = f"{number(ratios[0])}×" if len(ratios) == 1 else f"{number(ratios[0])}× to {number(ratios[-1])}×"
+        said.append(f"Proven faster than its reference: {len(proven):,} of {len(chosen):,} recommended, by {span}.")
+    return said

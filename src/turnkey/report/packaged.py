@@ -1,0 +1,94 @@
+"""Measurements inside archives: records in a package, the result tables of a ``.lexer`` artifact.
+
+Archives come from strangers: they are opened by `turnkey.pipeline.archive`, which bounds and checks them first.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import ArtifactError, TurnkeyError
+from turnkey.measure import Record
+from turnkey.pipeline.archive import read_archive
+
+_RECORDS = 200
+_NUMBERS = {
+    "mean_ms": "latency_ms",
+    "p50_ms": "p50_ms",
+    "p90_ms": "p90_ms",
+    "p95_ms": "p95_ms",
+    "p99_ms": "p99_ms",
+    "throughput_per_sec": "throughput_items_per_second",
+}
+"""Documented columns of the artifact's tables, and the names of the same figures in a state."""
+
+
+def members(path: Path) -> frozenset[str]:
+    """Names in a zip archive; empty for what is no such file.
+
+    Raises:
+        ArtifactError: it is a zip that must not be opened.
+    """
+    if not path.is_file():
+        return frozenset()
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return frozenset()
+    with read_archive(path) as archive:
+        return frozenset(archive.names)
+
+
+def read_records(path: Path) -> tuple[list[Record], tuple[TurnkeyError, ...]]:
+    """The measurement records that a package carries, and an error per member that is none."""
+    records, errors = [], []
+    with read_archive(path) as archive, tempfile.TemporaryDirectory(prefix="turnkey-compare-") as directory:
+        names = [name for name in archive.names if name.endswith(".zip")][:_RECORDS]
+        for index, name in enumerate(names):
+            place = Path(directory) / f"{index}.zip"
+            place.write_bytes(archive.read(name))
+            try:
+                records.append(Record.load(place))
+            except TurnkeyError as error:
+                errors.append(error)
+    return records, tuple(errors)
+
+
+def read_results(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """(class, engine, figures) of the newest row of each engine in each table; milliseconds.
+
+    Raises:
+        ArtifactError: a table is not as documented.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    with read_archive(path) as archive:
+        for name in archive.names:
+            if not name.endswith(".csv") or "/" in name:
+                continue
+            for row in csv.DictReader(io.StringIO(archive.text(name, limit_bytes=16 << 20))):
+                engine = row.get("engine") or ""
+                key = f"{engine}, batch {row.get('batch_size')}"
+                found[name.removesuffix(".csv"), key] = {
+                    **{to: _number(row, column, where=f"{path}: {name}") for column, to in _NUMBERS.items()},
+                    "runtime": engine,
+                    "runtime_version": row.get("version"),
+                    "device_type": row.get("device"),
+                    "batch_size": row.get("batch_size"),
+                }
+    return [(model, key, entry) for (model, key), entry in found.items()]
+
+
+def _number(row: dict[str, str], column: str, *, where: str) -> float:
+    try:
+        value = float(row[column])
+    except (KeyError, TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ArtifactError(
+            f"a result table has no number in {column}", evidence=f"{where}: {row.get(column)!r} in {column}"
+        )
+    return value

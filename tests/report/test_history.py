@@ -1,0 +1,106 @@
+"""The history file and its trends."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from turnkey.errors import ArtifactError
+from turnkey.report.history import History, HistoryRow, rows_of
+from turnkey.report.measured import read_side
+from turnkey.report.trend import trend_json, trend_page, trend_plot, trend_table, trends
+
+from .conftest import simulated_record
+
+ROW = HistoryRow(
+    record_sha256="0",
+    candidate="onnxruntime",
+    utc="2026-01-01T00:00:00+00:00",
+    model="net",
+    label="",
+    latency_ms=1.0,
+    low_ms=0.99,
+    high_ms=1.01,
+    p99_ms=None,
+    throughput_per_s=None,
+    peak_memory_bytes=None,
+    size_bytes=None,
+    validity="VALID",
+    processor="P",
+    threads=1,
+    runtime="onnxruntime",
+    runtime_version="1",
+    turnkey_version="0",
+)
+
+
+def series(*levels: tuple[int, float]) -> list[HistoryRow]:
+    generator = np.random.Generator(np.random.PCG64(0))
+    values = [level * float(np.exp(generator.normal(0, 0.01))) for count, level in levels for _ in range(count)]
+    return [
+        replace(ROW, record_sha256=str(number), utc=f"2026-01-{number + 1:02}", label=f"c{number}", latency_ms=value)
+        for number, value in enumerate(values)
+    ]
+
+
+def test_a_record_that_is_added_twice_is_there_once(tmp_path: Path) -> None:
+    simulated_record({"a": 1.0, "b": 2.0}, tmp_path / "net.zip")
+    rows = rows_of(read_side(tmp_path / "net.zip").items, label="v1")
+    history = History(tmp_path / "history.sqlite")
+    assert (history.add(rows), history.add(rows)) == (2, 0)
+    first, second = History(tmp_path / "history.sqlite").rows()
+    assert (first.model, first.candidate, first.label) == ("net", "a", "v1")
+    assert first.latency_ms == pytest.approx(1.0, rel=0.05)
+    assert second.low_ms is not None
+
+
+def test_a_step_is_named_with_its_ratio_its_time_and_label(tmp_path: Path) -> None:
+    [trend] = trends(series((10, 1.0), (10, 1.3)))
+    [row] = trend_table([trend]).rows
+    assert row[:3] == ("net", "onnxruntime", "20")
+    assert row[5].startswith("slower by 1.29× [1.28, 1.30] from")
+    assert row[5].endswith("from 2026-01-11 (c10)")
+    assert trend_json([trend])[0]["steps"][0]["index"] == 10
+    assert 'class="mark"' in trend_plot(trend)
+
+
+def test_other_processors_and_threads_are_series_of_their_own() -> None:
+    rows = [ROW, replace(ROW, processor="Q"), replace(ROW, threads=2), replace(ROW, model="other")]
+    assert len(trends(rows)) == 4
+    assert [trend.title for trend in trends(rows, models=["other"])] == ["other, onnxruntime"]
+
+
+def test_names_from_a_file_are_text_on_the_page() -> None:
+    pytest.importorskip("jinja2")
+    markup = trend_page(trends([replace(ROW, model="<script>alert(1)</script>", label="<b>")]), title="t")
+    assert "<script>alert" not in markup
+    assert "&lt;script&gt;alert(1)" in markup
+
+
+def test_a_file_that_is_no_history_is_refused_and_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "text.sqlite"
+    text.write_text("not a database, but long enough to look at " * 20)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE precious (x)")
+    newer = tmp_path / "newer.sqlite"
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    for path in (text, other, newer):
+        before = path.read_bytes()
+        with pytest.raises(ArtifactError, match="history"):
+            History(path)
+        assert path.read_bytes() == before
+
+
+def test_a_row_without_a_latency_is_refused(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.sqlite")
+    history.add([ROW])
+    with sqlite3.connect(history.path) as connection:
+        connection.execute("UPDATE measurement SET latency_ms = 'fast'")
+    with pytest.raises(ArtifactError, match="without a latency"):
+        history.rows()

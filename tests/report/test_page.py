@@ -1,0 +1,186 @@
+"""The HTML report as a file: what it holds and what it escapes. How it behaves is in test_page_in_browser.py."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from turnkey.pipeline.state import Variant
+from turnkey.report import write_report
+
+from .conftest import MEASUREMENT, MakeBuild, simulated_record
+
+pytest.importorskip("jinja2")
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+class Tags(HTMLParser):
+    """All start tags with their attributes, and the text outside of style and script."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._skips = 0
+        self.feed(markup)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self._skips += tag in ("style", "script")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skips -= tag in ("style", "script")
+
+    def handle_data(self, data: str) -> None:
+        if not self._skips:
+            self.text += data
+
+
+def page_of(cache: Path, out: Path) -> str:
+    return write_report([cache], out, formats=("html",)).files["html"].read_text(encoding="utf-8")
+
+
+def measured_build(make_build: MakeBuild, cache: Path, name: str = "net") -> None:
+    """A build with two candidates, a record of them, verification and a recommendation."""
+    record = "runs/1.zip"
+    torch = {
+        **MEASUREMENT,
+        "key": "torch",
+        "variant": None,
+        "runtime": "torch",
+        "latency_ms": 2.5,
+        "latency_low_ms": 2.4,
+        "latency_high_ms": 2.6,
+        "import_ms": 900.0,
+        "load_ms": 20.0,
+        "first_call_ms": 7.0,
+        "record": record,
+    }
+    onnx = {**MEASUREMENT, "record": record, "import_ms": 150.0, "load_ms": 30.0, "first_call_ms": 2.0}
+    paths = make_build(
+        name,
+        measurements=[torch, onnx],
+        chosen=onnx["key"],
+        recommendation=f"recommended: {onnx['key']}",
+        parameters=123456,
+        verification=[
+            {
+                "key": "onnx-opt",
+                "origin": "captured",
+                "samples": 1,
+                "verdict": "valid",
+                "reason": "",
+                "outputs": [{"name": "y", "max_abs": 1e-6, "max_rel": 2e-6, "relative_l2": 3e-7}],
+            }
+        ],
+        variants=[Variant(key="onnx-opt", format="onnx", path="onnx/x.onnx", sha256="0", size_bytes=44 << 20)],
+        **{"tool_status:verify": "successful", "tool_status:benchmark": "successful"},
+    )
+    simulated_record(
+        {"torch": 2.5, str(onnx["key"]): 1.25}, paths.directory / record, reference="torch", effort="standard"
+    )
+
+
+def test_it_shows_figures_with_intervals_verdict_verification_and_environment(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    measured_build(make_build, cache)
+    tags = Tags(page_of(cache, tmp_path))
+    assert "1.25 [1.2, 1.3]" in tags.text
+    assert re.search(r"FASTER (1\.9|2\.0)\d× \[\d", tags.text)
+    assert "Recommended: onnx-opt @ onnxruntime." in tags.text
+    assert "3.0e-07" in tags.text
+    assert "noise floor" in tags.text
+    titles = {attributes.get("aria-label") for tag, attributes in tags.found if tag == "svg"}
+    assert {
+        "Latency of each candidate with its interval",
+        "Cold start of each candidate",
+        "Total time over calls",
+        "Timed slices in time order",
+        "Warm-up calls",
+    } <= titles
+
+
+def test_it_asks_for_nothing_and_runs_only_its_own_script(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
+    measured_build(make_build, cache)
+    tags = Tags(page_of(cache, tmp_path))
+    loading = [(tag, value) for tag, attributes in tags.found for name, value in attributes.items() if name == "src"]
+    assert loading == []
+    links = [attributes["href"] for tag, attributes in tags.found if "href" in attributes]
+    assert all(str(link).startswith(("#", "data:,")) for link in links)
+    [policy] = [attributes["content"] for tag, attributes in tags.found if "http-equiv" in attributes]
+    assert str(policy).startswith("default-src 'none';")
+    assert re.search(r"script-src 'sha256-[A-Za-z0-9+/]{43}='", str(policy))
+    assert sum(tag == "script" for tag, _ in tags.found) == 1
+
+
+def test_names_labels_and_messages_from_outside_are_text(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
+    hostile = {**MEASUREMENT, "key": HOSTILE, "runtime": HOSTILE, "verification": HOSTILE, "notes": [HOSTILE]}
+    make_build(
+        "net",
+        "error",
+        measurements=[hostile, MEASUREMENT],
+        labels={HOSTILE: (HOSTILE,)},
+        reason=HOSTILE,
+        error_log=HOSTILE,
+        **{"class": HOSTILE, "tool_status:verify": "error"},
+    )
+    make_build("other", "error", reason=HOSTILE, **{"tool_status:verify": "error"})
+    tags = Tags(page_of(cache, tmp_path))
+    assert HOSTILE in tags.text
+    assert sum(tag == "script" for tag, _ in tags.found) == 1
+    assert not any(tag == "img" for tag, _ in tags.found)
+    assert not any(name.startswith("on") for _, attributes in tags.found for name in attributes)
+
+
+def test_failures_stand_together_with_links_to_their_models(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        make_build(name, "error", reason="no kernel for Foo", **{"tool_status:export-pytorch": "error"})
+    make_build("fine", **{"tool_status:export-pytorch": "successful"})
+    markup = page_of(cache, tmp_path)
+    assert "export-pytorch: 1 of 3" in markup
+    assert "Not everything passed: export-pytorch 1 of 3." in markup
+    assert re.search(r"no kernel for Foo</td><td class=\"n\">2</td>.*#model-0.*#model-1", markup)
+
+
+def test_builds_of_one_name_are_told_apart_by_their_caches(make_build: MakeBuild, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        make_build("any", cache_dir=tmp_path / name)
+    files = write_report([tmp_path / "first", tmp_path / "second"], tmp_path / "out", formats=("html",)).files
+    text = Tags(files["html"].read_text()).text
+    assert "first/any" in text
+    assert "second/any" in text
+
+
+def test_a_record_that_cannot_be_read_is_said_and_the_rest_shown(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    make_build("net", measurements=[{**MEASUREMENT, "record": "runs/gone.zip"}])
+    text = Tags(page_of(cache, tmp_path)).text
+    assert "record not readable: runs/gone.zip: there is no record" in text
+    assert "1.25 [1.2, 1.3]" in text
+
+
+def test_batch_sizes_give_a_curve(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
+    rungs = [
+        {
+            **MEASUREMENT,
+            "key": f"onnx, batch {batch}",
+            "batch_size": batch,
+            "throughput_items_per_second": 500.0 * batch,
+        }
+        for batch in (1, 2, 4)
+    ]
+    make_build("net", measurements=rungs)
+    assert "Latency and throughput over batch sizes" in page_of(cache, tmp_path)
+
+
+def test_an_empty_cache_gives_a_page_too(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
+    make_build("gone")
+    assert "Nothing was measured." in Tags(page_of(cache, tmp_path)).text

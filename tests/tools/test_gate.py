@@ -1,0 +1,66 @@
+"""The tool ``gate``: what it refuses before anything runs, and one whole run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from turnkey.cli.main import main
+
+SAMPLE = Path(__file__).parents[2] / "examples" / "cli" / "onnx" / "sample.onnx"
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One commit with an ONNX file; the working directory of the test."""
+    place = tmp_path / "project"
+    place.mkdir()
+    (place / "net.onnx").write_bytes(SAMPLE.read_bytes())
+    git = [
+        "git",
+        "-C",
+        str(place),
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    for arguments in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "net")):
+        subprocess.run([*git, *arguments], check=True)
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-i", "net.onnx"], "needs a revision"),
+        (["--base", "main"], "needs an input"),
+        (["-i", "net.onnx", "--base", "nowhere"], "git cannot"),
+        (["-i", "gone.onnx", "--base", "main"], "no file gone.onnx"),
+        (["-i", "net.onnx", "--base", "main", "--max-slowdown", "5"], "percentage"),
+        (["-i", "net.onnx", "--base", "main", "--max-slowdown", "nan%"], "finite"),
+        (["-i", "net.onnx", "--base", "main", "--max-slowdown", "0%"], "above 0"),
+    ],
+)
+def test_what_cannot_be_a_gate_is_a_usage_error(
+    repository: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.nightly
+def test_a_revision_against_itself_passes_and_writes_its_summary(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-i", "net.onnx", "--base", "main", "--max-slowdown", "50%", "--effort", "standard", "--summary", "s.md"]
+    code = main(["--json", "gate", *words])
+    answer = json.loads(capsys.readouterr().out)["tools"]["gate"]
+    assert (code, answer["answer"]) in ((0, "PASS"), (2, "UNDECIDED"))
+    assert "Turnkey gate" in (repository / "s.md").read_text(encoding="utf-8")
