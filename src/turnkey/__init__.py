@@ -3,6 +3,8 @@
     results = turnkey.evaluate_files(["model.py"], turnkey.Sequence(["discover", "export-pytorch", "verify"]))
     state = turnkey.load_state(state_path="~/.cache/turnkey/model/model_state.yaml")
 
+    package = turnkey.optimize(model, dataloader)
+
 Importing this package imports nothing else: each public name is loaded when it is first used.
 """
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from turnkey.launch.files import evaluate_files
     from turnkey.lexer.api.lexer_context import LexerContext
     from turnkey.lexer.decorators.lexer import Lexer
+    from turnkey.navigator.dispatch import optimize
+    from turnkey.navigator.inplace import Module, load_optimized
     from turnkey.pipeline.sequence import Sequence
     from turnkey.pipeline.state import State
     from turnkey.pipeline.state_file import load_state
@@ -36,17 +40,24 @@ _PLACES = {
     "evaluate": "turnkey.launch",
     "evaluate_files": "turnkey.launch.files",
     "exit_code": "turnkey.launch",
+    "Module": "turnkey.navigator.inplace",
+    "load_optimized": "turnkey.navigator.inplace",
     "load_state": "turnkey.pipeline.state_file",
+    "optimize": "turnkey.navigator.dispatch",
     "turnkeycli": "turnkey.cli.main:main",
 }
 
-_ROOMS = ("parser", "report", "tools")
+_ROOMS = ("navigator", "parser", "report", "tools")
 """Modules that are reached as ``turnkey.report.get_dict(…)`` without an import of their own."""
+
+_FRAMEWORKS = ("jax", "onnx", "python", "tensorflow", "torch")
+"""``turnkey.torch.optimize(…)`` and its like: names of the navigator."""
 
 __all__ = [
     "Interrupted",
     "Lexer",
     "LexerContext",
+    "Module",
     "Options",
     "Result",
     "Sequence",
@@ -56,7 +67,9 @@ __all__ = [
     "evaluate",
     "evaluate_files",
     "exit_code",
+    "load_optimized",
     "load_state",
+    "optimize",
     "turnkeycli",
 ]
 
@@ -64,6 +77,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"turnkey.{name}")
+    if name in _FRAMEWORKS:
+        return getattr(import_module("turnkey.navigator"), name)
     place = _PLACES.get(name)
     if place is None:
         raise AttributeError(f"module 'turnkey' has no attribute {name!r}")
@@ -74,4 +89,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES, *_ROOMS})
+    return sorted({*globals(), *_PLACES, *_ROOMS, *_FRAMEWORKS})

@@ -31,7 +31,7 @@ _PLACES = {
     "NavigatorRunner": "runner",
     "OnnxConfig": "format_configs",
     "OptimizationProfile": "optimization_profile",
-    "OptimizeConfig": "inplace",
+    "OptimizeConfig": "inplace_config",
     "Package": "package_result",
     "ParetoStrategy": "strategy",
     "ProfilerConfig": "profiler_config",
@@ -52,11 +52,11 @@ _PLACES = {
     "WithinAccuracyStrategy": "strategy",
     "WithinMemoryStrategy": "strategy",
     "WithinSizeStrategy": "strategy",
-    "inplace_config": "inplace",
+    "inplace_config": "inplace_config",
     "load_optimized": "inplace",
     "module": "inplace",
     "optimize": "inplace",
-    "profile": "inplace",
+    "profile": "inplace_profile",
     "register_runner": "runner_adapter",
 }
 

@@ -100,7 +100,7 @@ def _conversion(package: Package, key: str) -> int:
     if parent is not None and parent.model_config.format.is_source and package.model is None:
         raise MissingSourceModelError(
             f"{key} is exported from the source model, which is no part of the workspace",
-            evidence=f"its file: {workspace.path / config.path}, {'intact' if _intact(model, workspace) else 'changed'}",
+            evidence=f"{workspace.path / config.path} is {'intact' if _intact(model, workspace) else 'changed'}",
             remedy="run this script with --model module:name",
         )
     with tempfile.TemporaryDirectory(prefix="turnkey-reproduce-") as scratch:

@@ -23,6 +23,7 @@ TOOLS = PluginTable(
         "export-mlf": "turnkey.tools.export_mlf:ExportMlf",
         "load-mlf": "turnkey.tools.load_mlf:LoadMlf",
         "show-mlf": "turnkey.tools.show_mlf:ShowMlf",
+        "export-triton": "turnkey.navigator.triton_tool:ExportTriton",
         "verify-exporter": "turnkey.tools.verify_exporter:VerifyOnnxExporter",
         "verify": "turnkey.tools.verify:Verify",
         "benchmark": "turnkey.tools.benchmark:Benchmark",
@@ -37,6 +38,7 @@ TOOLS = PluginTable(
         "gate": "turnkey.tools.gate:Gate",
         "history": "turnkey.tools.history:History",
         "lexer": "turnkey.lexer.tool:LexerFiles",
+        "package": "turnkey.navigator.tool:PackageTool",
         "completion": "turnkey.cli.completion:Completion",
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnkey.navigator.triton import model_repository
+import turnkey.navigator.triton.model_repository as model_repository
 from turnkey.navigator.triton.batching import (
     DynamicBatcher,
     QueuePolicy,

@@ -1,7 +1,7 @@
 """A model repository: ``<repository>/<name>/config.pbtxt`` and ``<repository>/<name>/<version>/model.<suffix>``.
 
-A server may watch the repository while it is written: the version appears whole by one rename, and the configuration is
-written last. A version that is there stays, unless ``override`` is given; a call that fails leaves nothing behind.
+A server may watch the repository while it is written: the version appears whole by one rename, and the configuration
+is written last. A version that is there stays, unless ``override`` is given; a call that fails leaves nothing behind.
 """
 
 from __future__ import annotations

@@ -1,0 +1,342 @@
+"""Optimising modules where they are: `Module` stands in a module's place, records its calls, then serves the winner.
+
+    model.encoder = turnkey.Module(model.encoder, name="encoder")
+    turnkey.navigator.optimize(pipeline, dataloader=[(1, sample)])
+    pipeline(sample)                       # the encoder now runs on the best verified runtime
+
+A later process calls `load_optimized` instead. A call whose inputs have another structure than the recorded ones is
+answered by the module itself. Samples are kept as arrays, never pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree  # the walk that torch.compile and torch.export use themselves
+
+from turnkey.model.call import flatten_call
+from turnkey.model.torch_bridge import array_of, is_tensor, tensor_of
+from turnkey.navigator import dispatch
+from turnkey.navigator.exceptions import ConfigurationError, NotFoundError
+from turnkey.navigator.format import DeviceKind
+from turnkey.navigator.inplace_config import MOST_SAMPLES, OptimizeConfig, inplace_config
+from turnkey.navigator.package_archive import load_from_workspace
+from turnkey.navigator.package_result import Package
+from turnkey.navigator.runner import NavigatorRunner
+from turnkey.pipeline import durable
+
+__all__ = ["Module", "OptimizeConfig", "inplace_config", "load_optimized", "module", "optimize", "registered"]
+
+_RESULT = "inplace.json"
+_REGISTERED: dict[str, Module] = {}
+
+
+@dataclass(slots=True)
+class _Structure:
+    """One way in which a module is called.
+
+    Attributes:
+        samples: recorded calls, ``(args…, {keywords})`` with copies of the tensors.
+        result: how the outputs are nested, as torch writes it down; empty until it was seen.
+        batches: batch sizes that were said when recording.
+        runner: the active winner; None while recording or eager.
+    """
+
+    samples: list[tuple[Any, ...]] = field(default_factory=list)
+    result: str = ""
+    batches: set[int] = field(default_factory=set)
+    runner: NavigatorRunner | None = None
+
+
+class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+    """A module in the place of another.
+
+    Args:
+        module: what is called; its attributes are reached through this object.
+        name: unique in this process; by default made from the class's name.
+        input_mapping: from arguments to what the module takes: ``(*args, **kwargs) -> (args, kwargs)``.
+        output_mapping: applied to every result.
+        forward_func: name of the method to call instead of the module itself.
+        batching: whether axis 0 is a batch axis; None asks `OptimizeConfig`, then whether a batch size was said.
+        model_path: directory of its optimised forms instead of the one in the cache.
+
+    Raises:
+        ConfigurationError: the name is taken or cannot be a directory.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        name: str | None = None,
+        input_mapping: Callable[..., Any] | None = None,
+        output_mapping: Callable[[Any], Any] | None = None,
+        timer: Any = None,
+        forward_func: str | None = None,
+        batching: bool | None = None,
+        precision: str = "fp32",
+        model_path: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        self._modules["wrapped"] = module
+        self.training = module.training
+        object.__setattr__(self, "state", "recording")
+        object.__setattr__(self, "structures", {})
+        options = {
+            "input_mapping": input_mapping,
+            "output_mapping": output_mapping,
+            "timer": timer,
+            "forward_func": forward_func,
+            "batching": batching,
+            "precision": precision,
+            "model_path": model_path,
+        }
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "optimized_name", _registered_name(module, name))
+        _REGISTERED[self.optimized_name] = self
+
+    def __getattr__(self, name: str) -> Any:
+        """What this object lacks is the wrapped module's."""
+        wrapped = self.__dict__["_modules"]["wrapped"]
+        return wrapped if name == "wrapped" else getattr(wrapped, name)
+
+    @property
+    def directory(self) -> Path:
+        """Where the optimised forms of this module are kept."""
+        given = self.options["model_path"]
+        return inplace_config.directory / self.optimized_name if given is None else Path(given).absolute()
+
+    @property
+    def is_optimized(self) -> bool:
+        """Whether some structure of inputs is served by a winner."""
+        return any(structure.runner is not None for structure in self.structures.values())
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The winner's outputs in the module's own structure; the module's where nothing better is known."""
+        if self.options["input_mapping"] is not None:
+            args, kwargs = self.options["input_mapping"](*args, **kwargs)
+        key = structure_key(args, kwargs)
+        known = self.structures.get(key)
+        if known is not None and known.runner is not None:
+            result = _served(known, args, kwargs)
+        else:
+            result = self._eager(*args, **kwargs)
+            if self.state == "recording":
+                self._record(key, args, kwargs, result)
+        mapping = self.options["output_mapping"]
+        return result if mapping is None else mapping(result)
+
+    def optimize(self, config: OptimizeConfig) -> None:
+        """Optimise every recorded structure, and serve the winners.
+
+        Raises:
+            TurnkeyError: as `turnkey.optimize`.
+        """
+        for key, structure in self.structures.items():
+            if not structure.samples:
+                continue
+            arguments = config.to_arguments()
+            batching = self.options["batching"]
+            arguments["batching"] = (
+                batching if batching is not None else arguments.get("batching", bool(structure.batches))
+            )
+            workspace = self.directory / key
+            package = dispatch.optimize(
+                self._target(), list(structure.samples), workspace=workspace, override_workspace=True, **arguments
+            )
+            durable.write_text(workspace / _RESULT, json.dumps({"result": structure.result}))
+            structure.runner = _activated(package)
+        object.__setattr__(self, "state", "optimized")
+
+    def load(self, device: DeviceKind | str | None = None) -> None:
+        """Serve what an earlier process made.
+
+        Raises:
+            NotFoundError: nothing was made for this module.
+        """
+        found = sorted(path.parent for path in self.directory.glob(f"*/{_RESULT}"))
+        if not found:
+            raise NotFoundError(
+                f"the module {self.optimized_name} was not optimised before",
+                evidence=str(self.directory),
+                remedy="turnkey.navigator.optimize(func, dataloader)",
+            )
+        for workspace in found:
+            result = json.loads((workspace / _RESULT).read_text(encoding="utf-8"))["result"]
+            package = load_from_workspace(workspace)
+            package.load_source_model(self._target())
+            structure = self.structures.setdefault(workspace.name, _Structure())
+            structure.result = result
+            structure.runner = _activated(package, device=device)
+        object.__setattr__(self, "state", "optimized")
+
+    def run_eager(self) -> None:
+        """Answer every call by the module itself."""
+        for structure in self.structures.values():
+            if structure.runner is not None:
+                structure.runner.deactivate()
+                structure.runner = None
+        object.__setattr__(self, "state", "eager")
+
+    def packages(self) -> dict[str, Package]:
+        """The package of each structure that was optimised, by its key."""
+        found = sorted(path.parent for path in self.directory.glob(f"*/{_RESULT}"))
+        return {path.name: load_from_workspace(path) for path in found}
+
+    def _target(self) -> torch.nn.Module:
+        wrapped = self._modules["wrapped"]
+        method = self.options["forward_func"]
+        return wrapped if method is None else _Method(wrapped, method)
+
+    def _eager(self, *args: Any, **kwargs: Any) -> Any:
+        wrapped, method = self._modules["wrapped"], self.options["forward_func"]
+        return (wrapped if method is None else getattr(wrapped, method))(*args, **kwargs)
+
+    def _record(self, key: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
+        structure = self.structures.setdefault(key, _Structure())
+        if _said_batch is not None:
+            structure.batches.add(_said_batch)
+        if len(structure.samples) < MOST_SAMPLES:
+            copied = pytree.tree_map(lambda leaf: leaf.detach().clone() if is_tensor(leaf) else leaf, (args, kwargs))
+            structure.samples.append((*copied[0], dict(copied[1])))
+        if not structure.result:
+            leaves, spec = pytree.tree_flatten(result)
+            if all(is_tensor(leaf) for leaf in leaves):
+                structure.result = pytree.treespec_dumps(spec)
+
+
+class _Method(torch.nn.Module):  # type: ignore[misc]
+    """A module whose call is a method of another."""
+
+    def __init__(self, wrapped: torch.nn.Module, method: str) -> None:
+        super().__init__()
+        self.wrapped = wrapped
+        self.method = method
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.wrapped, self.method)(*args, **kwargs)
+
+
+_said_batch: int | None = None
+
+
+def module(found: Any = None, **options: Any) -> Any:
+    """Decorator for functions that make modules: what they return is wrapped in `Module`."""
+
+    def decorated(make: Callable[..., torch.nn.Module]) -> Callable[..., Module]:
+        def made(*args: Any, **kwargs: Any) -> Module:
+            return Module(make(*args, **kwargs), **options)
+
+        return made
+
+    return decorated if found is None else decorated(found)
+
+
+def registered() -> dict[str, Module]:
+    """The modules of this process by name."""
+    return dict(_REGISTERED)
+
+
+def forget(name: str) -> None:
+    """Take a module out of the list; its optimised forms stay where they are."""
+    _REGISTERED.pop(name).run_eager()
+
+
+def optimize(
+    func: Callable[[Any], Any],
+    dataloader: Iterable[tuple[int, Any]],
+    config: OptimizeConfig | None = None,
+) -> dict[str, Module]:
+    """Call a function on samples, record what its wrapped modules were called with, and optimise them.
+
+    Args:
+        func: calls the modules; takes one sample.
+        dataloader: (batch size, sample).
+
+    Returns:
+        The modules by name.
+
+    Raises:
+        ConfigurationError: no module is wrapped, or none was called.
+    """
+    global _said_batch
+    if not _REGISTERED:
+        raise ConfigurationError("no module is wrapped", remedy="model.encoder = turnkey.Module(model.encoder)")
+    for each in _REGISTERED.values():
+        each.run_eager()
+        object.__setattr__(each, "state", "recording")
+    try:
+        for batch, sample in dataloader:
+            _said_batch = batch
+            func(sample)
+    finally:
+        _said_batch = None
+    called = {name: each for name, each in _REGISTERED.items() if each.structures}
+    if not called:
+        raise ConfigurationError(
+            "the function called none of the wrapped modules", evidence=f"wrapped: {', '.join(_REGISTERED)}"
+        )
+    for each in called.values():
+        each.optimize(config or OptimizeConfig())
+    return called
+
+
+def load_optimized(device: DeviceKind | str | None = None) -> None:
+    """Serve every wrapped module by the winner that an earlier process found.
+
+    Raises:
+        NotFoundError: one of them was never optimised.
+    """
+    for each in _REGISTERED.values():
+        each.load(device)
+
+
+def structure_key(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """12 hex digits of how a call is nested, with dtypes and ranks of its tensors."""
+    tensors, structure = flatten_call(tuple(args), dict(kwargs), (), is_tensor=is_tensor)
+    layout = [[name, str(tensor.dtype), tensor.ndim] for name, tensor in tensors.items()]
+    nested = structure.to_dict() if structure.is_portable else repr(structure.names)
+    return hashlib.sha256(json.dumps([nested, layout], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _served(structure: _Structure, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """One call of the winner: tensors in and out, on the device of the inputs."""
+    assert structure.runner is not None, "the caller looked"
+    tensors, _ = flatten_call(tuple(args), dict(kwargs), (), is_tensor=is_tensor)
+    names = [spec.name for spec in structure.runner.input_metadata]
+    values = list(tensors.values())
+    device = next((str(value.device) for value in values if isinstance(value, torch.Tensor)), "cpu")
+    feed = dict(zip(names, (array_of(value) for value in values), strict=True))
+    outputs = [tensor_of(array, device) for array in structure.runner.infer(feed).values()]
+    return pytree.tree_unflatten(outputs, pytree.treespec_loads(structure.result))
+
+
+def _activated(package: Package, device: DeviceKind | str | None = None) -> NavigatorRunner | None:
+    """The winner, ready; None where the module itself won, which needs no runner."""
+    strategies = inplace_config.strategies or None
+    best = package.get_best_runtime(strategies=strategies)
+    if best.model_status.model_config.format.is_source and best.runner_name == "TorchCPU":
+        return None
+    runner = package.get_runner(strategies=strategies, device=device)
+    runner.activate()
+    return runner
+
+
+def _registered_name(found: torch.nn.Module, name: str | None) -> str:
+    if name is not None:
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+            raise ConfigurationError("this is no name for a module", evidence=repr(name))
+        if name in _REGISTERED:
+            raise ConfigurationError(f"a module named {name!r} is wrapped already", remedy="give it another name")
+        return name
+    base = type(found).__name__.lower()
+    number = 0
+    while (candidate := base if number == 0 else f"{base}-{number}") in _REGISTERED:
+        number += 1
+    return candidate
