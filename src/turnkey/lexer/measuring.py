@@ -6,9 +6,10 @@ interleaved. The other efforts measure in fresh processes. Whatever the effort, 
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,6 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
     """
     from turnkey.measure import Settings
 
-    candidates = _candidates(_state(subject, export, workdir), subject, settings)
     asked = Settings(
         effort="quick" if settings.effort == "single" else settings.effort,
         iterations=settings.num_iterations if settings.exact_iterations or settings.effort == "single" else None,
@@ -92,13 +92,16 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
         threads=settings.threads,
         seed=settings.seed,
     )
-    if settings.effort == "single":
-        record, notes = _here(subject, candidates, asked), []
-    else:
-        from turnkey.tools.comparison import compared
-
+    notes: list[str] = []
+    with nullcontext() if settings.enable_stdout else redirect_stdout(io.StringIO()):
         state = _state(subject, export, workdir)
-        record, notes = compared(state, subject.source, subject.source.samples, candidates, asked)
+        candidates = _candidates(state, subject, settings)
+        if settings.effort == "single":
+            record = _here(subject, candidates, asked)
+        else:
+            from turnkey.tools.experiment import compared
+
+            record, notes = compared(state, subject.source, subject.source.samples, candidates, asked)
     if not record.measured:
         error = record.summary(candidates[0].key).error
         raise from_dict(dict(error or {"what": "nothing could be measured"}))

@@ -113,5 +113,6 @@ def _reverified(archive: Archive, name: str, export: Mapping[str, Any], director
 def _limit(settings: Mapping[str, Any], key: str) -> float:
     """The recorded limit, else the default."""
     given = settings.get(key)
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    return float(given) if is_number and 0 <= given < math.inf else float(getattr(LexerSettings(), key))
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given < math.inf:
+        return float(given)
+    return float(getattr(LexerSettings(), key))

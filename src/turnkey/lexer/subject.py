@@ -16,8 +16,9 @@ from turnkey.discovery.arguments import parameter_names
 from turnkey.errors import ModelError, UsageError
 from turnkey.lexer.decoration import unwrapped
 from turnkey.lexer.options import LexerSettings
-from turnkey.model.call import CacheLayer, CallStructure, KeyValueCache, Leaf, flatten_call
+from turnkey.model.call import CallStructure, KeyValueCache, Leaf, flatten_call
 from turnkey.model.hash import replay_hash, weights_hash
+from turnkey.model.key_value_cache import CacheLayer
 from turnkey.model.replay import replay
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.signature import Signature, TensorSpec

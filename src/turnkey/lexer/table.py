@@ -56,7 +56,7 @@ def rich_table(headings: Sequence[str], rows: Rows, *, title: str = "") -> Any:
 def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
     """A pandas frame. Raises MissingDependencyError if pandas is not installed."""
     try:
-        import pandas
+        import pandas  # type: ignore[import-untyped]  # its stubs are another distribution
     except ImportError as error:
         raise MissingDependencyError(
             "a data frame needs pandas", evidence=str(error), remedy="pip install pandas"

@@ -234,7 +234,8 @@ def _compression(name: str, size_bytes: int) -> int:
 @contextmanager
 def _as_refusal(path: Path, place: str, *further: type[Exception]) -> Iterator[None]:
     """Whatever zipfile raises about damaged content as the one error that callers know."""
+    damage: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error)
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, *further) as error:
+    except (*damage, *further) as error:
         raise refusal(path, f"{place}: {error or type(error).__name__}") from error

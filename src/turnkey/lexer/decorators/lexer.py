@@ -30,7 +30,11 @@ class _Lexer:
 
     @overload
     def __call__(
-        self, original_class: Names | None = None, input_names: Names | None = None, *more: Names, **settings: Any
+        self,
+        original_class: Names | None = None,
+        input_names: Names | None = None,
+        output_names: Names | None = None,
+        **settings: Any,
     ) -> Callable[[Class], Class]: ...
 
     def __call__(
