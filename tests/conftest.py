@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +16,23 @@ from turnkey import plugins
 
 PLUGINS = Path(__file__).parent / "plugins"
 
+# Tests run side by side and measure as a means, not to learn a number: they need not wait for each other.
+os.environ.setdefault("TURNKEY_MACHINE_LOCK", str(Path(tempfile.gettempdir()) / f"turnkey-test-{os.getpid()}.lock"))
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that: without this the
     # tests that interrupt a command would wait for ever when the suite itself was started in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked ``nightly`` take minutes each: they run only where they are asked for, ``-m nightly``."""
+    if "nightly" in config.getoption("markexpr"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("nightly")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture

@@ -24,10 +24,17 @@ class FaultyTarget(NumpyTarget):
         fault: what it does.
         after: calls it makes properly first.
         once: file that is made when the fault happens; where it is there already, nothing happens.
+        processes: file that grows by one byte per process; the fault happens from the third process on. The first is
+            the calibration's, the second the first round's.
     """
 
-    def __init__(self, *, fault: str, after: int = 0, once: str = "") -> None:
+    def __init__(self, *, fault: str, after: int = 0, once: str = "", processes: str = "") -> None:
         super().__init__(kernels=2, size=100_000)
+        if processes:
+            with Path(processes).open("a") as file:
+                file.write("x")
+            if Path(processes).stat().st_size < 3:
+                fault = "none"
         self._fault = fault
         self._after = after
         self._once = Path(once) if once else None
@@ -35,11 +42,6 @@ class FaultyTarget(NumpyTarget):
 
     def load(self) -> None:
         super().load()
-        if self._fault == "crash-in-third-process" and self._once is not None:
-            with self._once.open("a") as file:
-                file.write("x")
-            if self._once.stat().st_size > 2:
-                os.kill(os.getpid(), signal.SIGSEGV)
         if self._fault == "missing":
             raise MissingDependencyError("openfoo is not installed", remedy="pip install openfoo")
         if self._fault == "raise-in-load":
@@ -116,5 +118,5 @@ class FaultyTarget(NumpyTarget):
                     self._once.write_text(str(child))
 
 
-def load_faulty(*, threads: int, fault: str, after: int = 0, once: str = "") -> FaultyTarget:
-    return FaultyTarget(fault=fault, after=after, once=once)
+def load_faulty(*, threads: int, fault: str, after: int = 0, once: str = "", processes: str = "") -> FaultyTarget:
+    return FaultyTarget(fault=fault, after=after, once=once, processes=processes)

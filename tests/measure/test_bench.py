@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from turnkey.measure import bench as bench_module
 from turnkey.measure.bench import Bench, timed_calls, timed_loops
 from turnkey.measure.numpy_target import NumpyTarget
 
@@ -86,6 +87,33 @@ def test_samples_rotate_from_slice_to_slice_and_one_is_used_for_the_hot_case() -
     hot.seen.clear()
     bench.slice(entries=7, inner=1)
     assert len(set(hot.seen)) == 1
+
+
+def test_a_single_sample_is_copied_so_that_the_rotation_does_not_stay_in_the_caches() -> None:
+    class Lonely(Watching):
+        def samples(self) -> list[dict[str, np.ndarray]]:
+            return super().samples()[:1]
+
+        def prepare(self, sample: dict[str, np.ndarray]) -> Any:
+            return (False, float(id(sample["x"])), sample["x"])
+
+    target = Lonely()
+    bench = loaded(target)
+    target.seen.clear()
+    bench.slice(entries=7, inner=1)
+    assert len(set(target.seen)) == 8
+    hot = Lonely()
+    bench = loaded(hot, same_input=True)
+    hot.seen.clear()
+    bench.slice(entries=7, inner=1)
+    assert len(set(hot.seen)) == 1
+
+
+def test_copies_of_inputs_never_take_more_than_a_quarter_of_a_gibibyte() -> None:
+    assert len(bench_module._copies([{"x": np.zeros(8)}])) == 7
+    assert len(bench_module._copies([{"x": np.broadcast_to(np.zeros(1), (1 << 24,))}])) == 1  # 128 MiB each
+    assert bench_module._copies([{"x": np.zeros(8)}] * 9) == []
+    assert len(bench_module._copies([{}])) == 7
 
 
 def test_a_slice_has_a_settling_call_and_exactly_its_entries() -> None:

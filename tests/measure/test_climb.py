@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def test_records_of_finished_rungs_are_taken_up_again_and_those_of_another_plan_
 
 
 def test_a_spent_budget_ends_every_climb_after_the_rung_in_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 10_000, 60))
+    clock = count(0, 60)
     monkeypatch.setattr(climb.time, "monotonic", lambda: next(clock))
     found = Hill({"a": saturating(8)}).climb(budget_s=1).climbs["a"]
     assert found.stop is Stop.BUDGET

@@ -49,3 +49,20 @@ def test_caches_battery_and_heat_are_read_from_the_kernels_files(tmp_path: Path)
     assert facts["caches"] == {"L3 Unified": "32768K"}
     assert facts["on_mains"] is False
     assert environment.pulse(root=tmp_path, cpus=[0]).hot == 12
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "turbo"),
+    [
+        ("intel_pstate/no_turbo", "0", True),
+        ("intel_pstate/no_turbo", "1", False),
+        ("cpufreq/boost", "1", True),
+        ("cpufreq/boost", "0", False),
+        ("other", "1", None),
+    ],
+)
+def test_turbo_is_read_from_either_driver(tmp_path: Path, place: str, text: str, turbo: bool | None) -> None:
+    file = tmp_path / "sys/devices/system/cpu" / place
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert environment.probe(root=tmp_path)["turbo"] is turbo

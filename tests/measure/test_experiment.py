@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain, count, repeat
 from pathlib import Path
 
 import pytest
 
+from turnkey import host
 from turnkey.errors import UsageError
-from turnkey.measure import Record, Settings, TargetDescription, run_experiment, run_in_process
+from turnkey.measure import Record, Settings, TargetDescription, environment, run_experiment, run_in_process
 from turnkey.measure.numpy_target import NumpyTarget
 
 
@@ -70,33 +72,58 @@ def test_unusable_requests_are_refused_before_anything_starts() -> None:
         Settings(budget_s=float("nan"))
 
 
-def test_what_would_exhaust_memory_is_not_loaded_and_the_others_are_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from itertools import chain, repeat
+GIB = 1 << 30
 
-    from turnkey import host
 
-    # plenty at first and beside the first candidate, then almost nothing
-    free = chain([8 << 30], repeat(64 << 20))
+def with_free_memory(monkeypatch: pytest.MonkeyPatch, *bytes_free: int) -> None:
+    """What the host says at each question: at first, then before each process that would be loaded beside another."""
+    free = chain(bytes_free, repeat(bytes_free[-1]))
     monkeypatch.setattr(host, "available_memory_bytes", lambda **_: next(free))
     monkeypatch.setattr("turnkey.measure.environment.probe", dict)
+
+
+def test_what_does_not_fit_into_memory_together_is_measured_in_pairs_at_quick_effort_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_free_memory(monkeypatch, 8 * GIB, 8 * GIB, 1, 1, 8 * GIB)  # the third would be one too many
+    path = tmp_path / "run.zip"
+    told: list[str] = []
+    record = run_experiment(
+        [numpy_description(key, kernels) for key, kernels in (("one", 2), ("two", 4), ("four", 8))],
+        reference="one",
+        settings=Settings(effort="quick", passes=6),
+        path=path,
+        listen=told.append,
+    )
+    assert record.run["layout"] == "pairs"
+    assert any("measuring in pairs" in text for text in told)
+    assert record.measured == ("one", "two", "four")
+    assert not record.reasons or {item.code for item in record.reasons} <= {"foreign-load", "steal"}
+    for key in ("two", "four"):
+        verdict = record.verdict(key)
+        assert verdict is not None
+        assert verdict.kind == "SLOWER"
+        assert verdict.rounds == 1
+        assert any("single-process" in note for note in record.summary(key).notes)
+    between = record.verdict("four", against="two")
+    assert between is not None
+    assert between.kind == "SLOWER"
+    assert Record.load(path).verdict("four", against="two") == between
+
+
+def test_what_does_not_even_fit_in_pairs_gives_values_but_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_free_memory(monkeypatch, 8 * GIB, 1)
     record = run_experiment(
         [numpy_description(key, 4) for key in ("one", "two")], settings=Settings(effort="quick", passes=2)
     )
-    assert len(record.measured) == 1
-    (left,) = set(record.keys) - set(record.measured)
-    error = record.summary(left).error
-    assert error is not None
-    assert "does not fit into memory" in error["what"]
-    assert "pairs" in error["remedy"]
+    assert record.run["layout"] == "contiguous"
+    assert record.measured == ("one", "two")
+    assert all(record.summary(key).error is None for key in record.measured)
+    assert "not-interleaved" in {item.code for item in record.reasons}
+    assert record.verdict("two", against="one") is None
 
 
 def test_break_even_energy_and_course_are_told_for_real_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    from itertools import count
-
-    from turnkey.measure import environment
-
     ticks = count()
     monkeypatch.setattr(environment, "joules", lambda: next(ticks) * 0.5)
     record = run_experiment(

@@ -128,14 +128,34 @@ def test_a_crash_by_chance_is_replaced_and_the_round_goes_on(tmp_path: Path, aft
 
 
 @pytest.mark.slow
-def test_a_crash_in_a_later_round_leaves_the_rounds_before_it(tmp_path: Path) -> None:
-    # The first process of a round is the calibration's: it and the first round's make the file grow unharmed.
+def test_a_worker_lost_in_a_later_round_keeps_the_rounds_before_it_and_the_others_go_on(tmp_path: Path) -> None:
+    lost = ("crash", "leak", "garbage", "raise", "raise-in-load")
+    bad = [faulty(fault, key=fault, processes=str(tmp_path / fault)) for fault in (*lost, "wrong")]
     settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=120)
-    record = measure(faulty("crash-in-third-process", once=str(tmp_path / "processes")), settings)
+    record = run_experiment([good(), *bad], reference="good", settings=settings)
+    assert not workers_alive()
+    assert record.summary("good").rounds == 3
+    for fault in lost:
+        found = record.summary(fault)
+        assert found.rounds == 1, fault
+        assert found.latency_ms is not None
+        assert found.error is not None
+        assert LOST[fault] in found.error["what"]
+        assert found.validity == "INVALID"
+    # A wrong output that appears late spoils the early rounds too, and never wins.
+    assert any("wrong-output" in reason for reason in record.summary("wrong").reasons)
+    assert record.fastest == "good"
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_in_a_later_round_leaves_and_the_others_go_on(tmp_path: Path) -> None:
+    settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=8)
+    record = measure(faulty("hang", processes=str(tmp_path / "processes")), settings)
     assert record.summary("good").rounds == 3
     assert record.summary("faulty").rounds == 1
-    assert record.summary("faulty").error is not None
-    assert record.summary("faulty").latency_ms is not None
+    error = record.summary("faulty").error
+    assert error is not None
+    assert "no answer within 8 s" in error["what"]
 
 
 def test_a_mistake_that_a_retry_cannot_mend_is_not_retried(troubled: Record) -> None:

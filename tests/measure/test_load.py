@@ -131,6 +131,22 @@ def test_a_generator_that_cannot_keep_up_invalidates(monkeypatch: pytest.MonkeyP
     assert [item.code for item in found.reasons] == ["generator-late"]
 
 
+def test_clients_that_wait_between_calls_invalidate() -> None:
+    class Idle(Queue):
+        def drive(self, *, kind: str, **arguments: Any) -> Mapping[str, Any]:
+            clients = arguments["clients"]
+            starts = [[20_000_000 * i for i in range(50)] for _ in range(clients)]
+            return {"starts": starts, "durations": [[10_000_000] * 50 for _ in range(clients)]}
+
+    def start(description: TargetDescription, **_: Any) -> Idle:
+        return Idle(SimulatedHost(QUIET, seed=1), base=10e6, decay=5, peak_bytes=None, load_ns=1)
+
+    found = run_load(NUMPY, Shape(kind="concurrency", clients=(1, 4)), workers=start)
+    assert [item.code for item in found.reasons] == ["littles-law"]
+    assert found.reasons[0].remedy
+    assert "INVALID: littles-law" in found.sentence()
+
+
 def test_a_real_closed_loop_and_offline_run(tmp_path: Path) -> None:
     swept = run_load(NUMPY, Shape(kind="concurrency", clients=(1, 2), seconds=0.3), path=tmp_path / "load.zip")
     assert [trial.clients for trial in swept.trials] == [1, 2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from turnkey.measure import Settings, TargetDescription, run_experiment
+from turnkey.measure import Settings, Shape, TargetDescription, run_experiment, run_load
 
 jsonschema = pytest.importorskip("jsonschema")
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/record.schema.json").read_text())
@@ -45,3 +45,19 @@ def test_a_real_record_keeps_the_published_schema_and_one_with_a_stray_field_doe
     for line in lines:
         of_slice.validate(json.loads(line))
     assert list(validator.iter_errors({**run, "stray": 1}))
+
+
+def test_the_record_of_a_load_shape_keeps_its_schema_too(tmp_path: Path) -> None:
+    path = tmp_path / "load.zip"
+    target = TargetDescription(
+        key="good", factory="turnkey.measure.numpy_target:load_numpy", arguments={"kernels": 2, "size": 5000}
+    )
+    run_load(target, Shape(kind="concurrency", clients=(1, 2), seconds=0.1), path=path)
+    with zipfile.ZipFile(path) as archive:
+        run = json.loads(archive.read("run.json"))
+        lines = archive.read("samples.jsonl").splitlines()
+    validator = jsonschema.Draft202012Validator(SCHEMA["$defs"]["load"])
+    assert [error.message for error in validator.iter_errors(run)] == []
+    assert list(validator.iter_errors({**run, "stray": 1}))
+    for line in lines:
+        jsonschema.Draft202012Validator(SCHEMA["$defs"]["slice"]).validate(json.loads(line))

@@ -24,9 +24,9 @@ def experiment(
     return run_experiment(targets, reference=reference, settings=chosen, workers=workers)
 
 
-def verdicts(host: str, ratio: float, effort: str) -> Counter[str]:
+def verdicts(host: str, ratio: float, effort: str, *, experiments: int = N) -> Counter[str]:
     found: Counter[str] = Counter()
-    for seed in range(N):
+    for seed in range(experiments):
         verdict = experiment(host, {"a": 5e6, "b": 5e6 * ratio}, seed=seed, effort=effort).verdict("b")
         assert verdict is not None
         found[verdict.kind] += 1
@@ -44,6 +44,49 @@ def test_five_percent_is_found_and_its_direction_is_right(host: str) -> None:
     found = verdicts(host, 1.05, "standard")
     assert found["SLOWER"] >= 0.9 * N
     assert found["FASTER"] == 0
+
+
+NIGHTLY_N = 100
+FOUND = {
+    (1.02, "rigorous"): (98, 93, 80),
+    (1.02, "standard"): (81, 53, 45),
+    (1.03, "rigorous"): (99, 100, 99),
+    (1.03, "standard"): (99, 89, 77),
+    (1.05, "rigorous"): (100, 100, 100),
+    (1.05, "standard"): (100, 99, 99),
+}
+"""Percent SLOWER on the quiet, the bursty and the heavy host: spec/measuring.md §20."""
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("place", range(3), ids=list(HOSTS))
+@pytest.mark.parametrize(("ratio", "effort"), FOUND)
+def test_the_table_of_operating_characteristics_holds(ratio: float, effort: str, place: int) -> None:
+    found = verdicts(list(HOSTS)[place], ratio, effort, experiments=NIGHTLY_N)
+    assert found["FASTER"] <= 1
+    assert found["SLOWER"] >= FOUND[ratio, effort][place] - 15  # N = 100 leaves ± 10 on middle shares
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("effort", ["standard", "rigorous"])
+@pytest.mark.parametrize("host", HOSTS)
+def test_equal_variants_are_told_apart_in_at_most_alpha_and_what_chance_adds(host: str, effort: str) -> None:
+    found = verdicts(host, 1.00, effort, experiments=NIGHTLY_N)
+    assert found["FASTER"] + found["SLOWER"] <= 10  # 5 % by design; more than 10 of 100 has probability 1 %
+    assert found["SAME"] + found["UNDECIDED"] >= 90
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_best_of_six_is_named_on_every_host(host: str) -> None:
+    times = {f"v{i}": 5e6 * ratio for i, ratio in enumerate((1.0, 1.021, 1.04, 1.08, 1.15, 1.3))}
+    right = 0
+    for seed in range(NIGHTLY_N // 2):
+        right += experiment(host, times, seed=seed, reference=None, effort="rigorous").fastest == "v0"
+    assert right >= 0.97 * (NIGHTLY_N // 2)
 
 
 def test_two_percent_is_found_on_a_quiet_host_with_rigorous_effort() -> None:

@@ -71,6 +71,21 @@ def test_different_thread_counts_spoil_the_verdict_but_not_the_values() -> None:
     assert codes(simulated({"a": 5e6, "b": 6e6}, targets=targets, compare_threads=True)) == set()
 
 
+def test_a_runtime_that_takes_other_threads_than_it_was_given_spoils_the_verdict() -> None:
+    record = simulated({"a": 5e6, "b": 6e6})
+
+    def took(run: dict[str, Any]) -> None:
+        for entry in run["rounds"]:
+            for process in entry["processes"]:
+                if process["v"] == "b":
+                    process["facts"] = {"threads": 4}
+
+    found = edited(record, took)
+    (reason,) = found.reasons
+    assert reason.code == "threads-differ"
+    assert "b: 4" in reason.evidence
+
+
 def edited(record: Record, change: Callable[[dict[str, Any]], None]) -> Record:
     import copy
 
@@ -91,6 +106,17 @@ def test_most_processes_at_the_cap_of_the_warm_up_mean_no_steady_state() -> None
     assert {(item.code, item.key) for item in found.reasons} == {("no-steady-state", "b")}
     assert found.summary("b").validity == "INVALID"
     assert found.summary("a").validity == "VALID"
+
+
+def test_a_variant_that_goes_on_getting_faster_inside_its_rounds_has_no_steady_state() -> None:
+    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=1), {"a": 5e6, "b": 6e6}, decays={"b": 700})
+    targets = [TargetDescription(key=key, factory="simulated:only") for key in ("a", "b")]
+    settings = Settings(seed=1, budget_s=1e6, passes=40)
+    record = run_experiment(targets, reference="a", settings=settings, workers=workers)
+    assert {(item.code, item.key) for item in record.reasons} == {("no-steady-state", "b")}
+    verdict = record.verdict("b")
+    assert verdict is not None
+    assert not verdict.is_valid
 
 
 def test_a_twin_that_differs_from_its_original_spoils_every_verdict() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnkey.measure import verdict
+from turnkey.measure import statistics, verdict
 from turnkey.measure.plan import Settings
 from turnkey.measure.statistics import Interval
 from turnkey.measure.verdict import Kind
@@ -118,12 +118,15 @@ def test_a_twin_that_differs_beyond_delta_and_doubt_is_a_biased_host() -> None:
 
 
 def test_quick_claims_only_what_lies_wholly_beyond_ten_percent() -> None:
-    arguments = {"key": "a", "reference": "b", "seed": 0, "settings": SETTINGS}
-    assert verdict.judge_single([0.2, 0.21, 0.19] * 5, **arguments).kind is Kind.SLOWER
-    small = verdict.judge_single([0.05, 0.06, 0.05] * 5, **arguments)
+    def judged(*differences: float) -> verdict.Verdict:
+        interval = statistics.bootstrap_interval(differences, level=0.05, seed=0)
+        return verdict.judge_single(interval, key="a", reference="b", settings=SETTINGS)
+
+    assert judged(*[0.2, 0.21, 0.19] * 5).kind is Kind.SLOWER
+    small = judged(*[0.05, 0.06, 0.05] * 5)
     assert small.kind is Kind.UNDECIDED
     assert any("effort standard" in note for note in small.notes)
-    assert verdict.judge_single([0.0] * 15, **arguments).kind is Kind.UNDECIDED  # never SAME
+    assert judged(*[0.0] * 15).kind is Kind.UNDECIDED  # never SAME
 
 
 def test_variants_that_never_stood_in_one_round_are_compared_through_the_yardstick() -> None:

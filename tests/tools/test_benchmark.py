@@ -12,7 +12,7 @@ import pytest
 import torch
 from model_builds import Net, edit, export, loaded, samples_of, source, state_of
 
-from turnkey.errors import ConversionError, UsageError
+from turnkey.errors import ConversionError, MeasurementInvalid, UsageError
 from turnkey.measure import Record
 from turnkey.model.samples import write_samples
 from turnkey.pipeline.build import BuildPaths
@@ -219,3 +219,38 @@ def test_a_loaded_build_needs_its_script_again_only_for_torch(file):
     assert not Benchmark.needs_live_model(file)
     assert Benchmark.needs_live_model(file, runtimes=["onnxruntime", "torch-compile"])
     assert Benchmark.needs_live_model(replace(file, variants=()))
+
+
+@pytest.mark.slow
+def test_thread_counts_are_candidates_of_their_own_in_one_experiment(file):
+    state = Benchmark().run(Verify().run(file), effort="quick", iterations=6, threads="1,2", details=True)
+    keys = ["onnx @ onnxruntime (1 thread)", "onnx @ onnxruntime (2 threads)"]
+    assert [entry["key"] for entry in state.measurements] == keys
+    assert [entry["threads"] for entry in state.measurements] == [1, 2]
+    record = Record.load(state.build_dir / state.statistics["record"])
+    assert record.verdict(next(key for key in keys if key != record.reference)) is not None
+    assert "threads-differ" not in {reason.code for reason in record.reasons}
+    assert record.summary(keys[1]).facts["variant"] == "onnx"
+    details = next(line for line in state.listing.splitlines() if line.startswith("candidate") and "import ms" in line)
+    assert "pays back after" in details
+    assert "J per call" in details
+
+
+def test_threads_of_a_model_that_cannot_leave_this_process_are_not_compared(tmp_path):
+    state = state_of(tmp_path, source(CannotLeave().eval(), samples_of((2, 3, 8))))
+    with pytest.raises(UsageError, match="fresh processes only"):
+        Benchmark().run(state, runtime="torch", **{**QUICK, "threads": "1,2"})
+
+
+def test_strict_turns_an_invalid_result_into_an_error_that_keeps_it(file):
+    state = Verify().run(file)
+    edit(state, lambda model: setattr(model.graph.node[0], "op_type", "Neg"))
+    with pytest.raises(MeasurementInvalid, match="must not be used") as caught:
+        Benchmark().run(state, **QUICK, strict=True)
+    assert "wrong-output" in caught.value.evidence
+    assert entry_of(caught.value.state, "onnx @ onnxruntime")["validity"] == "INVALID"
+
+
+def test_clocks_are_locked_on_a_gpu_only(file):
+    with pytest.raises(UsageError, match="for a GPU"):
+        Benchmark().run(file, **QUICK, lock_clocks=True)

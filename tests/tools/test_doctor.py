@@ -110,3 +110,17 @@ def test_a_machine_on_battery_with_a_powersaving_governor_is_told(tmp_path: Path
     assert found["power"].level == "bad"
     assert "cpupower" in found["frequency"].remedy
     assert found["load"].level == "good"
+
+
+def test_the_clock_and_whether_peers_can_be_stopped_are_tried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {item.topic: item for item in checkup.checkup(root=tmp_path)}
+    assert "ns" in found["clock"].text
+    assert found["peers"].level == "good"  # a process can be stopped where these tests run
+
+    def forbidden(group: int, number: int) -> None:
+        raise PermissionError("not in this sandbox")
+
+    monkeypatch.setattr(checkup.os, "killpg", forbidden)
+    assert {item.topic: item for item in checkup.checkup(root=tmp_path)}["peers"].level == "note"

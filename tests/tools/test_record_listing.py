@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from turnkey.cli.main import main
+from turnkey.measure import Shape, TargetDescription, run_load
 
 RECORD = Path(__file__).parents[1] / "measure/records/schema-1.zip"
 
@@ -33,3 +34,18 @@ def test_what_is_no_record_is_an_error_with_its_path(tmp_path: Path, capsys: pyt
     assert main(["report", "--from", str(tmp_path / "x.zip")]) != 0
     captured = capsys.readouterr()
     assert "x.zip" in captured.out + captured.err
+
+
+def test_the_record_of_a_load_shape_is_reported_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "load.zip"
+    target = TargetDescription(
+        key="numpy", factory="turnkey.measure.numpy_target:load_numpy", arguments={"kernels": 2, "size": 5000}
+    )
+    kept = run_load(target, Shape(kind="offline", seconds=0.05, rounds=1), path=path)
+    assert main(["report", "--from", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "load shape offline" in shown
+    assert kept.sentence() in shown
+    assert main(["--json", "report", "--from", str(path)]) == 0
+    [document] = json.loads(capsys.readouterr().out)["tools"]["report"]
+    assert document["rate_per_s"] == pytest.approx(kept.rate_per_s)

@@ -17,10 +17,13 @@ import numpy as np
 
 from turnkey.measure import warmup
 from turnkey.measure.crew import LoadReport, SliceReport
-from turnkey.measure.target import Target
+from turnkey.measure.target import DeviceTimer, Target
 from turnkey.measure.warmup import WarmUp
 
 _STATUS = Path("/proc/self/status")
+_ROTATION = 8
+_ROTATION_BYTES = 256 << 20
+"""At most so much memory for inputs, copies among them."""
 _MHZ = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
 
 
@@ -45,17 +48,31 @@ def timed_loops(run: Callable[[Any], Any], prepared: Sequence[Any], storage: lis
         storage[position] = clock() - begin
 
 
+def timed_cold_calls(
+    run: Callable[[Any], Any], prepared: Sequence[Any], storage: list[int], flush: Callable[[], None]
+) -> None:
+    """As `timed_calls`, with the device's cache overwritten before each call, untimed."""
+    for position, item in enumerate(prepared):
+        flush()
+        single = [0]
+        timed_calls(run, [item], single)
+        storage[position] = single[0]
+
+
 class Bench:
     """One target under the engine's commands, in the order arrive, load, (calibrate | warm), slice …
 
     Args:
         make: imports and makes the target (its duration is the import step).
         same_input: time with the first sample only (the hot case).
+        cold_cache: overwrite the device's cache before each timed call, where the target has a device.
     """
 
-    def __init__(self, make: Callable[[], Target], *, same_input: bool = False) -> None:
+    def __init__(self, make: Callable[[], Target], *, same_input: bool = False, cold_cache: bool = False) -> None:
         self._make = make
         self._same_input = same_input
+        self._cold_cache = cold_cache
+        self._timer: DeviceTimer | None = None
         self._target: Target
         self._prepared: list[Any] = []
         self._position = 0
@@ -74,6 +91,7 @@ class Bench:
         load_begin = clock()
         target.load()
         loaded = clock()
+        self._timer = getattr(target, "device_timer", None)
         compiled_here = target.compile()
         compiled = clock()
         samples = target.samples()
@@ -91,6 +109,8 @@ class Bench:
             wrong, notes = wrong or said, notes | noted
         if self._same_input:
             self._prepared = self._prepared[:1]
+        else:
+            self._prepared += [target.prepare(copy) for copy in _copies(samples)]
         return LoadReport(
             import_ns=self._import_ns,
             load_ns=loaded - load_begin,
@@ -127,11 +147,14 @@ class Bench:
         """One settling call, then ``entries`` timings of ``inner`` calls each."""
         order = self._next(entries + 1)
         settle, storage = [0], [0] * entries
-        run = self._target.run
+        timer = self._timer if inner == 1 else None
+        run = self._target.run if timer is None else timer.run
         with _NoCollection():
             switches, cpu, t0 = _switches(), time.process_time_ns(), time.monotonic_ns()
             timed_calls(run, order[:1], settle)
-            if inner == 1:
+            if timer is not None and self._cold_cache:
+                timed_cold_calls(run, order[1:], storage, timer.flush)
+            elif inner == 1:
                 timed_calls(run, order[1:], storage)
             else:
                 timed_loops(run, order[1:], storage, inner)
@@ -144,6 +167,7 @@ class Bench:
             cpu=cpu,
             switches=None if switches is None or after is None else after - switches,
             mhz=_mhz(),
+            device={} if timer is None else {part: tuple(times[1:]) for part, times in timer.read().items()},
         )
 
     def drive(self, *, kind: str, **arguments: Any) -> dict[str, Any]:
@@ -183,6 +207,17 @@ class Bench:
 def resident_bytes() -> int | None:
     """Resident size of this process; None where the kernel does not say."""
     return _status_bytes("VmRSS")
+
+
+def _copies(samples: Sequence[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    """Copies that fill a short rotation up to eight: the same values elsewhere in memory, so not in the caches."""
+    size = sum(array.nbytes for sample in samples for array in sample.values()) / len(samples)
+    fitting = _ROTATION if size == 0 else int(_ROTATION_BYTES / size)
+    missing = min(_ROTATION, fitting) - len(samples)
+    return [
+        {name: array.copy() for name, array in samples[index % len(samples)].items()}
+        for index in range(max(0, missing))
+    ]
 
 
 class _NoCollection:

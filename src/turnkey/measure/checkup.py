@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +18,9 @@ from turnkey.measure.environment import Span
 
 _ROOT = Path("/")
 _WATCH_S = 2.0
+_STOP_S = 2.0
+_SLOW_CLOCK_NS = 500
+"""Readings through a system call take about so long; those of the processor's counter a tenth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,9 @@ def checkup(*, root: Path = _ROOT, watch: Callable[[], Span] | None = None) -> l
         _virtual(facts),
         _aslr(facts),
         _memory(facts),
+        _clock(root),
+        _peers(),
+        *_gpus(facts),
         *_missing(root),
     ]
 
@@ -147,10 +156,56 @@ def _memory(facts: dict[str, Any]) -> Finding:
     )
 
 
+def _clock(root: Path) -> Finding:
+    """What one reading of the clock costs: it stands on both sides of every timed call."""
+    readings = [time.perf_counter_ns() for _ in range(10_001)]
+    cost_ns = (readings[-1] - readings[0]) / (len(readings) - 1)
+    source = environment.read_text_of(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
+    text = f"one reading of the clock takes {cost_ns:.0f} ns" + (f" ({source})" if source else "")
+    if cost_ns < _SLOW_CLOCK_NS:
+        return Finding(topic="clock", level="good", text=text)
+    remedy = "a kernel that keeps the clock source tsc; calls below 20 µs are timed in loops all the same"
+    return Finding(topic="clock", level="note", text=text, remedy=remedy)
+
+
+def _peers() -> Finding:
+    """Whether a process of ours can really be stopped: some sandboxes take the signal and do nothing."""
+    idle = [sys.executable, "-S", "-c", "import time; time.sleep(30)"]
+    with subprocess.Popen(idle, process_group=0) as child:
+        try:
+            os.killpg(child.pid, signal.SIGSTOP)
+            stopped, status = os.waitpid(child.pid, os.WUNTRACED | os.WNOHANG)
+            deadline = time.monotonic() + _STOP_S
+            while not stopped and time.monotonic() < deadline:
+                time.sleep(0.01)
+                stopped, status = os.waitpid(child.pid, os.WUNTRACED | os.WNOHANG)
+            works = bool(stopped) and os.WIFSTOPPED(status)
+        except PermissionError:
+            works = False
+        finally:
+            child.kill()
+    if works:
+        return Finding(topic="peers", level="good", text="idle candidates are stopped while another is timed")
+    return Finding(
+        topic="peers",
+        level="note",
+        text="idle candidates cannot be stopped here: their threads may spin while another is timed",
+        remedy="run outside of this sandbox for narrower intervals",
+    )
+
+
+def _gpus(facts: dict[str, Any]) -> list[Finding]:
+    found = [
+        Finding(topic="gpu", level="good", text=f"{gpu['name']}, {gpu['memory_bytes'] / 2**30:.0f} GiB")
+        for gpu in facts["gpus"]
+    ]
+    if facts["gpu_note"]:
+        found.append(Finding(topic="gpu", level="note", text=facts["gpu_note"]))
+    return found
+
+
 def _missing(root: Path) -> list[Finding]:
     found = []
-    if not hasattr(os, "killpg"):
-        found.append(Finding(topic="processes", level="note", text="idle workers cannot be stopped on this platform"))
     if environment.joules(root=root) is None:
         found.append(
             Finding(

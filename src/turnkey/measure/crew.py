@@ -46,6 +46,7 @@ class SliceReport:
     cpu: int | None = None
     switches: int | None = None
     mhz: float | None = None
+    device: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Worker(Protocol):

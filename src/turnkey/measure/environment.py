@@ -10,12 +10,13 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from turnkey import host
+from turnkey.measure.gpu import GpuReading
 
 _ROOT = Path("/")
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -48,11 +49,17 @@ class Pulse:
     celsius: float | None = None
     governor: str | None = None
     on_mains: bool | None = None
+    gpu: GpuReading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What happened on the host between two pulses around a pass. Fractions are of our CPUs' time."""
+    """What happened on the host between two pulses around a pass. Fractions are of our CPUs' time.
+
+    Attributes:
+        gpu_clock: of the device that is measured, as a share of its default; the lower of both pulses.
+        gpu_throttle: bits of reasons; ``gpu_foreign`` processes of others on it.
+    """
 
     seconds: float
     others: float | None = None
@@ -62,13 +69,20 @@ class Span:
     celsius: float | None = None
     governor: str | None = None
     on_mains: bool | None = None
+    gpu_clock: float | None = None
+    gpu_throttle: int | None = None
+    gpu_celsius: int | None = None
+    gpu_watts: float | None = None
+    gpu_foreign: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-def pulse(*, root: Path = _ROOT, cpus: Sequence[int] | None = None) -> Pulse:
-    """Read the host now: a few small files, well under a millisecond."""
+def pulse(
+    *, root: Path = _ROOT, cpus: Sequence[int] | None = None, gpu: Callable[[], GpuReading] | None = None
+) -> Pulse:
+    """Read the host now: a few small files, well under a millisecond; and a GPU, where one is measured."""
     busy, steal = _cpu_seconds(root, host.affinity_cpus() if cpus is None else cpus)
     return Pulse(
         at=time.monotonic(),
@@ -77,8 +91,9 @@ def pulse(*, root: Path = _ROOT, cpus: Sequence[int] | None = None) -> Pulse:
         throttled=host.cpu_throttled_periods(root=root),
         hot=_hot(root),
         celsius=_celsius(root),
-        governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=read_text_of(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         on_mains=_on_mains(root),
+        gpu=None if gpu is None else gpu(),
     )
 
 
@@ -92,6 +107,8 @@ def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
         return None if first is None or last is None else last - first
 
     busy, steal = grown("busy_s"), grown("steal_s")
+    readings = [reading for reading in (before.gpu, after.gpu) if reading is not None]
+    clocks = [share for reading in readings if (share := reading.clock_share) is not None]
     return Span(
         seconds=seconds,
         # Counters tick every 10 ms: over a short pass they may run a tick behind our own exact clocks.
@@ -102,6 +119,11 @@ def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
         celsius=after.celsius,
         governor=after.governor,
         on_mains=after.on_mains,
+        gpu_clock=min(clocks, default=None),
+        gpu_throttle=max((reading.throttle for reading in readings if reading.throttle is not None), default=None),
+        gpu_celsius=None if after.gpu is None else after.gpu.celsius,
+        gpu_watts=None if after.gpu is None else after.gpu.watts,
+        gpu_foreign=max((reading.foreign for reading in readings if reading.foreign is not None), default=None),
     )
 
 
@@ -112,20 +134,21 @@ def probe(*, root: Path = _ROOT) -> dict[str, Any]:
     facts: dict[str, Any] = {
         **info,
         "gpus": [dict(gpu) for gpu in info["gpus"]],
-        "smt": _text(root / "sys/devices/system/cpu/smt/active"),
+        "smt": read_text_of(root / "sys/devices/system/cpu/smt/active"),
         "caches": _caches(cpu0 / "cache"),
-        "governor": _text(cpu0 / "cpufreq/scaling_governor"),
-        "frequency_limits_khz": _text(cpu0 / "cpufreq/cpuinfo_max_freq"),
-        "turbo_off": _text(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
-        "load_average": _text(root / "proc/loadavg"),
-        "pressure": _text(root / "proc/pressure/cpu"),
+        "governor": read_text_of(cpu0 / "cpufreq/scaling_governor"),
+        "frequency_limits_khz": read_text_of(cpu0 / "cpufreq/cpuinfo_max_freq"),
+        "turbo_off": read_text_of(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
+        "turbo": _turbo(root),
+        "load_average": read_text_of(root / "proc/loadavg"),
+        "pressure": read_text_of(root / "proc/pressure/cpu"),
         "throttled_periods": host.cpu_throttled_periods(root=root),
         "available_memory_bytes": host.available_memory_bytes(root=root),
         "celsius": _celsius(root),
         "on_mains": _on_mains(root),
         "virtualisation": _virtualisation(root),
-        "is_virtual": "hypervisor" in (_text(root / "proc/cpuinfo") or ""),
-        "aslr": _text(root / "proc/sys/kernel/randomize_va_space"),
+        "is_virtual": "hypervisor" in (read_text_of(root / "proc/cpuinfo") or ""),
+        "aslr": read_text_of(root / "proc/sys/kernel/randomize_va_space"),
         "python_executable_version": sys.version.split()[0],
         "python_implementation": platform.python_implementation(),
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
@@ -153,7 +176,7 @@ def _cpu_seconds(root: Path, cpus: Sequence[int]) -> tuple[float | None, float |
     names = {f"cpu{number}" for number in cpus}
     busy = steal = 0
     found = False
-    for line in (_text(root / "proc/stat") or "").splitlines():
+    for line in (read_text_of(root / "proc/stat") or "").splitlines():
         name, *fields = line.split()
         if name in names and len(fields) >= 8:
             user, nice, system, _, _, irq, softirq, stolen = (int(value) for value in fields[:8])
@@ -178,28 +201,36 @@ def _celsius(root: Path) -> float | None:
 
 def _on_mains(root: Path) -> bool | None:
     supplies = sorted((root / "sys/class/power_supply").glob("*"))
-    online = [_text(supply / "online") for supply in supplies if _text(supply / "type") == "Mains"]
+    online = [read_text_of(supply / "online") for supply in supplies if read_text_of(supply / "type") == "Mains"]
     if online:
         return "1" in online
-    return not any(_text(supply / "status") == "Discharging" for supply in supplies) if supplies else None
+    return not any(read_text_of(supply / "status") == "Discharging" for supply in supplies) if supplies else None
+
+
+def _turbo(root: Path) -> bool | None:
+    """Whether clocks may rise above the nominal one."""
+    cpus = root / "sys/devices/system/cpu"
+    off, boost = read_text_of(cpus / "intel_pstate/no_turbo"), read_text_of(cpus / "cpufreq/boost")
+    return off == "0" if off is not None else boost == "1" if boost is not None else None
 
 
 def _caches(directory: Path) -> dict[str, str] | None:
     found = {}
     for index in sorted(directory.glob("index*")):
-        level, kind, size = (_text(index / name) for name in ("level", "type", "size"))
+        level, kind, size = (read_text_of(index / name) for name in ("level", "type", "size"))
         if level and kind and size:
             found[f"L{level} {kind}"] = size
     return found or None
 
 
 def _virtualisation(root: Path) -> str | None:
-    product = _text(root / "sys/class/dmi/id/product_name")
-    hypervisor = "hypervisor" in (_text(root / "proc/cpuinfo") or "")
+    product = read_text_of(root / "sys/class/dmi/id/product_name")
+    hypervisor = "hypervisor" in (read_text_of(root / "proc/cpuinfo") or "")
     return product or ("a hypervisor is present" if hypervisor else None)
 
 
-def _text(path: Path) -> str | None:
+def read_text_of(path: Path) -> str | None:
+    """Content of a small file of the kernel, stripped; None where it cannot be read."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:
@@ -208,6 +239,6 @@ def _text(path: Path) -> str | None:
 
 def _number(path: Path) -> float | None:
     try:
-        return float(_text(path) or "")
+        return float(read_text_of(path) or "")
     except ValueError:
         return None

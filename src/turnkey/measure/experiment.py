@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from turnkey import host
-from turnkey.errors import TurnkeyError
-from turnkey.measure import environment, journal, opening, schedule, statistics, verdict, windows
+from turnkey.errors import MissingDependencyError, TurnkeyError
+from turnkey.measure import allocation, environment, gpu, journal, opening, schedule, verdict, windows
 from turnkey.measure.crew import WorkerFactory
 from turnkey.measure.environment import Pulse
 from turnkey.measure.inprocess import InProcessWorkers
@@ -29,6 +29,7 @@ from turnkey.measure.record import Record, timed_slices, twin_differences
 from turnkey.measure.round import Bounds, Rounds
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.target import Target, TargetDescription
+from turnkey.measure.units import units_of
 
 Listen = Callable[[str], None]
 MEMORY_SHARE = 0.8
@@ -73,9 +74,23 @@ def run_experiment(
             logs,
             step_timeout_s=chosen.step_timeout_s,
             same_input=chosen.inputs == "same",
+            cold_cache=chosen.cold_cache,
             stop_peers=chosen.stop_peers,
         )
-        return Experiment(targets, reference, chosen, path, listen, made, pulse=environment.pulse).run()
+        pulse, notes = _pulse_of(targets)
+        return Experiment(targets, reference, chosen, path, listen, made, pulse=pulse, notes=notes).run()
+
+
+def _pulse_of(targets: Sequence[TargetDescription]) -> tuple[Callable[[], Pulse], tuple[str, ...]]:
+    """What reads the host between passes, with the GPU where one is measured, and why it does not."""
+    devices = [device for target in targets if (device := str(target.facts.get("device", "cpu"))).startswith("cuda")]
+    if not devices:
+        return environment.pulse, ()
+    try:
+        look = partial(gpu.read, gpu.nvml(), gpu.device_index(devices[0]))
+    except MissingDependencyError as error:
+        return environment.pulse, (f"gpu-unread: {error.what}: {error.evidence}",)
+    return partial(environment.pulse, gpu=look), ()
 
 
 def run_in_process(
@@ -169,6 +184,7 @@ class Experiment:
             notes=self._notes,
             is_real=self._is_real,
         )
+        self._notes = fresh["notes"]
         if not self._continue(fresh):
             self._journal.begin(fresh)
 
@@ -187,9 +203,7 @@ class Experiment:
             for entry in [*run["calibration"], *(p for r in run["rounds"] for p in r["processes"])]
             if entry.get("wrong")
         }
-        for name, rounds in timed_slices(slices).items():
-            for r, items in rounds.items():
-                self._note_unit(name, r, items)
+        self._note_units(slices)
         self._tell(f"continuing an unfinished record after {len(run['rounds'])} rounds")
         return True
 
@@ -198,10 +212,11 @@ class Experiment:
             return
         run = self._journal.run
         done = {entry["v"]: entry for entry in run["calibration"]}
+        report = self._rounds.gather([key for key in self._live if key not in done])
         for key in list(self._live):
             if key not in done:
                 self._tell(f"calibrating {key}")
-                facts, item, error = self._rounds.calibrate(key)
+                facts, item, error = self._rounds.calibrate(key, report)
                 run["calibration"].append(facts)
                 done[key] = facts
                 if item is not None:
@@ -238,9 +253,19 @@ class Experiment:
         if run["layout"] == "pairs":
             run["yardstick"] = self._reference if self._reference in self._live else min(needs, key=needs.__getitem__)
 
+    def _step_down(self, report: RoundReport) -> None:
+        """Fewer processes at a time from now on: one did not fit into memory beside the others."""
+        run = self._journal.run
+        pairs = run["layout"] == "interleaved" and len(self._live) > 1
+        run["layout"], how = ("pairs", "in pairs") if pairs else ("contiguous", "one at a time")
+        run["yardstick"] = (self._reference if self._reference in self._live else self._live[0]) if pairs else None
+        self._tell(f"{report.crowded} does not fit into memory beside the others: measuring {how}")
+        self._journal.save()
+
     def _race(self) -> None:
         run, settings = self._journal.run, self._settings
-        cycle = max((entry["cycle"] for entry in run["rounds"]), default=0)
+        # A round without a pass did not fit into memory: its cycle was not done.
+        cycle = max((entry["cycle"] for entry in run["rounds"] if entry["passes"]), default=0)
         exact = settings.iterations is not None
         last = 1 if settings.is_quick else settings.fewest_rounds if exact else settings.most_rounds
         if exact and settings.iterations is not None:
@@ -271,6 +296,9 @@ class Experiment:
                 first_pass=first_pass,
             )
             self._take(report, cycle, first_pass)
+            if report.crowded:
+                self._step_down(report)
+                return self._cycle(cycle, last)
 
     def _take(self, report: RoundReport, cycle: int, first_pass: int) -> None:
         run = self._journal.run
@@ -278,17 +306,16 @@ class Experiment:
             if process.get("wrong"):
                 self._wrong.add(process["v"].removesuffix(TWIN_SUFFIX))
         for name, error in report.lost.items():
-            if name in self._live:
+            if name in self._live and name != report.crowded:
                 self._drop(name, error)
         recent = [item for item in self._journal.slices[-report.slices :] if item.r == report.number]
-        for name, rounds in timed_slices(recent).items():
-            for r, items in rounds.items():
-                self._note_unit(name, r, items)
+        self._note_units(recent)
         run["rounds"].append(report.to_json(cycle=cycle, first_pass=first_pass))
         self._journal.save()
 
-    def _note_unit(self, name: str, r: int, items: Sequence[Slice]) -> None:
-        self._units.setdefault(name, {})[r] = statistics.unit(items, objective=self._settings.objective)
+    def _note_units(self, slices: Sequence[Slice]) -> None:
+        for name, rounds in units_of(timed_slices(slices), objective=self._settings.objective).items():
+            self._units.setdefault(name, {}).update(rounds)
 
     def _bounds(self, calls: Mapping[str, float], cycle: int, last: int) -> Bounds:
         settings = self._settings
@@ -298,15 +325,32 @@ class Experiment:
         sizes = {key: schedule.slice_size(call) for key, call in known.items()}
         slowest = max(known.values())
         deadline = self._began + settings.budget
-        if settings.iterations is not None:
-            plan = schedule.fixed_slices(settings.iterations, rounds=last, size=schedule.slice_size(slowest))
+        count = settings.calls_for(slowest)
+        if count is not None:
+            plan = schedule.fixed_slices(count, rounds=last, size=schedule.slice_size(slowest))
             exact = plan[cycle - 1]
             return Bounds(sizes=sizes, passes=len(exact), exact=exact)
         tail = settings.objective in ("p90", "p99")
         passes = max(map(settings.passes_for, known.values())) if tail else settings.passes_for(slowest)
+        if not tail and settings.passes is None:
+            passes = self._best_passes(passes, schedule.most_passes(slowest))
         # A round that may be the last goes on until the window rule has its answer.
         wants_more = self._is_unstable if settings.windows and cycle >= settings.fewest_rounds else None
         return Bounds(sizes=sizes, passes=passes, deadline=deadline, wants_more=wants_more)
+
+    def _best_passes(self, fewest: int, most: int) -> int:
+        """As many as the rounds so far say are worth more than another start."""
+        entries = [entry for entry in self._journal.run["rounds"] if entry["passes"]]
+        if not entries:
+            return fewest
+        timed = timed_slices(self._journal.slices)
+        rounds = [
+            {name: found[entry["r"]] for name, found in sorted(timed.items()) if entry["r"] in found}
+            for entry in entries
+        ]
+        steps = ("import_ns", "load_ns", "compile_ns", "first_ns", "warm_ns")
+        starts = [process.get(step) or 0 for entry in entries for process in entry["processes"] for step in steps]
+        return allocation.best_passes(rounds, start_ns=sum(starts) / len(entries), fewest=fewest, most=most)
 
     def _is_unstable(self) -> bool:
         """Whether the window rule wants more calls of some variant that is being measured."""

@@ -6,6 +6,7 @@ costs at most one round.
 
 Schema versions of ``run.json`` (readers accept all of them):
     1  the first: schema, tool, utc, seed, settings, environment, variants, rounds, looks, verdicts, validity, notes
+    2  slices may have ``device``, spans have ``gpu_…``, a process may be lost because it was ``crowded``; all optional
 
 Limits: ``run.json`` 64 MiB, ``samples.jsonl`` 2 GiB, no other member is read; unknown schemas are refused.
 """
@@ -24,7 +25,7 @@ from typing import IO, Any
 from turnkey.errors import ArtifactError, InputError
 from turnkey.measure.slices import Slice
 
-SCHEMA = 1
+SCHEMA = 2
 RUN, SAMPLES, LOGS = "run.json", "samples.jsonl", "logs"
 _LARGEST = {RUN: 64 << 20, SAMPLES: 2 << 30}
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
@@ -128,8 +129,11 @@ def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
         raise
 
 
-def read(path: Path) -> tuple[dict[str, Any], list[Slice]]:
+def read(path: Path, *, with_slices: bool = True) -> tuple[dict[str, Any], list[Slice]]:
     """Run and slices of a record: a zip, a directory that grows, or the zip's name while only that exists.
+
+    Args:
+        with_slices: False leaves the list of slices empty, for who needs nothing that is computed from them.
 
     Raises:
         InputError: there is nothing at ``path``.
@@ -152,7 +156,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Slice]]:
             evidence=f"{place}: schema {run.get('schema') if isinstance(run, dict) else None!r}",
             remedy="use the version of Turnkey that wrote it, or a newer one",
         )
-    return run, list(_slices(texts[SAMPLES], where=str(place)))
+    return run, list(_slices(texts[SAMPLES], where=str(place))) if with_slices else []
 
 
 def complete_rounds(run: dict[str, Any], slices: list[Slice]) -> tuple[dict[str, Any], list[Slice]]:

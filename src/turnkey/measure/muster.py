@@ -42,6 +42,12 @@ class RoundReport:
     passes: int = 0
     lost: dict[str, TurnkeyError] = field(default_factory=dict)
     """Names whose worker was lost for good, with the last error."""
+    crowded: str = ""
+    """Name of the process that did not fit into memory beside the others: the round is repeated with fewer."""
+
+    def last(self, name: str) -> dict[str, Any]:
+        """The newest process of that name."""
+        return next(process for process in reversed(self.processes) if process["v"] == name)
 
     def to_json(self, **more: Any) -> dict[str, Any]:
         return {
@@ -62,7 +68,7 @@ class Muster:
         workers: starts a worker.
         write: takes the warm-up of every process.
         seed: of the random pads.
-        at_once: how many may import side by side.
+        at_once: how many may import side by side; one more waits for a core, so that none idles.
         free_bytes: memory that is free now; None where it does not matter (a simulation).
     """
 
@@ -92,19 +98,28 @@ class Muster:
 
         Importing is no part of loading and nothing is timed yet, so the cores may be shared here and only here.
         """
-        for first in range(0, len(names), self._at_once):
-            batch = names[first : first + self._at_once]
-            started = [member for name in batch if (member := self._start(name, report, attempt=0))]
-            for member in started:
-                if self._arrive(member, report):
-                    member.worker.sleep()
+        importing: list[Member] = []
+
+        def settle() -> None:
+            member = importing.pop(0)
+            if self._arrive(member, report):
+                member.worker.sleep()
+
+        for name in names:
+            if len(importing) > self._at_once:
+                settle()
+            member = self._start(name, report, attempt=0)
+            if member is not None:
+                importing.append(member)
+        while importing:
+            settle()
 
     def enter(self, name: str, report: RoundReport, n_warm: Mapping[str, int], *, attempt: int = 0) -> None:
         """Load, verify, warm, stop; a second try, with a new process, after a loss that may be chance."""
         for turn in range(attempt, 2):
             member = self.members.get(name)
             if member is None and turn == 0:  # lost while it imported
-                if _last(report, name)["lost"]["final"]:
+                if report.last(name)["lost"]["final"]:
                     return
                 continue
             if member is None:
@@ -121,20 +136,28 @@ class Muster:
 
     def _has_room(self, member: Member, report: RoundReport) -> bool:
         """Refuse to load what would drive the machine out of memory: the kernel might end any process, ours too."""
-        if self._free_bytes is None or len(self.members) < 2 or self._free_bytes() > self._least_bytes:
+        if self._free_bytes is None or self._loaded_beside(member) == 0 or self._free_bytes() > self._least_bytes:
             return True
         error = ModelError(
             "it does not fit into memory beside the others",
-            evidence=f"{self._free_bytes() / 2**20:,.0f} MiB are free with {len(self.members) - 1} others present",
-            remedy="effort standard measures in pairs where memory is short; or measure fewer at a time",
+            evidence=f"{self._free_bytes() / 2**20:,.0f} MiB are free with {self._loaded_beside(member)} loaded",
+            remedy="more memory, or fewer variants at a time",
         )
-        self.lose(member, report, WorkerLost("crashed", error, final=True))
+        self.lose(member, report, WorkerLost("crowded", error, final=True))
+        report.crowded = member.name
         return False
 
+    def _loaded_beside(self, member: Member) -> int:
+        return sum(other is not member and other.facts["load_ns"] is not None for other in self.members.values())
+
     def load(self, name: str, report: RoundReport, *, attempt: int) -> Member | None:
-        """Start and load one process now; None if it was lost."""
-        member = self._start(name, report, attempt)
-        return member if member and self._arrive(member, report) and self._load(member, report) else None
+        """Load one process now, started here unless it was gathered; None if it was lost."""
+        member = self.members.get(name)
+        if member is None:
+            member = self._start(name, report, attempt)
+            if member is None or not self._arrive(member, report):
+                return None
+        return member if self._load(member, report) else None
 
     def lose(self, member: Member, report: RoundReport, lost: WorkerLost) -> TurnkeyError:
         """Note why a process was lost, and end what is left of it."""
@@ -233,11 +256,6 @@ class Muster:
             member.facts["notes"].append("peers-not-stopped: idle workers wait in a blocking read")
         member.call_ns = loaded.call_ns
         return True
-
-
-def _last(report: RoundReport, name: str) -> dict[str, Any]:
-    """The newest process of that name."""
-    return next(process for process in reversed(report.processes) if process["v"] == name)
 
 
 def _loaded(report: LoadReport) -> dict[str, Any]:

@@ -26,6 +26,9 @@ def fresh_run(
     is_real: bool,
 ) -> dict[str, Any]:
     """``run.json`` before anything was measured; a simulation has no environment."""
+    facts = environment.probe() if is_real else {}
+    if facts.get("turbo"):
+        notes = (*notes, "turbo: clocks rise above the nominal one while the processor is cool")
     return {
         "schema": journal.SCHEMA,
         "tool": {"name": "turnkey", "version": __version__},
@@ -34,7 +37,7 @@ def fresh_run(
         "seed": settings.seed,
         "settings": settings.to_json(),
         "reference": reference,
-        "environment": environment.probe() if is_real else {},
+        "environment": facts,
         "layout": "interleaved",
         "yardstick": None,
         "variants": [

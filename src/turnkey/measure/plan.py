@@ -68,10 +68,11 @@ class Settings:
         step_timeout_s: how long one step may keep a worker awake.
         stop_peers: False where processes must not be stopped.
         compare_threads: thread counts may differ between candidates.
+        cold_cache: overwrite the cache of an accelerator before each timed call, untimed.
         strict: an invalid result raises `MeasurementInvalid`.
-    """
         limit: relative slow-down that a gate allows: then looks decide only whether the others are slower than the
             reference by more or by less than it.
+    """
 
     effort: str = "standard"
     iterations: int | None = None
@@ -92,10 +93,11 @@ class Settings:
     step_timeout_s: float = 600.0
     stop_peers: bool = True
     compare_threads: bool = False
+    cold_cache: bool = False
     strict: bool = False
+    limit: float | None = None
 
     def __post_init__(self) -> None:
-    limit: float | None = None
         for name, known in (("effort", EFFORTS), ("objective", OBJECTIVES), ("inputs", ("rotate", "same"))):
             value = getattr(self, name)
             if value not in known:

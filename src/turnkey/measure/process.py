@@ -42,11 +42,18 @@ class ProcessWorkers:
     """
 
     def __init__(
-        self, logs: Path, *, step_timeout_s: float, same_input: bool = False, stop_peers: bool = True
+        self,
+        logs: Path,
+        *,
+        step_timeout_s: float,
+        same_input: bool = False,
+        cold_cache: bool = False,
+        stop_peers: bool = True,
     ) -> None:
         self._logs = logs
         self._step_timeout_s = step_timeout_s
         self._same_input = same_input
+        self._cold_cache = cold_cache
         self._stop_peers = stop_peers
 
     def __call__(
@@ -61,6 +68,7 @@ class ProcessWorkers:
             log=self._logs / f"{stem}-{round_}.txt",
             step_timeout_s=self._step_timeout_s,
             same_input=self._same_input,
+            cold_cache=self._cold_cache,
             stop=self._stop_peers and description.facts.get("device", "cpu") == "cpu",
         )
 
@@ -77,6 +85,7 @@ class ProcessWorker:
         log: Path,
         step_timeout_s: float,
         same_input: bool,
+        cold_cache: bool,
         stop: bool,
     ) -> None:
         self._log = log
@@ -120,6 +129,7 @@ class ProcessWorker:
                 "arguments": dict(description.arguments),
                 "threads": threads,
                 "same_input": same_input,
+                "cold_cache": cold_cache,
             }
             self._send(start)
             self._send({"do": "arrive"})
@@ -149,6 +159,7 @@ class ProcessWorker:
         reply = self._request({"do": "slice", "with": {"entries": entries, "inner": inner}})
         elapsed = time.perf_counter_ns() - begin
         report = self._typed(SliceReport, reply, tuples=("ns",))
+        self._check_device(report, entries)
         self._check_times((report.settle, *report.ns), count=entries + 1, elapsed=elapsed)
         return report
 
@@ -265,6 +276,13 @@ class ProcessWorker:
             raise self._garbled(f"{len(times)} durations where {count} positive whole ones were expected")
         if sum(times) > elapsed:
             raise self._garbled(f"durations of {sum(times)} ns within {elapsed} ns")
+
+    def _check_device(self, report: SliceReport, entries: int) -> None:
+        if not isinstance(report.device, dict):
+            raise self._garbled(f"durations on the device: {report.device!r}")
+        for part, times in report.device.items():
+            if len(times) != entries or not all(type(value) is int and value >= 0 for value in times):
+                raise self._garbled(f"{len(times)} durations of {part} on the device for {entries} calls")
 
     def _signal(self, number: int) -> None:
         try:

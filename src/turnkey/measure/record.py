@@ -14,6 +14,7 @@ from turnkey.measure.environment import Span
 from turnkey.measure.plan import Settings, Windows
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.summary import CandidateSummary
+from turnkey.measure.units import units_of
 from turnkey.measure.validity import Reason
 from turnkey.measure.verdict import Floor, Verdict
 from turnkey.measure.windows import Stability
@@ -32,6 +33,7 @@ class Record:
         self.run = run
         self.slices = tuple(slices)
         self.path = path
+        self._summaries: dict[str, CandidateSummary] = {}
 
     @classmethod
     def load(cls, path: Path) -> Record:
@@ -72,10 +74,7 @@ class Record:
     @cached_property
     def units(self) -> dict[str, dict[int, float]]:
         """The one number of each (candidate, round), log nanoseconds; twins under their own names."""
-        return {
-            name: {r: statistics.unit(items, objective=self.settings.objective) for r, items in rounds.items()}
-            for name, rounds in self.timed.items()
-        }
+        return units_of(self.timed, objective=self.settings.objective)
 
     @cached_property
     def twin(self) -> dict[int, float]:
@@ -84,8 +83,9 @@ class Record:
 
     @cached_property
     def is_single(self) -> bool:
-        """Whether only one process of each stands behind the numbers."""
-        return max((len(rounds) for rounds in self.units.values()), default=0) < 2
+        """Whether only one process of each stands behind the numbers; a yardstick has one beside each other."""
+        counts = [len(rounds) for name, rounds in self.units.items() if name != self.yardstick]
+        return max(counts, default=0) < 2
 
     @property
     def fastest(self) -> str | None:
@@ -138,7 +138,12 @@ class Record:
         Raises:
             UsageError: no such candidate.
         """
-        entry = self._entry(key)
+        if key not in self._summaries:
+            self._summaries[key] = self._summary(self._entry(key))
+        return self._summaries[key]
+
+    def _summary(self, entry: Mapping[str, Any]) -> CandidateSummary:
+        key = entry["key"]
         reasons = [item for item in self.reasons if item.applies_to(key) and item.spoils_value]
         fields: dict[str, Any] = {}
         notes: list[str] = list(entry.get("notes", ()))
@@ -174,7 +179,7 @@ class Record:
             if not process["v"].endswith(TWIN_SUFFIX):
                 add(validity.of_process(process["v"], process))
         if not self.settings.compare_threads:
-            add(validity.of_threads({entry["key"]: entry["threads"] for entry in self.run["variants"]}))
+            add(validity.of_threads(self._threads()))
         add(validity.of_host([Span(**span) for entry in self.run["rounds"] for span in entry["spans"]]))
         in_rounds = [process for entry in self.run["rounds"] for process in entry["processes"]]
         for key in self.measured:
@@ -210,14 +215,14 @@ class Record:
         Args:
             pairs: candidate of this record to candidate of the other; None pairs those of one key.
         """
+        named = {key: key for key in self.measured if key in other.measured} if pairs is None else pairs
         facts = [
             {
                 "processor": record.run["environment"].get("processor"),
                 "inputs": record.settings.inputs,
                 **{f"{label}: {name}": value for label, key in keys for name, value in record._conditions(key)},
-        named = {key: key for key in self.measured if key in other.measured} if pairs is None else pairs
             }
-            for record in (self, other)
+            for record, keys in ((self, zip(named, named, strict=True)), (other, named.items()))
         ]
         common = facts[0].keys() & facts[1].keys()
         return {name: (facts[0][name], facts[1][name]) for name in sorted(common) if facts[0][name] != facts[1][name]}
@@ -307,18 +312,27 @@ class Record:
         )
 
     def _judge_single(self, key: str, other: str) -> Verdict | None:
-        common = sorted(self.units[key].keys() & self.units[other].keys())
-        if not common:
-            return None
+        """One process of each: over the passes that both had, else over those that each had with the yardstick."""
+        settings = self.settings
+        both = self._pass_differences(key, other)
+        if both:
+            found = statistics.bootstrap_interval(both, level=settings.alpha, seed=settings.seed)
+        else:
+            own, others = (self._pass_differences(name, self.yardstick) for name in (key, other))
+            if min(len(own), len(others)) < 2:
+                return None
+            found = statistics.welch_interval(own, others, level=settings.alpha)
+        return verdict.judge_single(found, key=key, reference=other, settings=settings)
+
+    def _pass_differences(self, key: str, other: str | None) -> list[float]:
+        """Log slice medians of ``key`` minus those of ``other`` in the last round that both stood in, by pass."""
+        common = sorted(self.units[key].keys() & self.units.get(other or "", {}).keys())
+        if not common or other is None:
+            return []
         first, second = (
             {item.p: statistics.slice_log(item) for item in self.timed[name][common[-1]]} for name in (key, other)
         )
-        differences = [first[p] - second[p] for p in sorted(first.keys() & second.keys())]
-        if not differences:
-            return None
-        return verdict.judge_single(
-            differences, key=key, reference=other, seed=self.settings.seed, settings=self.settings
-        )
+        return [first[p] - second[p] for p in sorted(first.keys() & second.keys())]
 
     def _last_k(self) -> int:
         """Number of the last look; an unfinished record whose rounds went on after it pays for one more."""
@@ -349,6 +363,11 @@ class Record:
                 return found
         raise UsageError(f"this record has no candidate {key!r}", evidence=f"it has: {', '.join(self.keys)}")
 
+    def _threads(self) -> dict[str, int]:
+        """Threads of each candidate: what its runtime says it took, else what it was given."""
+        told = {p["v"]: (p.get("facts") or {}).get("threads") for p in self._processes()}
+        return {entry["key"]: told.get(entry["key"]) or entry["threads"] for entry in self.run["variants"]}
+
     def _processes(self) -> list[Mapping[str, Any]]:
         calibration = self.run.get("calibration", [])
         return [*calibration, *(process for entry in self.run["rounds"] for process in entry["processes"])]
@@ -369,7 +388,9 @@ class Record:
         energy_calls = sum(p.get("joules_calls", 0) for p in processes)
         peaks = [p["peak_bytes"] for p in processes if p.get("peak_bytes") is not None]
         return {
-            "import_ms": middle("import_ns"),
+            # Imports share the cores with those of other processes: the least disturbed one counts.
+            "import_ms": min((p["import_ns"] for p in processes if p.get("import_ns") is not None), default=0) / 1e6
+            or None,
             "load_ms": middle("load_ns"),
             "first_load_ms": processes[0]["load_ns"] / 1e6 if processes else None,
             "compile_ms": middle("compile_ns"),

@@ -86,19 +86,32 @@ class Rounds:
             free_bytes=None if pulse is None or in_process else host.available_memory_bytes,
         )
 
-    def calibrate(self, key: str) -> tuple[dict[str, Any], Slice | None, TurnkeyError | None]:
+    def gather(self, keys: Sequence[str]) -> RoundReport:
+        """Let the processes that are going to be calibrated import side by side; they sleep until their turn."""
+        report = RoundReport(number=0)
+        self._muster.gather(keys, report)
+        return report
+
+    def calibrate(self, key: str, report: RoundReport) -> tuple[dict[str, Any], Slice | None, TurnkeyError | None]:
         """Load a variant in a process of its own, find its calls to steady, then its peak memory.
+
+        Args:
+            report: of `gather`.
 
         Returns:
             Its facts, its calls, and the error if it was lost twice.
         """
-        report = RoundReport(number=0)
         error: TurnkeyError | None = None
         for attempt in (0, 1):
+            if attempt == 0 and key in report.lost:  # while it imported
+                error = report.lost[key]
+                if report.last(key)["lost"]["final"]:
+                    break
+                continue
             member = self._muster.load(key, report, attempt=attempt)
             if member is None:
                 error = report.lost[key]
-                if report.processes[-1]["lost"]["final"]:
+                if report.last(key)["lost"]["final"]:
                     break
                 continue
             try:
@@ -123,7 +136,7 @@ class Rounds:
                 error = self._muster.lose(member, report, lost)
             finally:
                 self._muster.dismiss(key)
-        return report.processes[-1], None, error
+        return report.last(key), None, error
 
     def run(
         self,
@@ -140,6 +153,9 @@ class Rounds:
             n_warm: calls to steady by key.
             bounds: from the call durations seen while warming (nanoseconds by key) to the round's size.
             first_pass: index of its first pass, counted through all rounds.
+
+        Returns:
+            What it left; without a pass, and ``crowded``, where its processes do not fit into memory together.
         """
         report = RoundReport(number=number)
         try:
@@ -147,6 +163,8 @@ class Rounds:
             self._muster.gather(order, report)
             for name in order:
                 self._muster.enter(name, report, n_warm)
+                if report.crowded:
+                    return report
             calls = {name.removesuffix(TWIN_SUFFIX): member.call_ns for name, member in self._muster.members.items()}
             if calls:
                 self._passes(report, bounds(calls), n_warm, first_pass)
@@ -216,6 +234,7 @@ class Rounds:
                 cpu=done.cpu,
                 switches=done.switches,
                 mhz=done.mhz,
+                device={part: tuple(times) for part, times in done.device.items()},
                 attempt=member.attempt,
             )
 

@@ -15,6 +15,7 @@ SHORT_CALL_NS = 20_000
 """Calls below this are timed in inner loops: the clock's own cost and resolution would show."""
 PASSES = 15
 FEWEST_PASSES = 8
+MOST_PASSES = 60
 _SLICES_NS = 10e9
 MAX_PAD = 4096
 
@@ -39,6 +40,13 @@ def passes_per_round(call_ns: float) -> int:
     size = slice_size(call_ns)
     slice_ns = call_ns * (1 + size.entries * size.inner)
     return max(FEWEST_PASSES, min(PASSES, math.ceil(_SLICES_NS / slice_ns)))
+
+
+def most_passes(call_ns: float) -> int:
+    """Passes beyond which no round is lengthened: 60, for slow calls what takes about 10 s of a variant's slices."""
+    size = slice_size(call_ns)
+    slice_ns = call_ns * (1 + size.entries * size.inner)
+    return max(passes_per_round(call_ns), min(MOST_PASSES, int(_SLICES_NS // slice_ns)))
 
 
 def order(names: Sequence[str], *, seed: int, index: int) -> tuple[str, ...]:
@@ -73,7 +81,8 @@ def fixed_slices(iterations: int, *, rounds: int, size: SliceSize) -> tuple[tupl
     shares = [iterations // rounds + (1 if i < iterations % rounds else 0) for i in range(rounds)]
     plan = []
     for share in shares:
-        slices = max(1, min(PASSES, math.ceil(share / size.entries)))
+        # Few short calls would fit into one slice: then nothing is interleaved, and no interval can be had.
+        slices = max(min(FEWEST_PASSES, share), min(PASSES, math.ceil(share / size.entries)))
         plan.append(tuple(share // slices + (1 if i < share % slices else 0) for i in range(slices)))
     return tuple(plan)
 

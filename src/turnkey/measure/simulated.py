@@ -92,6 +92,7 @@ class SimulatedWorkers:
     Args:
         times: true duration of a call by key, nanoseconds.
         decay: calls over which a fresh process gets faster (by 0.8 of its steady time at first).
+        decays: of single keys, in place of ``decay``.
         peak_bytes: memory that every process says it needs.
         load_ns: how long every process says that it loads.
     """
@@ -102,10 +103,12 @@ class SimulatedWorkers:
         times: Mapping[str, float],
         *,
         decay: float = 30.0,
+        decays: Mapping[str, float] | None = None,
         peak_bytes: int | None = None,
         load_ns: int = 1,
     ) -> None:
         self.host = host
+        self._decays = decays or {}
         self._times = times
         self._decay = decay
         self._peak_bytes = peak_bytes
@@ -117,7 +120,7 @@ class SimulatedWorkers:
         return SimulatedWorker(
             self.host,
             base=self._times[description.key],
-            decay=self._decay,
+            decay=self._decays.get(description.key, self._decay),
             peak_bytes=self._peak_bytes,
             load_ns=self._load_ns,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from turnkey.errors import ArtifactError
@@ -32,6 +32,8 @@ class Slice:
         attempt: 0, or 1 for the process that replaced one that died in this round.
         flags: ``disturbed`` and the like.
         at: kind ``load`` only: when each call began or was scheduled, nanoseconds after ``t0``.
+        device: durations of the same calls by events on the device, nanoseconds, by part: ``device`` (computing),
+            ``copy_in``, ``copy_out``; empty where there is no device, or for inner loops.
     """
 
     v: str
@@ -49,6 +51,7 @@ class Slice:
     attempt: int = 0
     flags: tuple[str, ...] = ()
     at: tuple[int, ...] = ()
+    device: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def calls(self) -> int:
@@ -57,8 +60,9 @@ class Slice:
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        if not self.at:
-            del fields["at"]
+        for name in ("at", "device"):
+            if not fields[name]:
+                del fields[name]
         return fields
 
     @classmethod
@@ -70,8 +74,9 @@ class Slice:
         """
         try:
             lists = {name: tuple(fields.get(name, ())) for name in ("flags", "at")}
-            made = cls(**{**fields, **lists, "ns": tuple(fields["ns"])})
-        except (TypeError, KeyError) as error:
+            device = {str(part): tuple(times) for part, times in fields.get("device", {}).items()}
+            made = cls(**{**fields, **lists, "ns": tuple(fields["ns"]), "device": device})
+        except (TypeError, KeyError, AttributeError) as error:
             raise ArtifactError("a line of the samples is not a slice", evidence=f"{where}: {error}") from error
         sound = (
             isinstance(made.v, str)
@@ -79,6 +84,7 @@ class Slice:
             and isinstance(made.inner, int)
             and made.inner >= 1
             and all(type(value) is int and value > 0 for value in made.ns)
+            and all(type(value) is int and value >= 0 for times in device.values() for value in times)
             and all(type(value) is int for value in (made.r, made.p, made.pos, made.t0, made.attempt))
         )
         if not sound:

@@ -53,13 +53,8 @@ def call_times(slices: Iterable[Slice]) -> Floats:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def unit(slices: Sequence[Slice], *, objective: str = "median") -> float:
-    """The one number of a (variant, round): mean over slices of the log of the slice's median, log nanoseconds.
-
-    Another objective (``mean``, ``p90``, ``p99``) is the log of that statistic of the round's pooled calls.
-    """
-    if objective == "median":
-        return math.fsum(slice_log(item) for item in slices) / len(slices)
+def pooled_unit(slices: Sequence[Slice], *, objective: str) -> float:
+    """Log of a statistic (``mean``, ``p90``, ``p99``) of the pooled calls of a round, log nanoseconds."""
     pooled = call_times(slices)
     if objective == "mean":
         return math.log(float(pooled.mean()))
@@ -123,19 +118,19 @@ def t_quantile(freedom: float, level: float) -> float:
 
 
 def bootstrap_interval(values: Sequence[float], *, level: float, seed: int) -> Interval:
-    """Percentile bootstrap of the mean over blocks (one value per pass), 10,000 resamples.
+    """Percentile bootstrap of the median over blocks (one value per pass), 10,000 resamples.
 
     It does not contain the run-to-run variation: for one process only, and labelled so.
     """
     array = np.asarray(values, dtype=np.float64)
-    mean = float(array.mean())
+    middle = float(np.median(array))
     if len(array) < 2:
-        return Interval(mean=mean, low=-math.inf, high=math.inf, n=len(array))
+        return Interval(mean=middle, low=-math.inf, high=math.inf, n=len(array))
     generator = np.random.Generator(np.random.PCG64(seed))
     picks = generator.integers(0, len(array), size=(RESAMPLES, len(array)))
-    means = np.sort(array[picks].mean(axis=1))
-    low, high = (quantile(means, q) for q in (level / 2, 1 - level / 2))
-    return Interval(mean=mean, low=min(low, mean), high=max(high, mean), n=len(array))
+    medians = np.sort(np.median(array[picks], axis=1))
+    low, high = (quantile(medians, q) for q in (level / 2, 1 - level / 2))
+    return Interval(mean=middle, low=min(low, middle), high=max(high, middle), n=len(array))
 
 
 def quantile(values: Floats, q: float) -> float:

@@ -28,10 +28,12 @@ class CandidateSummary:
         percentile_bounds_ms: their 95 % intervals.
         throughput_per_s: calls completed per second of timed time.
         timed_calls, rounds, outliers: how much it rests on.
+        import_ms: shortest of its processes.
         load_ms, compile_ms, first_ms: medians over processes; all but the first find the page cache warm.
         first_load_ms: of the first process, perhaps the first on this host.
         warm_calls: calls to steady, from the calibration.
         cpu_ms: CPU time per call.
+        device_ms, copy_in_ms, copy_out_ms: medians by events on an accelerator; None without one.
         threads, threads_used: the number given, and CPU time over wall time.
         joules_per_call: energy of the processor packages; None where its counters cannot be read.
         course: what change points say of its processes: flat, warm-up, slowdown, no steady state, inconsistent.
@@ -62,6 +64,9 @@ class CandidateSummary:
     cpu_ms: float | None = None
     threads: int | None = None
     threads_used: float | None = None
+    device_ms: float | None = None
+    copy_in_ms: float | None = None
+    copy_out_ms: float | None = None
     joules_per_call: float | None = None
     course: str | None = None
     peak_memory_bytes: int | None = None
@@ -110,6 +115,7 @@ def numbers(
         "outliers_mild": fenced.mild,
         "outliers_severe": fenced.severe,
         "threads_used": used,
+        **_on_device(slices),
         "cpu_ms": float(np.mean(cpu)) / _NS_PER_MS if cpu else None,
     }
     notes = []
@@ -120,6 +126,16 @@ def numbers(
     if any("disturbed" in item.flags for item in slices):
         notes.append("disturbed: the host throttled or lost CPU time during some passes, which were kept")
     return found, notes
+
+
+def _on_device(slices: Sequence[Slice]) -> dict[str, float | None]:
+    """Medians of the parts that events on the device saw."""
+
+    def middle(part: str) -> float | None:
+        times = [time for item in slices for time in item.device.get(part, ())]
+        return float(np.median(times)) / _NS_PER_MS if times else None
+
+    return {f"{part}_ms": middle(part) for part in ("device", "copy_in", "copy_out")}
 
 
 def _latency(rounds: Mapping[int, Sequence[Slice]], units: Mapping[int, float], *, seed: int) -> Interval:

@@ -46,6 +46,22 @@ class Target(Protocol):
         """Let go of everything."""
 
 
+class DeviceTimer(Protocol):
+    """What a target on an accelerator may have as its attribute ``device_timer``: calls seen from the device.
+
+    The engine then times `run` of this in place of the target's own, so that both durations are of the same call.
+    """
+
+    def run(self, prepared: Any) -> Any:
+        """As `Target.run`, with events recorded around each part."""
+
+    def read(self) -> Mapping[str, list[int]]:
+        """Nanoseconds by part (``device``, ``copy_in``, ``copy_out``) of each call since the last reading."""
+
+    def flush(self) -> None:
+        """Overwrite a buffer as large as the device's cache; returns when that is done."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetDescription:
     """How a fresh process makes a target.

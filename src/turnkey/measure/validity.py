@@ -12,6 +12,8 @@ OTHERS_LIMIT = 0.50
 STEAL_LIMIT = 0.02
 WARMER_LIMIT = 10.0
 THROTTLED_PASSES_LIMIT = 0.10
+GPU_CLOCK_LIMIT = 0.75
+"""Share of the default clock; nvbench's threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ def of_host(spans: Sequence[Span]) -> list[Reason]:
         found.append(reason("temperature", f"from {celsius[0]:.0f} to {celsius[-1]:.0f} °C"))
     elif (hot := sum(1 for item in spans if item.hot)) > THROTTLED_PASSES_LIMIT * len(spans):
         found.append(reason("temperature", f"CPUs slowed down because of heat in {hot} of {len(spans)} passes"))
+    found += _of_gpu(spans)
     governors = {item.governor for item in spans}
     if any(item.on_mains is False for item in spans):
         found.append(reason("power", "on battery"))
@@ -127,10 +130,26 @@ def of_host(spans: Sequence[Span]) -> list[Reason]:
     return found
 
 
+def _of_gpu(spans: Sequence[Span]) -> list[Reason]:
+    found = []
+    foreign = [item.gpu_foreign for item in spans if item.gpu_foreign]
+    if foreign:
+        found.append(reason("foreign-gpu-process", f"up to {max(foreign)} in {len(foreign)} of {len(spans)} passes"))
+    celsius = [item.gpu_celsius for item in spans if item.gpu_celsius is not None]
+    throttled = sum(1 for item in spans if item.gpu_throttle)
+    if celsius and celsius[-1] - celsius[0] > WARMER_LIMIT:
+        found.append(reason("temperature", f"the GPU went from {celsius[0]} to {celsius[-1]} °C"))
+    elif throttled > THROTTLED_PASSES_LIMIT * len(spans):
+        found.append(reason("temperature", f"the GPU held its clock down in {throttled} of {len(spans)} passes"))
+    return found
+
+
 def is_disturbed(item: Span, earlier: Sequence[Span]) -> bool:
-    """Whether a pass is flagged: throttled, too hot, or stolen from well beyond what is usual on this host."""
+    """Whether a pass is flagged: throttled, too hot, stolen from well beyond what is usual, or a GPU held down."""
     usual = sorted(span.steal for span in earlier if span.steal is not None)
     limit = max(STEAL_LIMIT, 2 * usual[len(usual) // 2]) if usual else STEAL_LIMIT
+    if item.gpu_throttle or item.gpu_foreign or (item.gpu_clock is not None and item.gpu_clock < GPU_CLOCK_LIMIT):
+        return True
     return bool(item.throttled or item.hot) or (item.steal is not None and item.steal > limit)
 
 

@@ -250,13 +250,12 @@ def verdict_of(
     )
 
 
-def judge_single(differences: Sequence[float], *, key: str, reference: str, seed: int, settings: Settings) -> Verdict:
-    """Verdict of one process each: block bootstrap over passes, claims only beyond ±10 %, never SAME.
+def judge_single(interval: Interval, *, key: str, reference: str, settings: Settings) -> Verdict:
+    """Verdict of one process each: claims only beyond ±10 %, never SAME.
 
     Args:
-        differences: log slice median of ``key`` minus that of ``reference``, one per pass.
+        interval: of u[key] − u[reference] over passes, at the level ``settings.alpha``.
     """
-    interval = statistics.bootstrap_interval(differences, level=settings.alpha, seed=seed)
     margin = math.log1p(QUICK_MARGIN)
     kind = Kind.SLOWER if interval.low > margin else Kind.FASTER if interval.high < -margin else Kind.UNDECIDED
     notes = ["single-process: run-to-run variation is not included"]

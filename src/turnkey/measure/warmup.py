@@ -23,12 +23,12 @@ TimeCalls = Callable[[int], Sequence[int]]
 
 CAP_CALLS = 2_000
 CAP_NS = 30e9
-_LEAST_NS = 0.2e9
+LEAST_NS = 0.2e9
 _LEAST_TO_FAIL_NS = 1e9
 """Short calls reach the cap before 0.2 s: they get further blocks, or one noisy block would condemn them."""
-_GROWTH = 1.25
+GROWTH = 1.25
 _NOT_FASTER = 0.99
-_SLOW_CALL_NS = 2e9
+SLOW_CALL_NS = 2e9
 _COURSE_POINTS = 200
 
 
@@ -51,10 +51,10 @@ class WarmUp:
 
 def calibrate(time_calls: TimeCalls, *, call_ns: float, cap_calls: int = CAP_CALLS) -> WarmUp:
     """Once per variant: call without pause until the last third is no faster than the middle one, twice running."""
-    if call_ns > _SLOW_CALL_NS:
+    if call_ns > SLOW_CALL_NS:
         return _untested(time_calls)
     times: list[int] = []
-    target, hits, spent = _clamp(3e9 / call_ns, 15, 60), 0, 0
+    target, hits, spent = first_calls(call_ns), 0, 0
     while True:
         batch = time_calls(target - len(times))
         times.extend(batch)
@@ -66,7 +66,7 @@ def calibrate(time_calls: TimeCalls, *, call_ns: float, cap_calls: int = CAP_CAL
             return WarmUp(ns=tuple(times), n_warm=_calls_to_steady(times), settled=True)
         if len(times) >= cap_calls or spent >= CAP_NS:
             return WarmUp(ns=tuple(times), n_warm=_calls_to_steady(times), settled=False)
-        target = min(math.ceil(target * _GROWTH), cap_calls)
+        target = min(math.ceil(target * GROWTH), cap_calls)
 
 
 def warm(time_calls: TimeCalls, *, call_ns: float, n_warm: int, cap_calls: int = CAP_CALLS) -> WarmUp:
@@ -74,9 +74,9 @@ def warm(time_calls: TimeCalls, *, call_ns: float, n_warm: int, cap_calls: int =
 
     At least ``n_warm`` calls and 0.2 s are done; calls so short that 0.2 s exceeds the cap go on without it.
     """
-    if call_ns > _SLOW_CALL_NS:
+    if call_ns > SLOW_CALL_NS:
         return _untested(time_calls)
-    block = _clamp(1e9 / call_ns, 5, 20)
+    block = block_calls(call_ns)
     times: list[int] = []
     before, hits, spent = math.inf, 0, 0
     while True:
@@ -86,15 +86,25 @@ def warm(time_calls: TimeCalls, *, call_ns: float, n_warm: int, cap_calls: int =
         newest = float(np.median(batch))
         hits = hits + 1 if newest >= _NOT_FASTER * before else 0
         before = newest
-        enough = len(times) >= min(n_warm, cap_calls) and spent >= _LEAST_NS
+        enough = len(times) >= min(n_warm, cap_calls) and spent >= LEAST_NS
         if enough and hits >= 2:
             return WarmUp(ns=tuple(times), n_warm=len(times), settled=True)
         if enough and len(times) >= cap_calls and spent >= _LEAST_TO_FAIL_NS:
             return WarmUp(ns=tuple(times), n_warm=len(times), settled=False)
         if spent >= CAP_NS:
             return WarmUp(ns=tuple(times), n_warm=len(times), settled=hits >= 2)
-        if spent < _LEAST_NS and newest * block < _LEAST_NS / 50:
+        if spent < LEAST_NS and newest * block < LEAST_NS / 50:
             block = min(block * 2, 5_000)  # microseconds: do not spend the 0.2 s on thousands of tiny blocks
+
+
+def first_calls(call_ns: float) -> int:
+    """Calls after which a calibration is first judged."""
+    return _clamp(3e9 / call_ns, 15, 60)
+
+
+def block_calls(call_ns: float) -> int:
+    """Calls of one block of a warm-up."""
+    return _clamp(1e9 / call_ns, 5, 20)
 
 
 def still_warming(rounds: Mapping[int, Mapping[str, Sequence[Slice]]], key: str, *, twin: str = "") -> bool:

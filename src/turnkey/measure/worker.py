@@ -51,7 +51,7 @@ def _server(start: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
 
     from turnkey.measure.bench import Bench
 
-    bench = Bench(make, same_input=start["same_input"])
+    bench = Bench(make, same_input=start["same_input"], cold_cache=start["cold_cache"])
     return serve
 
 

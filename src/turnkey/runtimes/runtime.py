@@ -67,6 +67,8 @@ class Runtime(Protocol):
         requires: import names that must be found: ``("onnxruntime",)``.
         install: the exact command that installs them.
         compiles: whether loading has a compile step that is reported apart.
+
+    A runtime may also have ``preloads``: names of modules that a measuring process imports before it loads anything.
     """
 
     name: str

@@ -44,6 +44,7 @@ class ModelTarget:
         """Read the model and make it ready, without compiling where that is a step of its own."""
         self._runner = self._runtime.load(self._request())
         self.run = self._runner.run
+        self.device_timer = getattr(self._runner, "device_timer", None)
 
     def compile(self) -> bool:
         """Compile for the first sample's shapes; False where that is no step of its own."""
@@ -124,7 +125,7 @@ def load_target(
         precision: dtype in which the variant computes, where it is coarser than its outputs.
     """
     found = find_runtime(runtime)
-    for name in found.requires:  # here, so that imports are not part of loading
+    for name in (*found.requires, *getattr(found, "preloads", ())):  # here: imports are no part of loading
         importlib.import_module(name)
 
     def request() -> LoadRequest:

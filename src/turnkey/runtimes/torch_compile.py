@@ -89,6 +89,8 @@ class TorchCompile:
     requires: tuple[str, ...] = ("torch",)
     install = "pip install 'torch>=2.6,<2.14'"
     compiles = True
+    preloads = ("torch._dynamo", "torch._inductor.compile_fx")
+    """Imported with torch: seconds that belong to neither loading nor compiling."""
 
     def __init__(self, *, name: str, aliases: tuple[str, ...] = (), preset: Mapping[str, Any] | None = None) -> None:
         self.name = name

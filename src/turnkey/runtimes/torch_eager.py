@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from turnkey.model.call import CallStructure
+    from turnkey.runtimes.cuda_timer import CudaTimer
 
 AUTOCAST_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 _OPTIONS = ("autocast",)
@@ -64,6 +65,13 @@ class TorchRunner:
         self._undo.enter_context(evaluation_mode(module))
         self._inference_mode = torch.inference_mode
         self._call: Callable[..., Any] = module
+        self.device_timer: CudaTimer | None = None
+        if device != "cpu":
+            from turnkey.runtimes.cuda_timer import CudaTimer
+
+            self.device_timer = CudaTimer(
+                to_device=self._to_device, compute=self._compute, to_host=self._to_host, device=device
+            )
         if autocast is not None:
             self._call = _under_autocast(module, autocast, device=device)
 
@@ -80,12 +88,25 @@ class TorchRunner:
 
     def run(self, prepared: Any) -> Any:
         """One call in inference mode. A key-value cache is built inside: the model appends to the one it gets."""
+        if self._device != "cpu":
+            return self._to_host(self._compute(self._to_device(prepared)))
         args, kwargs = self._structure.bind(prepared) if self._binds_each_call else prepared
         with self._inference_mode():
-            if self._device == "cpu":
-                return self._call(*args, **kwargs)
-            args, kwargs = moved((args, kwargs), self._device)
-            return moved(self._call(*args, **kwargs), "cpu")
+            return self._call(*args, **kwargs)
+
+    def _to_device(self, prepared: Any) -> Any:
+        bound = self._structure.bind(prepared) if self._binds_each_call else prepared
+        with self._inference_mode():
+            return moved(bound, self._device)
+
+    def _compute(self, bound: Any) -> Any:
+        args, kwargs = bound
+        with self._inference_mode():
+            return self._call(*args, **kwargs)
+
+    def _to_host(self, result: Any) -> Any:
+        with self._inference_mode():
+            return moved(result, "cpu")
 
     def outputs(self, result: Any) -> Sample:
         """Named arrays, in the order of the result."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from turnkey.errors import UsageError, from_dict
-from turnkey.pipeline.quantity import count, positive_count
+from turnkey.errors import MeasurementInvalid, UsageError, from_dict
+from turnkey.pipeline.quantity import count, positive_count, positive_number
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+from turnkey.tools.thread_counts import parse_threads, thread_counts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from turnkey.measure import Record, Settings
     from turnkey.model.samples import SampleSet
     from turnkey.model.source import SourceModel
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from turnkey.tools.candidates import Candidate
 
 EFFORTS = ("quick", "standard", "rigorous")
+LOADS = ("concurrency", "server", "offline")
 _DEVICES = {"x86": "cpu"}
 _ROTATED_SAMPLES = 8
 
@@ -26,6 +27,13 @@ _ROTATED_SAMPLES = 8
 def parse_device(text: str) -> str:
     """``cpu``, ``cuda``, ``cuda:1``; the original's ``x86`` is the processor."""
     return _DEVICES.get(text, text)
+
+
+def parse_clients(text: str) -> str:
+    """``1,2,4``, as it was written."""
+    for part in text.split(","):
+        positive_count(part)
+    return text
 
 
 def parse_runtime(text: str) -> str:
@@ -54,6 +62,9 @@ class Benchmark(Tool):
     calls, throughput, memory, and how much faster each is than torch (else than the first). The fastest candidate
     whose variant is verified and whose comparison is valid is recommended; what is not verified never is.
     torch and torch-compile execute the model of the script, the other runtimes its newest variant.
+
+    With --load each candidate bears a load instead: several clients at once, queries that arrive when they please, or
+    everything at once.
     """
 
     name = "benchmark"
@@ -114,10 +125,10 @@ class Benchmark(Tool):
         ),
         Argument(
             flags=("--threads",),
-            parse=positive_count,
+            parse=parse_threads,
             metavar="N",
             default_text="the processor cores that this process may use",
-            help="Threads of every runtime.",
+            help="Threads of every runtime; 1,2,4 compares these counts, auto half the cores, the cores and all CPUs.",
         ),
         Argument(
             flags=("--seed",),
@@ -125,6 +136,58 @@ class Benchmark(Tool):
             metavar="N",
             default_text="the global --seed",
             help="Seed of the order in which candidates run.",
+        ),
+        Argument(
+            flags=("--details",),
+            arity=Arity.FLAG,
+            default=False,
+            help="Also show what starting costs and when it is paid back, processor time and energy per call.",
+        ),
+        Argument(
+            flags=("--strict",),
+            arity=Arity.FLAG,
+            default=False,
+            help="Fail where a result is INVALID: with what was measured kept, and an exit code.",
+        ),
+        Argument(
+            flags=("--cold-cache",),
+            arity=Arity.FLAG,
+            default=False,
+            help="On a GPU: overwrite its cache before each timed call, outside of what is timed.",
+        ),
+        Argument(
+            flags=("--lock-clocks",),
+            arity=Arity.FLAG,
+            default=False,
+            help="On a GPU: lock its clock at the default while it is measured; takes the rights of root.",
+        ),
+        Argument(
+            flags=("--load",),
+            choices=LOADS,
+            help="concurrency: clients that call again at once; server: queries at random times; offline: all at once",
+        ),
+        Argument(
+            flags=("--clients",),
+            parse=parse_clients,
+            metavar="N,N",
+            default_text="1,2,4,8",
+            help="Numbers of clients for --load concurrency, one after another.",
+        ),
+        *(
+            Argument(
+                flags=(f"--p{percent}-bound-ms",),
+                parse=positive_number,
+                metavar="MS",
+                help=f"For --load server: {percent} % of the queries must be answered within so long.",
+            )
+            for percent in (99, 95, 90)
+        ),
+        Argument(
+            flags=("--load-seconds",),
+            parse=positive_number,
+            metavar="S",
+            default_text="10",
+            help="How long each level of --load lasts.",
         ),
     )
 
@@ -138,23 +201,32 @@ class Benchmark(Tool):
 
         return any("torch" in find_runtime(name).executes for name in names)
 
+    @classmethod
+    def plan(cls, statistics: Mapping[str, Any], **arguments: Any) -> str:
+        """What would be measured, and what that would cost."""
+        from turnkey.tools.benchmark_plan import plan_text  # numpy, through the engine: only for a dry run
+
+        return plan_text(statistics, arguments)
+
     def run(self, state: State, **arguments: Any) -> State:
         """Measure.
 
         Raises:
             UsageError: arguments that contradict each other, or nothing to measure.
             MissingDependencyError: a runtime is not installed.
+            MeasurementInvalid: ``strict``, and some reason of validity holds; the state with the results is in it.
             TurnkeyError: no candidate could be measured; the error of the first.
         """
-        from turnkey.measure import Settings
         from turnkey.pipeline.stored_source import source_of
         from turnkey.runtimes import parse_runtime_arguments
         from turnkey.runtimes.reference import Reference
-        from turnkey.tools.candidates import candidates_of
+        from turnkey.tools.candidates import at_thread_counts, candidates_of
+        from turnkey.tools.experiment import compared, gpu_clocks
         from turnkey.tools.verdicts import keep_reference_outputs
 
         if arguments.get("runtime") and arguments.get("runtimes"):
             raise UsageError("--runtime and --runtimes say the same thing; give one of them")
+        counts = thread_counts(arguments.get("threads"))
         source = source_of(state)
         candidates = candidates_of(
             state,
@@ -164,12 +236,8 @@ class Benchmark(Tool):
             device=parse_device(str(arguments.get("device") or "cpu")),
             options=parse_runtime_arguments(arguments.get("rt_args") or ()),
         )
-        settings = Settings(
-            effort=arguments.get("effort") or "standard",
-            iterations=arguments.get("iterations"),
-            threads=arguments.get("threads"),
-            seed=state.environment.get("seed", 0) if arguments.get("seed") is None else arguments["seed"],
-        )
+        candidates = at_thread_counts(candidates, counts)
+        settings = settings_of(arguments, counts, seed=state.environment.get("seed", 0))
         reference = Reference(source)
         try:
             state, complete = keep_reference_outputs(state, reference)
@@ -178,93 +246,44 @@ class Benchmark(Tool):
         rotated = replace(
             complete, inputs=complete.inputs[:_ROTATED_SAMPLES], outputs=complete.outputs[:_ROTATED_SAMPLES]
         )
-        record, notes = _measured(state, source, rotated, candidates, settings)
+        if arguments.get("load"):
+            from turnkey.tools.load_shape import loaded, shape_of
+
+            settings = replace(settings, strict=bool(arguments.get("strict")))
+            return loaded(state, source, rotated, candidates, shape=shape_of(arguments), settings=settings)
+        with gpu_clocks(candidates[0].device, lock=bool(arguments.get("lock_clocks")), cache_dir=state.cache_dir):
+            record, notes = compared(state, source, rotated, candidates, settings)
         if not record.measured:
             error = record.summary(candidates[0].key).error
             raise from_dict(dict(error or {"what": "nothing could be measured"}))
-        return _with_results(state, source, rotated, candidates, record, notes)
+        with_details = bool(arguments.get("details"))
+        state = _with_results(state, source, rotated, candidates, record, notes, with_details=with_details)
+        if arguments.get("strict"):
+            try:
+                record.require_valid()
+            except MeasurementInvalid as invalid:
+                invalid.state = state  # what was measured is kept; the exit code says that it must not be used
+                raise
+        return state
 
 
-def _measured(
-    state: State, source: SourceModel, samples: SampleSet, candidates: list[Candidate], settings: Settings
-) -> tuple[Record, list[str]]:
-    """One experiment over all candidates; in this process where the live model cannot leave it."""
-    from turnkey.measure import run_experiment
-    from turnkey.runtimes.handover import UNREADABLE, HandoverImpossible, handed_over
+def settings_of(arguments: Mapping[str, Any], counts: tuple[int, ...], *, seed: int) -> Settings:
+    """Settings of the engine from the arguments of the tool.
 
-    live = [candidate.key for candidate in candidates if candidate.variant is None]
-    try:
-        with handed_over(source, samples, with_module=bool(live)) as handover:
-            record = run_experiment(
-                [candidate.description(handover) for candidate in candidates],
-                reference=_reference(candidates),
-                settings=settings,
-                path=_record_path(state, candidates, settings),
-                listen=_log,
-            )
-        errors = [record.summary(key).error or {} for key in live]
-        reason = next((str(error["evidence"]) for error in errors if error.get("what") == UNREADABLE), "")
-        if not reason:
-            return record, []
-    except HandoverImpossible as impossible:
-        reason = str(impossible)
-    note = f"measured in this process, without fresh ones: the model cannot leave it ({reason})"
-    _log(note)
-    return _measured_here(state, source, samples, candidates, settings), [note]
+    Args:
+        counts: of threads; several are compared.
+        seed: where the arguments name none.
+    """
+    from turnkey.measure import Settings
 
-
-def _measured_here(
-    state: State, source: SourceModel, samples: SampleSet, candidates: list[Candidate], settings: Settings
-) -> Record:
-    from turnkey.host import fair_threads
-    from turnkey.measure import run_in_process
-    from turnkey.runtimes.torch_eager import left_as_it_was
-
-    assert source.module is not None, "only a live model can fail to leave this process"
-    threads = settings.threads or fair_threads()
-    targets = {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates}
-    # Runners load in shuffled order, so that what each of them restores is not what was at the start.
-    with left_as_it_was(source.module):
-        try:
-            return run_in_process(
-                targets,
-                reference=_reference(candidates),
-                settings=replace(settings, threads=threads),
-                path=_record_path(state, candidates, settings),
-                listen=_log,
-                facts={candidate.key: candidate.facts() for candidate in candidates},
-            )
-        finally:
-            for target in targets.values():
-                target.close()
-
-
-def _reference(candidates: list[Candidate]) -> str | None:
-    """What the others are compared with: torch, else the first; one candidate alone is compared with nothing."""
-    keys = [candidate.key for candidate in candidates]
-    return None if len(keys) == 1 else "torch" if "torch" in keys else keys[0]
-
-
-def _log(text: str) -> None:
-    print(text, flush=True)
-
-
-def _record_path(state: State, candidates: list[Candidate], settings: Settings) -> Path:
-    """``runs/<UTC time>-<digest of the plan>.zip``; an unfinished record of the same plan is taken up again."""
-    import hashlib
-    import json
-    from datetime import UTC, datetime
-
-    from turnkey.pipeline.build import BuildPaths
-
-    plan = [[c.key, c.facts()] for c in candidates], settings.to_json()
-    digest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:6]
-    directory = BuildPaths(state.cache_dir, state.build_name).records
-    directory.mkdir(parents=True, exist_ok=True)
-    unfinished = sorted(directory.glob(f"*-{digest}.growing"))
-    if unfinished:
-        return unfinished[-1].with_suffix(".zip")
-    return directory / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%fZ')}-{digest}.zip"
+    return Settings(
+        effort=arguments.get("effort") or "standard",
+        iterations=arguments.get("iterations"),
+        threads=counts[0] if len(counts) == 1 else None,
+        compare_threads=len(counts) > 1,
+        seed=seed if arguments.get("seed") is None else arguments["seed"],
+        cold_cache=bool(arguments.get("cold_cache")),
+    )
 
 
 def _with_results(
@@ -274,9 +293,12 @@ def _with_results(
     candidates: list[Candidate],
     record: Record,
     notes: list[str],
+    *,
+    with_details: bool,
 ) -> State:
     from turnkey.pipeline.build import BuildPaths
-    from turnkey.tools.benchmark_table import benchmark_table
+    from turnkey.tools.benchmark_table import benchmark_table, details_table
+    from turnkey.tools.experiment import tell
     from turnkey.tools.measurements import measurement_entry, verification_of, with_performance_statistics
     from turnkey.tools.recommendation import recommend
     from turnkey.verify import batch_size
@@ -287,14 +309,21 @@ def _with_results(
     choice = recommend(record, verification=verified, size_bytes=sizes)
     assert record.path is not None, "the experiment was given a path"
     where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
+    loads = {
+        entry.get("key"): {name: entry[name] for name in ("load", "load_record") if name in entry}
+        for entry in state.measurements
+    }
     entries = [
         measurement_entry(c, record, batch=batch, size_bytes=sizes[c.key], verification=verified[c.key], path=where)
+        | loads.get(c.key, {})
         for c in candidates
     ]
     kept = tuple(entry for entry in state.measurements if entry.get("key") not in verified)
-    told = [benchmark_table(record, batch=batch, size_bytes=sizes), record.sentence(), choice.sentence, *notes]
+    told = [benchmark_table(record, batch=batch, size_bytes=sizes)]
+    told += [details_table(record)] if with_details else []
+    told += [record.sentence(), choice.sentence, *notes]
     listing = "\n".join(told)
-    _log(listing)
+    tell(listing)
     state = replace(state, measurements=(*kept, *entries), chosen=choice.key, listing=listing)
     shown = choice.key or record.measured[-1]
     [entry] = [entry for entry in entries if entry["key"] == shown]

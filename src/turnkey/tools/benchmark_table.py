@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from turnkey.pipeline.quantity import size_text
+from turnkey.tools.aligned_table import NONE, aligned, milliseconds
 
 if TYPE_CHECKING:
     from turnkey.measure import CandidateSummary, Record
 
-_NONE = "–"
 _HEADINGS = ("candidate", "latency ms [95 %]", "p50", "p90", "p99", "items/s", "memory", "size")
+_START_HEADINGS = ("candidate", "import ms", "load", "compile", "first call", "calls to steady", "pays back after")
+_RUN_HEADINGS = ("CPU ms per call", "threads used", "J per call")
 
 
 def benchmark_table(record: Record, *, batch: int, size_bytes: dict[str, int]) -> str:
@@ -32,36 +34,62 @@ def benchmark_table(record: Record, *, batch: int, size_bytes: dict[str, int]) -
             (
                 key,
                 _latency(summary),
-                *(_milliseconds(summary.percentiles_ms.get(q)) for q in (50, 90, 99)),
-                _NONE if summary.throughput_per_s is None else f"{summary.throughput_per_s * batch:,.4g}",
-                _NONE if summary.peak_memory_bytes is None else size_text(summary.peak_memory_bytes),
-                size_text(size_bytes[key]) if size_bytes.get(key) else _NONE,
+                *(milliseconds(summary.percentiles_ms.get(q)) for q in (50, 90, 99)),
+                NONE if summary.throughput_per_s is None else f"{summary.throughput_per_s * batch:,.4g}",
+                NONE if summary.peak_memory_bytes is None else size_text(summary.peak_memory_bytes),
+                size_text(size_bytes[key]) if size_bytes.get(key) else NONE,
                 _against(record, key, summary),
             )
         )
-    counted = [row for row in rows if row[2] or row is rows[0]]  # a failure's reason must not widen the columns
-    widths = [max(len(row[column]) for row in counted) for column in range(len(headings))]
-    widths[0] = max(len(row[0]) for row in rows)
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return aligned(rows, loose=frozenset(index for index, row in enumerate(rows) if index and not row[2]))
+
+
+def details_table(record: Record) -> str:
+    """What a candidate costs beside its latency: its start, when that is paid back, processor time, energy."""
+    has_device = any(record.summary(key).device_ms is not None for key in record.measured)
+    device = ("device ms",) if has_device else ()
+    rows: list[tuple[str, ...]] = [(*_START_HEADINGS, *_RUN_HEADINGS, *device, "rests on")]
+    for key in record.measured:
+        summary = record.summary(key)
+        rows.append(
+            (
+                key,
+                *map(milliseconds, (summary.import_ms, summary.load_ms, summary.compile_ms, summary.first_ms)),
+                NONE if summary.warm_calls is None else str(summary.warm_calls),
+                _payback(record, key),
+                milliseconds(summary.cpu_ms),
+                _threads(summary),
+                NONE if summary.joules_per_call is None else f"{summary.joules_per_call:.3g}",
+                *([milliseconds(summary.device_ms)] if has_device else []),
+                f"{summary.timed_calls} calls in {summary.rounds} process{'es' if summary.rounds > 1 else ''}",
+            )
+        )
+    return aligned(rows)
+
+
+def _payback(record: Record, key: str) -> str:
+    """Calls after which a later start than the reference's is paid back."""
+    if key == record.reference:
+        return NONE
+    calls = record.break_even_calls(key)
+    return "never" if calls is None else f"{calls:,.0f} calls"
+
+
+def _threads(summary: CandidateSummary) -> str:
+    if summary.threads_used is None:
+        return NONE if summary.threads is None else f"of {summary.threads}"
+    return f"{summary.threads_used:.2g} of {summary.threads}"
 
 
 def _latency(summary: CandidateSummary) -> str:
     bounds = ""
     if summary.low_ms is not None and summary.high_ms is not None:
-        bounds = f" [{_milliseconds(summary.low_ms)}, {_milliseconds(summary.high_ms)}]"
-    return _milliseconds(summary.latency_ms) + bounds
-
-
-def _milliseconds(value: float | None) -> str:
-    if value is None:
-        return _NONE
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+        bounds = f" [{milliseconds(summary.low_ms)}, {milliseconds(summary.high_ms)}]"
+    return milliseconds(summary.latency_ms) + bounds
 
 
 def _against(record: Record, key: str, summary: CandidateSummary) -> str:
     verdict = record.verdict(key)
-    words = _NONE if verdict is None else str(verdict)
+    words = NONE if verdict is None else str(verdict)
     # A verdict that is spoilt says so itself; a value can be spoilt where the verdict stands.
     return words if summary.validity == "VALID" or words.endswith("INVALID") else f"{words} (value INVALID)"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import from_dict
+from turnkey.tools.candidates import LIVE
 
 if TYPE_CHECKING:
     from turnkey.measure import CandidateSummary, Record
@@ -24,7 +25,7 @@ _CHECKED = {
 def verification_of(state: State, candidate: Candidate, record: Record) -> str:
     """``valid``, or in words why the candidate does not count as verified."""
     if candidate.variant is None:
-        if candidate.runtime.name == "torch":
+        if candidate.runtime.name in LIVE and not candidate.options:
             return "valid"  # the source model itself; a wrong output would be a reason of validity
         checked = str(record.summary(candidate.key).facts.get("verification", "not checked"))
         return _CHECKED.get(checked, checked)
@@ -74,6 +75,9 @@ def measurement_entry(
         "cpu_ms": summary.cpu_ms,
         "threads_used": summary.threads_used,
         "joules_per_call": summary.joules_per_call,
+        "device_ms": summary.device_ms,
+        "copy_in_ms": summary.copy_in_ms,
+        "copy_out_ms": summary.copy_out_ms,
         "peak_memory_bytes": summary.peak_memory_bytes,
         "size_bytes": size_bytes,
         "validity": summary.validity,
@@ -119,6 +123,12 @@ def with_performance_statistics(state: State, entry: Mapping[str, Any], choice: 
         latency_low_ms=entry.get("latency_low_ms"),
         latency_high_ms=entry.get("latency_high_ms"),
         torch_compilation_seconds=None if compile_ms is None else compile_ms / 1000,
+        load_ms=entry.get("load_ms"),
+        first_call_ms=entry.get("first_call_ms"),
+        peak_memory_bytes=entry.get("peak_memory_bytes"),
+        cpu_ms_per_call=entry.get("cpu_ms"),
+        joules_per_call=entry.get("joules_per_call"),
+        break_even_calls=entry.get("break_even_calls"),
         validity=entry["validity"],
         verdict=entry.get("verdict"),
         record=entry["record"],

@@ -10,32 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from turnkey.measure import Record
+    from turnkey.measure import LoadResult, Record
 
 
 def print_records(paths: Sequence[Path], *, as_json: bool) -> None:
-    """Print the records at ``paths``: a table, the result in plain words, and why something must not be used.
+    """Print the records at ``paths``: tables, the result in plain words, and why something must not be used.
 
     Raises:
         InputError: there is nothing at a path.
-        ArtifactError: it is no record of a comparison.
+        ArtifactError: it is no record.
     """
-    from turnkey.measure import Record
-    from turnkey.tools.benchmark_table import benchmark_table
-
-    records = [(path, Record.load(path)) for path in paths]
+    records = [(path, _read(path)) for path in paths]
     if as_json:
-        print(json.dumps([record_json(record, path) for path, record in records], indent=2))
+        print(json.dumps([_json(record, path) for path, record in records], indent=2))
         return
     for path, record in records:
-        print(
-            f"{path}: {len(record.run['rounds'])} rounds, {record.run['state']}, "
-            f"turnkey {record.run['tool']['version']}"
-        )
-        print(benchmark_table(record, batch=1, size_bytes={}))
-        print(record.sentence())
-        for reason in record.reasons:
-            print(f"INVALID {reason.key or 'all'}: {reason}")
+        print(_text(record, path))
 
 
 def record_json(record: Record, path: Path) -> dict[str, Any]:
@@ -51,6 +41,40 @@ def record_json(record: Record, path: Path) -> dict[str, Any]:
         "verdicts": record.verdicts_json(),
         "validity": [reason.to_json() for reason in record.reasons],
     }
+
+
+def load_json(result: LoadResult, path: Path) -> dict[str, Any]:
+    """A load shape's facts under a stable schema."""
+    return {"path": str(path), "sentence": result.sentence(), **_finite(asdict(result))}
+
+
+def _read(path: Path) -> Record | LoadResult:
+    from turnkey.measure import LoadResult, Record, journal
+
+    run, _ = journal.read(path)
+    return LoadResult.load(path) if "shape" in run else Record.load(path)
+
+
+def _json(record: Record | LoadResult, path: Path) -> dict[str, Any]:
+    from turnkey.measure import Record
+
+    return record_json(record, path) if isinstance(record, Record) else load_json(record, path)
+
+
+def _text(record: Record | LoadResult, path: Path) -> str:
+    from turnkey.measure import Record
+    from turnkey.tools.benchmark_table import benchmark_table, details_table
+    from turnkey.tools.load_listing import load_table
+
+    if isinstance(record, Record):
+        run = record.run
+        lines = [f"{path}: {len(run['rounds'])} rounds, {run['state']}, turnkey {run['tool']['version']}"]
+        lines += [benchmark_table(record, batch=1, size_bytes={}), "", details_table(record), ""]
+    else:
+        lines = [f"{path}: load shape {record.shape.kind}", load_table([record], batch=1)]
+    lines.append(record.sentence())
+    lines += [f"INVALID {reason.key or 'all'}: {reason}" for reason in record.reasons]
+    return "\n".join(lines)
 
 
 def _finite(value: Any) -> Any:

@@ -1,0 +1,163 @@
+"""What an NVIDIA GPU does while we measure, and its clocks locked on request. spec/measuring.md §13.
+
+Read through NVML between passes, never inside a slice. `read` and `locked_clocks` take the NVML module, so that tests
+can show them another device.
+
+Trade-offs: inside a container NVML may report the process numbers of the host, which cannot be looked up here; such
+processes are not called foreign. Scope: nothing here was run on a device yet; the CPU engine never imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import MissingDependencyError, UsageError
+
+_PROC = Path("/proc")
+_IDLE_REASONS = 0x1 | 0x2
+"""``GpuIdle`` and ``ApplicationsClocksSetting``: clocks that are low because nothing runs, or as they were set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReading:
+    """One device now; None is what it does not tell.
+
+    Attributes:
+        sm_mhz, default_mhz: clock of the multiprocessors, and the one that applications get by default.
+        throttle: bits of the reasons why the clock is held down, without idleness and settings.
+        foreign: processes on the device that are neither ours nor our workers'.
+    """
+
+    sm_mhz: int | None = None
+    default_mhz: int | None = None
+    throttle: int | None = None
+    celsius: int | None = None
+    watts: float | None = None
+    foreign: int | None = None
+
+    @property
+    def clock_share(self) -> float | None:
+        """Clock now as a share of the default one."""
+        return self.sm_mhz / self.default_mhz if self.sm_mhz and self.default_mhz else None
+
+
+def nvml() -> Any:
+    """The NVML module, initialised.
+
+    Raises:
+        MissingDependencyError: it is not installed, or there is no driver.
+    """
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except ImportError as error:
+        raise MissingDependencyError(
+            "readings of the GPU need NVML", evidence=str(error), remedy="pip install nvidia-ml-py"
+        ) from error
+    except pynvml.NVMLError as error:
+        raise MissingDependencyError("NVML does not start", evidence=str(error), remedy="nvidia-smi") from error
+    return pynvml
+
+
+def device_index(device: str) -> int:
+    """``cuda`` is 0, ``cuda:1`` is 1.
+
+    Raises:
+        UsageError: another text.
+    """
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or not (number or "0").isdigit():
+        raise UsageError(f"{device!r} is no CUDA device", remedy="cuda or cuda:1")
+    return int(number or 0)
+
+
+def read(library: Any, index: int, *, proc: Path = _PROC) -> GpuReading:
+    """Clock, throttling, temperature, power and foreign processes of one device."""
+    handle = library.nvmlDeviceGetHandleByIndex(index)
+
+    def told(name: str, *arguments: Any) -> Any:
+        try:
+            return getattr(library, name)(handle, *arguments)
+        except library.NVMLError:  # this device does not tell
+            return None
+
+    reasons = told("nvmlDeviceGetCurrentClocksThrottleReasons")
+    milliwatts = told("nvmlDeviceGetPowerUsage")
+    processes = told("nvmlDeviceGetComputeRunningProcesses")
+    return GpuReading(
+        sm_mhz=told("nvmlDeviceGetClockInfo", library.NVML_CLOCK_SM),
+        default_mhz=told("nvmlDeviceGetDefaultApplicationsClock", library.NVML_CLOCK_SM),
+        throttle=None if reasons is None else int(reasons) & ~_IDLE_REASONS,
+        celsius=told("nvmlDeviceGetTemperature", library.NVML_TEMPERATURE_GPU),
+        watts=None if milliwatts is None else milliwatts / 1000,
+        foreign=None if processes is None else sum(_is_foreign(process.pid, proc) for process in processes),
+    )
+
+
+@contextlib.contextmanager
+def locked_clocks(library: Any, index: int, *, stamp: Path) -> Iterator[None]:
+    """The device at its default application clock, given back afterwards.
+
+    ``stamp`` names the device while its clocks are locked: after a crash `restore_clocks` gives them back.
+
+    Raises:
+        UsageError: the driver refuses (it takes the rights of root).
+    """
+    handle = library.nvmlDeviceGetHandleByIndex(index)
+    try:
+        mhz = library.nvmlDeviceGetDefaultApplicationsClock(handle, library.NVML_CLOCK_SM)
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(json.dumps({"gpu": index, "pid": os.getpid()}), encoding="utf-8")
+        library.nvmlDeviceSetGpuLockedClocks(handle, mhz, mhz)
+    except library.NVMLError as error:
+        stamp.unlink(missing_ok=True)
+        raise UsageError(
+            "the clocks of the GPU cannot be locked", evidence=str(error), remedy="sudo, or leave --lock-clocks out"
+        ) from error
+    try:
+        yield
+    finally:
+        library.nvmlDeviceResetGpuLockedClocks(handle)
+        stamp.unlink(missing_ok=True)
+
+
+def restore_clocks(library: Any, *, stamp: Path, proc: Path = _PROC) -> bool:
+    """Give back clocks that a process which is gone left locked; True if there were any."""
+    try:
+        held = json.loads(stamp.read_text(encoding="utf-8"))
+        index, pid = int(held["gpu"]), int(held["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if (proc / str(pid)).exists():
+        return False
+    library.nvmlDeviceResetGpuLockedClocks(library.nvmlDeviceGetHandleByIndex(index))
+    stamp.unlink(missing_ok=True)
+    return True
+
+
+def _is_foreign(pid: int, proc: Path) -> bool:
+    """Whether a process is neither this one nor one of its descendants; False where it cannot be seen from here."""
+    current = pid
+    while current > 1:
+        if current == os.getpid():
+            return False
+        parent = _parent(current, proc)
+        if parent is None:
+            return current != pid
+        current = parent
+    return True
+
+
+def _parent(pid: int, proc: Path) -> int | None:
+    try:
+        text = (proc / str(pid) / "stat").read_text(errors="replace")
+        return int(text.rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,129 @@
+"""One experiment over all candidates of a benchmark: in fresh processes, or here where the model cannot leave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from turnkey.errors import MissingDependencyError, UsageError
+from turnkey.host import fair_threads
+from turnkey.measure import Record, Settings, gpu, run_experiment, run_in_process
+from turnkey.model.samples import SampleSet
+from turnkey.model.source import SourceModel
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.state import State
+from turnkey.runtimes.handover import UNREADABLE, HandoverImpossible, handed_over
+from turnkey.tools.candidates import Candidate, reference_of
+
+
+def compared(
+    state: State, source: SourceModel, samples: SampleSet, candidates: Sequence[Candidate], settings: Settings
+) -> tuple[Record, list[str]]:
+    """The record of one experiment over all candidates, and what must be said about it.
+
+    Raises:
+        UsageError: thread counts are compared, and the live model cannot leave this process.
+    """
+    live = [candidate.key for candidate in candidates if candidate.variant is None]
+    try:
+        with handed_over(source, samples, with_module=bool(live)) as handover:
+            record = run_experiment(
+                [candidate.description(handover) for candidate in candidates],
+                reference=reference_of(candidates, fair_threads=fair_threads()),
+                settings=settings,
+                path=record_path(state, candidates, settings),
+                listen=tell,
+            )
+        errors = [record.summary(key).error or {} for key in live]
+        reason = next((str(error["evidence"]) for error in errors if error.get("what") == UNREADABLE), "")
+        if not reason:
+            return record, []
+    except HandoverImpossible as impossible:
+        reason = str(impossible)
+    if settings.compare_threads:
+        raise UsageError(
+            "thread counts can be compared in fresh processes only, and this model cannot leave its own",
+            evidence=reason,
+            remedy="give one count: --threads N",
+        )
+    note = f"measured in this process, without fresh ones: the model cannot leave it ({reason})"
+    tell(note)
+    return _compared_here(state, source, samples, candidates, settings), [note]
+
+
+@contextmanager
+def gpu_clocks(device: str, *, lock: bool, cache_dir: Path) -> Iterator[None]:
+    """The clocks of a GPU locked while it is measured, if asked for; those that a crash left locked are given back.
+
+    Raises:
+        UsageError: there is no GPU among the candidates, or its driver refuses.
+        MissingDependencyError: locking is asked for and NVML is not there.
+    """
+    if not device.startswith("cuda"):
+        if lock:
+            raise UsageError("--lock-clocks is for a GPU", evidence=f"--device {device}", remedy="--device cuda")
+        yield
+        return
+    try:
+        library = gpu.nvml()
+    except MissingDependencyError:
+        if lock:
+            raise
+        yield
+        return
+    stamp = cache_dir / "gpu_clocks.json"
+    if gpu.restore_clocks(library, stamp=stamp):
+        tell("the clocks that an earlier run left locked were given back")
+    with gpu.locked_clocks(library, gpu.device_index(device), stamp=stamp) if lock else nullcontext():
+        yield
+
+
+def record_path(state: State, candidates: Sequence[Candidate], plan: Any) -> Path:
+    """``runs/<UTC time>-<digest of the plan>.zip``; an unfinished record of the same plan is taken up again.
+
+    Args:
+        plan: what is going to be done with them; has ``to_json``.
+    """
+    asked = [[c.key, c.facts()] for c in candidates], plan.to_json()
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:6]
+    directory = BuildPaths(state.cache_dir, state.build_name).records
+    directory.mkdir(parents=True, exist_ok=True)
+    unfinished = sorted(directory.glob(f"*-{digest}.growing"))
+    if unfinished:
+        return unfinished[-1].with_suffix(".zip")
+    return directory / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%fZ')}-{digest}.zip"
+
+
+def tell(text: str) -> None:
+    """To the log at once: whoever watches wants to see where a long measurement is."""
+    print(text, flush=True)
+
+
+def _compared_here(
+    state: State, source: SourceModel, samples: SampleSet, candidates: Sequence[Candidate], settings: Settings
+) -> Record:
+    from turnkey.runtimes.torch_eager import left_as_it_was
+
+    assert source.module is not None, "only a live model can fail to leave this process"
+    threads = settings.threads or fair_threads()
+    targets = {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates}
+    # Runners load in shuffled order, so that what each of them restores is not what was at the start.
+    with left_as_it_was(source.module):
+        try:
+            return run_in_process(
+                targets,
+                reference=reference_of(candidates, fair_threads=threads),
+                settings=replace(settings, threads=threads),
+                path=record_path(state, candidates, settings),
+                listen=tell,
+                facts={candidate.key: candidate.facts() for candidate in candidates},
+            )
+        finally:
+            for target in targets.values():
+                target.close()
