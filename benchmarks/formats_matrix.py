@@ -58,14 +58,14 @@ ARCHITECTURES = (
 LIVE = ("torch", "torch-bf16", "torch-compile", "torch-compile-max-autotune", "torch-compile-freezing")
 FORMATS = (
     "torchscript-trace", "torchscript-script", "torch-exportedprogram", "torch-aoti",
-    "torch-exportedprogram-int8-static", "torch-aoti<torch-exportedprogram-int8-static",
-    "torch-exportedprogram-int8-dynamic", "torch-aoti<torch-exportedprogram-int8-dynamic",
+    "torch-exportedprogram-int8-static", "torch-aoti-int8-static",
+    "torch-exportedprogram-int8-dynamic", "torch-aoti-int8-dynamic",
     "executorch", "executorch-int8",
     "onnx", "onnx-opt", "onnx-transformers", "onnx-onnxscript", "onnx-slim", "onnx-fp16",
     "onnx-int8-dynamic", "onnx-int8-static", "onnx-int4",
     "openvino", "openvino-fp16", "openvino-bf16", "openvino-int8",
 )  # fmt: skip
-"""In an order in which parents come first; ``FORMAT<KEY`` starts from that variant."""
+"""In an order in which parents come first."""
 FURTHER_RUNTIMES = {"onnx": ("openvino",)}
 """Runtimes of a variant beside its first one."""
 NOT_MEASURED = ("torch-exportedprogram-int8-static", "torch-exportedprogram-int8-dynamic")
@@ -116,10 +116,9 @@ def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, A
     from turnkey.tools.verdicts import variant_verification
     from turnkey.verify import Tolerances
 
-    name, _, start = wanted.partition("<")
     started = time.perf_counter()
     try:
-        way = reached(state, Wish(format=name, start=start), source=reference.source)
+        way = reached(state, Wish(format=wanted), source=reference.source)
     except Exception as error:  # noqa: BLE001 - one format's failure is a row of the table
         return state, {"outcome": "failed", "reason": str(error).splitlines()[0]}
     build_s = time.perf_counter() - started

@@ -111,7 +111,7 @@ def _matrix(found: Found, formats: Sequence[str], live: Sequence[str]) -> Iterab
         for item in found.values():
             made = item["formats"].get(wanted, {})
             cells.append(_cell(item, _candidate_of(item, made)) if made.get("outcome") == "valid" else _outcome(made))
-        yield f"| {wanted.replace('<', ' of ')} | {' | '.join(cells)} |"
+        yield f"| {wanted} | {' | '.join(cells)} |"
     extra = [_cell(item, item["candidates"].get("onnx @ openvino")) for item in found.values()]
     yield f"| onnx (openvino) | {' | '.join(extra)} |"
 

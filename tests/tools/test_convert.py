@@ -150,7 +150,7 @@ def test_settings_are_read_by_the_type_of_their_defaults():
         ("onnx-fp16", ("onnx-opt", "onnx/a.onnx", "onnx"), "onnx-opt-fp16"),
         ("torch-aoti", ("torch-exportedprogram", "a.pt2", "torch-exportedprogram"), "torch-aoti"),
         (
-            "torch-aoti",
+            "torch-aoti-int8-static",
             ("torch-exportedprogram-int8-static", "a.pt2", "torch-exportedprogram-int8-static"),
             "torch-aoti-int8-static",
         ),

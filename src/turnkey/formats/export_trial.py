@@ -81,7 +81,7 @@ def first_agreeing(
             free = [f"dynamic axes: {axes.sentence()}"] if axes else []
             return Trial(made=made, axes=axes, attempts=tuple(attempts), notes=(*plan.notes, *before, *free))
     raise ConversionError(
-        f"{class_name} cannot be exported by {exporter}",
+        f"{class_name} cannot be exported by {exporter}: {attempts[-1]['reason']}",
         evidence=attempts_table(attempts),
         remedy="the log tells more; convert --to onnx has two other exporters",
     )

@@ -1,4 +1,4 @@
-"""Format ``torch-aoti``: an ExportedProgram compiled ahead of time by AOTInductor, as a ``.pt2`` package.
+"""Formats ``torch-aoti``, ``torch-aoti-int8-static`` and ``-int8-dynamic``: ExportedPrograms compiled by AOTInductor.
 
 The package holds machine code for this kind of processor and loads without compiling.
 
@@ -31,16 +31,25 @@ class AotiSettings:
     threads: int = 0
 
 
+@dataclass(frozen=True, slots=True)
 class AotInductor:
-    """A package of AOTInductor."""
+    """A package of AOTInductor; ``special`` is what follows in the name of the program and of the package."""
 
-    name = "torch-aoti"
+    special: str = ""
+
     stored_as = "torch-aoti"
-    converts_from = ("torch-exportedprogram",)
     suffix = ".pt2"
     requires = ("torch",)
     install = "pip install 'torch<2.14'"
     settings_type = AotiSettings
+
+    @property
+    def name(self) -> str:
+        return f"torch-aoti{self.special}"
+
+    @property
+    def converts_from(self) -> tuple[str, ...]:
+        return (f"torch-exportedprogram{self.special}",)
 
     def convert(self, request: ConvertRequest) -> Conversion:
         """Compile the program ``request.parent``; settings are `AotiSettings`.
@@ -57,7 +66,7 @@ class AotInductor:
         if request.parent is None:
             raise ConversionError(
                 "there is no ExportedProgram to compile",
-                remedy="turnkey -i SCRIPT.py discover convert --to torch-aoti",
+                remedy=f"turnkey -i SCRIPT.py discover convert --to {self.name}",
             )
         settings: AotiSettings = request.settings
         program, call = read_program(request.parent)
@@ -87,3 +96,5 @@ class AotInductor:
 
 
 FORMAT = AotInductor()
+INT8_STATIC = AotInductor("-int8-static")
+INT8_DYNAMIC = AotInductor("-int8-dynamic")

@@ -2,8 +2,8 @@
 
 Post-training quantisation of the captured graph (PT2E) with torchao's rules for x86: weights int8 per channel,
 activations uint8 per tensor, whose ranges come from the captured samples (static) or from each call (dynamic, linear
-layers alone). The program computes with quantise/dequantise operators, slowly; what makes it fast is compiling it:
-``convert --to torch-aoti --from torch-exportedprogram-int8-static``.
+layers alone). The program computes with quantise/dequantise operators, slowly; what makes it fast is compiling it, as
+``torch-aoti-int8-static`` and ``torch-aoti-int8-dynamic``.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ RUNTIMES = PluginTable(
         "torch-tensorrt": "turnkey.runtimes.torch_tensorrt:RUNTIME",
         "executorch": "turnkey.runtimes.executorch:RUNTIME",
         "python": "turnkey.runtimes.python:RUNTIME",
+        "jax": "turnkey.runtimes.jax:RUNTIME",
         "mlf": "turnkey.mlf.runtime:RUNTIME",
     },
 )

@@ -212,8 +212,10 @@ def key_of(form: Format, parent: Variant | None) -> str:
     if form.name.startswith(f"{family}-") and form.stored_as == family:
         return parent.key + form.name.removeprefix(family)
     special = parent.key.removeprefix(family) if parent.key.startswith(family) else f"-of-{parent.key}"
-    key = form.name + special
-    return f"{form.name}-of-{parent.key}" if special and key in FORMATS.names() else key
+    key = form.name if form.name.endswith(special) else form.name + special
+    if key == form.name:
+        return key
+    return f"{form.name}-of-{parent.key}" if key in FORMATS.names() else key
 
 
 def _starts(state: State, wish: Wish, source: SourceModel | None) -> dict[str, Variant | None]:
