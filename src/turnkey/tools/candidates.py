@@ -18,8 +18,10 @@ from turnkey.runtimes.target import ModelTarget
 from turnkey.tools.verdicts import stored_as
 from turnkey.verify import Tolerances, precision_of
 
-LIVE = "torch"
-"""The format of the live module."""
+LIVE = ("torch", "python")
+"""The formats of live models: a module, and any other callable."""
+_BASELINE = "torch"
+"""The runtime that others are compared with where it is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +29,13 @@ class Candidate:
     """One pair that may win.
 
     Attributes:
-        key: ``torch``, ``onnx-opt @ onnxruntime``.
+        key: ``torch``, ``onnx-opt @ onnxruntime``, ``torch (2 threads)`` where thread counts are compared.
         runtime: what executes it.
         variant: the stored form; None for the live module.
         path: the variant's file.
         device: ``cpu``, ``cuda``.
         options: for the runtime.
+        threads: where thread counts are compared; None is the experiment's.
     """
 
     key: str
@@ -41,11 +44,14 @@ class Candidate:
     path: Path | None
     device: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
 
     @property
     def precision(self) -> str | None:
         """The dtype in which the variant computes, where its name tells."""
-        return None if self.variant is None else precision_of(self.variant.key)
+        if self.variant is None:
+            return precision_of(f"{self.runtime.name}-{self.options.get('autocast', '')}")
+        return precision_of(self.variant.key)
 
     def facts(self) -> dict[str, Any]:
         """What the record says about it beside its numbers."""
@@ -69,7 +75,11 @@ class Candidate:
         else:
             arguments["path"] = str(self.path)
         return TargetDescription(
-            key=self.key, factory="turnkey.runtimes.target:load_target", arguments=arguments, facts=self.facts()
+            key=self.key,
+            factory="turnkey.runtimes.target:load_target",
+            arguments=arguments,
+            threads=self.threads,
+            facts=self.facts(),
         )
 
     def target(self, source: SourceModel, samples: SampleSet, *, threads: int) -> ModelTarget:
@@ -107,7 +117,7 @@ def candidates_of(
         MissingDependencyError: a runtime is not installed.
     """
     wanted = _wanted(state, variants)
-    names = runtimes or [default_runtime(stored_as(wanted[0]) if wanted else LIVE)]
+    names = runtimes or [default_runtime(stored_as(wanted[0]) if wanted else source.live_format or LIVE[0])]
     found: dict[str, Candidate] = {}
     for name in names:
         runtime = find_runtime(name)
@@ -116,12 +126,12 @@ def candidates_of(
                 f"the runtime {runtime.name} has no device {device!r}",
                 evidence=f"it has: {', '.join(runtime.devices)}",
             )
-        if len(names) > 1 and source.module is None and runtime.executes == (LIVE,):
+        if len(names) > 1 and source.module is None and set(runtime.executes) <= set(LIVE):
             # One call may mix scripts and files: what only a script can give is left out for the files.
             print(f"{runtime.name} is not measured: it executes live PyTorch models, and this is a file", flush=True)
             continue
         mine = _options_for(runtime, options)
-        for variant in _executed(runtime, wanted, is_chosen=bool(variants), has_module=source.module is not None):
+        for variant in _executed(runtime, wanted, is_chosen=bool(variants), live=source.live_format):
             key = runtime.name if variant is None else f"{variant.key} @ {runtime.name}"
             path = None if variant is None else state.build_dir / variant.path
             found[key] = Candidate(key=key, runtime=runtime, variant=variant, path=path, device=device, options=mine)
@@ -131,6 +141,29 @@ def candidates_of(
             remedy="benchmark --runtime onnxruntime",
         )
     return list(found.values())
+
+
+def at_thread_counts(candidates: Sequence[Candidate], counts: Sequence[int]) -> list[Candidate]:
+    """Each candidate once for every count, where there are several counts to compare."""
+    if len(counts) < 2:
+        return list(candidates)
+    return [
+        replace(candidate, key=f"{candidate.key} ({count} thread{'s' if count > 1 else ''})", threads=count)
+        for candidate in candidates
+        for count in counts
+    ]
+
+
+def reference_of(candidates: Sequence[Candidate], *, fair_threads: int) -> str | None:
+    """What the others are compared with: torch, else the first; of several thread counts the fair one.
+
+    One candidate alone is compared with nothing.
+    """
+    if len(candidates) == 1:
+        return None
+    torch = [candidate for candidate in candidates if candidate.runtime.name in LIVE]
+    of_one = [candidate for candidate in torch or candidates if candidate.threads in (None, fair_threads)]
+    return (of_one or torch or candidates)[0].key
 
 
 def _wanted(state: State, keys: Sequence[str]) -> list[Variant]:
@@ -149,14 +182,15 @@ def _wanted(state: State, keys: Sequence[str]) -> list[Variant]:
 
 
 def _executed(
-    runtime: Runtime, wanted: Sequence[Variant], *, is_chosen: bool, has_module: bool
+    runtime: Runtime, wanted: Sequence[Variant], *, is_chosen: bool, live: str | None
 ) -> list[Variant | None]:
     """What a runtime executes of these: None is the live module."""
-    if LIVE in runtime.executes:
-        if has_module:
-            return [None]
+    if live in runtime.executes:
+        return [None]
+    if set(runtime.executes) <= set(LIVE):
+        kind = "PyTorch model" if LIVE[0] in runtime.executes else "function"
         raise UsageError(
-            f"the runtime {runtime.name} executes the live PyTorch model, and this input has none",
+            f"the runtime {runtime.name} executes the live {kind}, and this input has none",
             remedy="start with the script: turnkey -i SCRIPT.py discover benchmark",
         )
     fitting = [variant for variant in wanted if stored_as(variant) in runtime.executes]
