@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnkey.cli.command import Command, Work
-from turnkey.cli.durations import read_durations
+from turnkey.cli.durations import read_durations, read_known_statistics
 from turnkey.cli.shell import shell_command
 from turnkey.launch.plan import labels_of, sequence_for
 from turnkey.model.inputs import Input, InputKind
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_name import base_name, build_names
-from turnkey.pipeline.toolbox import TOOLS
+from turnkey.pipeline.tool import Steps
+from turnkey.pipeline.toolbox import TOOLS, find_tool
 
 
 def dry_run(work: Work) -> list[dict[str, Any]]:
     """One entry per input: ``input``, ``build_name``, ``sequence`` ([[tool, arguments], …]), ``command`` (the same for
-    a shell, with every default written out), ``estimate_seconds``.
+    a shell, with every default written out), ``plan`` (what tools say about their step, by their names),
+    ``estimate_seconds``.
 
     The estimate is the sum over the tools of what each took in the last run of this build, else of the median over
     the builds of the cache; None where a tool has never run there.
@@ -37,6 +39,7 @@ def dry_run(work: Work) -> list[dict[str, Any]]:
                 "input": item.text,
                 "build_name": name,
                 "sequence": [[tool, dict(arguments)] for tool, arguments in sequence.steps],
+                "plan": _plans(sequence.steps, read_known_statistics(BuildPaths(cache_dir, name))),
                 "command": shell_command([item.text], sequence.steps, tool_names=TOOLS.names()),
                 "estimate_seconds": round(total, 1) if None not in seconds else None,
             }
@@ -54,10 +57,17 @@ def text_of(entries: list[dict[str, Any]], command: Command) -> str:
         duration = "no estimate" if estimate is None else f"about {estimate:.0f} s"
         lines.append(f"{entry['input']} -> {entry['build_name']} ({duration})")
         lines.append(f"  {entry['command']}")
+        lines += [f"  {tool}: {text}" for tool, text in entry["plan"]]
     for step in command.management:
         words = shell_command([], ((step.tool.name, step.arguments),), tool_names=TOOLS.names())
         lines.append(f"at the end: {words}" if command.work else words)
     return "\n".join(lines)
+
+
+def _plans(steps: Steps, known: Mapping[str, Any]) -> list[list[str]]:
+    """``[tool, text]`` of each step that has something to say."""
+    texts = [[tool, find_tool(tool).plan(known, **arguments)] for tool, arguments in steps]
+    return [pair for pair in texts if pair[1]]
 
 
 def _build_name(item: Input) -> str:

@@ -90,6 +90,9 @@ class Tool:
     """A management tool that may also end a sequence (report, compare, gate)."""
     continues: ClassVar[bool] = False
     """A first tool that goes on with an existing build instead of making one."""
+    reusable: ClassVar[bool] = False
+    """Whether equal inputs, arguments and versions give an equal result, so that an earlier one is as good
+    (`turnkey.pipeline.reuse`). Not for what runs the user's program, and not for what measures."""
     measures: ClassVar[bool] = False
     """Whether it times calls: then nothing else of ours may run beside it, the monitor does not redraw."""
 
@@ -111,6 +114,15 @@ class Tool:
         Asked when a build is continued whose model is not in memory; if so, its script is run again first.
         """
         return False
+
+    @classmethod
+    def plan(cls, statistics: Mapping[str, Any], **arguments: Any) -> str:
+        """What a dry run says about this step beside its command line; empty for nothing.
+
+        Args:
+            statistics: of the build as it stands; empty where there is none.
+        """
+        return ""
 
     def run(self, state: State, **arguments: Any) -> State:
         """Do the step. Raises a TurnkeyError when it failed; may raise `ToolSkipped`."""
