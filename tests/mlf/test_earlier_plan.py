@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import models
 import pytest
 
 import turnkey.mlf as mlf
+from turnkey.mlf.archive import pack
 from turnkey.mlf.earlier_plan import earlier_plan, placed_as_before
-from turnkey.mlf.failures import MlfUsageError
+from turnkey.mlf.failures import MlfArtifactError, MlfUsageError
 from turnkey.mlf.memory_plan import Buffer, check, plan
 
 
@@ -34,6 +36,17 @@ def test_a_read_plan_holds_for_its_own_buffers_only(cnn_tar: Path) -> None:
     assert again == earlier
     assert placed_as_before(earlier, earlier.buffers[1:], align=earlier.align) is None
     assert placed_as_before(earlier, earlier.buffers, align=64) is None
+
+
+def test_a_recorded_plan_that_overlaps_is_refused(cnn_tar: Path, tmp_path: Path) -> None:
+    files = dict(mlf.load(cnn_tar).archive.files)
+    fields = json.loads(files["metadata.json"].replace(b'"files":', b'"former_files":'))
+    for row in fields["modules"]["cnn"]["turnkey"]["plan"]["buffers"]:
+        row[2] = 0
+    (tmp_path / "bad.tar").write_bytes(pack({**files, "metadata.json": json.dumps(fields).encode()}, timestamp=0))
+    with pytest.raises(MlfArtifactError, match="mlf-bad-metadata") as caught:
+        earlier_plan(tmp_path / "bad.tar", "cnn")
+    assert "overlap" in caught.value.evidence
 
 
 def test_seconds_of_search_are_counted_in_placements(tmp_path: Path) -> None:

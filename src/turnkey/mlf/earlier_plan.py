@@ -7,7 +7,7 @@ from pathlib import Path
 
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Module, load
-from turnkey.mlf.memory_plan import Buffer, Plan, live_bytes, rounded
+from turnkey.mlf.memory_plan import Buffer, Plan, check, live_bytes, rounded
 
 
 def earlier_plan(path: Path, module: str) -> Plan:
@@ -32,26 +32,27 @@ def earlier_plan(path: Path, module: str) -> Plan:
 
 def _read(module: Module, path: Path) -> Plan:
     recorded = module.plan
+    rows = recorded["buffers"]
+    plan = Plan(
+        buffers=tuple(Buffer(name, size, first, last) for name, size, _, first, last, _ in rows),
+        offsets={name: offset for name, _, offset, _, _, _ in rows},
+        align=int(module.abi.get("workspace_alignment", 1)),
+        workspace=recorded["workspace"],
+        lower_bound=recorded["lower_bound"],
+        peak_step=recorded["peak_step"],
+        proven=recorded["proven"],
+        algorithm=recorded["algorithm"],
+    )
     try:
-        rows = [(str(row[0]), *(int(value) for value in row[1:5])) for row in recorded["buffers"]]
-        buffers = tuple(Buffer(name, size, first, last) for name, size, _, first, last in rows)
-        return Plan(
-            buffers=buffers,
-            offsets={row[0]: row[2] for row in rows},
-            align=int(module.abi["workspace_alignment"]),
-            workspace=int(recorded["workspace"]),
-            lower_bound=int(recorded["lower_bound"]),
-            peak_step=int(recorded["peak_step"]),
-            proven=bool(recorded["proven"]),
-            algorithm=str(recorded["algorithm"]),
-        )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        check(plan)
+    except (AssertionError, ZeroDivisionError) as error:
         raise failure(
             "mlf-bad-metadata",
-            "the tarball's plan cannot be read",
-            evidence=f"{path}: turnkey.plan: {type(error).__name__}: {error}",
+            "the tarball's plan is none",
+            evidence=f"{path}: turnkey.plan: {error}",
             remedy="export the earlier model again",
         ) from error
+    return plan
 
 
 def placed_as_before(earlier: Plan, buffers: Sequence[Buffer], *, align: int) -> Plan | None:
