@@ -140,7 +140,7 @@ def _candidates(state: State, subject: Subject, settings: LexerSettings) -> list
         [candidate] = candidates_of(
             state, subject.source, runtimes=[name], device=settings.device or subject.device, options=options
         )
-        found.append(candidate)
+        found.append(replace(candidate, key=name))
     return found
 
 

@@ -88,7 +88,9 @@ def _environment(runs: Sequence[Run]) -> dict[str, Any]:
     }
     packages = {f"{name}_version": text for name, text in versions().items() if name not in ("turnkey", "python")}
     threads = next((row.threads for run in reversed(runs) for row in run.rows if row.threads), None)
-    own = {name: value for name, value in found.items() if name not in _OF_THE_MOMENT and value not in (None, "")}
+    own = {
+        name: value for name, value in found.items() if name not in _OF_THE_MOMENT and value not in (None, "", [], {})
+    }
     return {**documented, **packages, "threads": threads, **own}
 
 

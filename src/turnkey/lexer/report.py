@@ -125,7 +125,11 @@ class BenchmarkReport(Sequence[BenchmarkRow]):
 
     def __str__(self) -> str:
         shown = [table.plain_table(HEADINGS, self.cells()), self.sentence] if self.rows else [self.sentence]
-        remarks = [f"{_printed(row)}: {row.notes}" for row in self.rows if not row.valid or row.validation == "fail"]
+        reasons: dict[str, list[str]] = {}
+        for row in self.rows:
+            for reason in row.reasons:
+                reasons.setdefault(reason, []).append(_printed(row))
+        remarks = [f"INVALID ({', '.join(engines)}): {reason}" for reason, engines in reasons.items()]
         return "\n".join([*shown, *remarks, *self.notes])
 
     def __repr__(self) -> str:

@@ -42,6 +42,7 @@ class BenchmarkRow:
         timestamp: end of this row's measurement, UTC.
         latency_ms, low_ms, high_ms: the engine's estimate with its 95 % interval.
         verdict: against the reference, in words; empty for the reference itself.
+        reasons: why the row is not valid, with what to do; also in ``notes``.
         units: logs of nanoseconds, one per pass of one process or per round of several: what comparisons rest on.
     """
 
@@ -78,6 +79,7 @@ class BenchmarkRow:
     low_ms: float | None = None
     high_ms: float | None = None
     verdict: str = ""
+    reasons: tuple[str, ...] = field(default=(), repr=False)
     units: tuple[float, ...] = field(default=(), repr=False)
     samples_ms: tuple[float, ...] = field(default=(), repr=False)
 
@@ -158,6 +160,7 @@ def row_of(
         low_ms=summary.low_ms,
         high_ms=summary.high_ms,
         verdict="" if verdict is None else f"{verdict} {verdict.reference}",
+        reasons=summary.reasons,
         units=_units(record, key),
         samples_ms=tuple(samples.tolist()),
     )

@@ -1,0 +1,77 @@
+"""``turnkey lexer show|diff|verify FILE…``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from lexer_models import Tiny
+
+from turnkey import LexerContext, turnkeycli
+from turnkey.pipeline.archive import read_archive, write_archive
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    context = LexerContext(config={"enable_stdout": False, "num_iterations": 10, "exporter": "torchscript"})
+    context.benchmark(Tiny(), torch.randn(2, 4))
+    return context.flush("tool", tmp_path_factory.mktemp("tool"))
+
+
+def test_show_prints_members_and_results(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert turnkeycli(["lexer", "show", str(artifact)]) == 0
+
+    printed = capsys.readouterr().out
+    assert all(words in printed for words in ("tool.lexer, written by Turnkey", "Tiny.onnx", "ONNXRuntime", "Torch"))
+
+
+def test_show_as_json_is_one_document(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert turnkeycli(["--json", "lexer", "show", str(artifact), str(artifact)]) == 0
+
+    first, second = json.loads(capsys.readouterr().out)["tools"]["lexer"]
+    assert first == second
+    assert [row["engine"] for row in first["rows"]] == ["onnxruntime", "torch"]
+
+
+def test_diff_answers_engine_by_engine(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert turnkeycli(["lexer", "diff", str(artifact), str(artifact)]) == 0
+    assert capsys.readouterr().out.count("1.00×") == 2
+
+    assert turnkeycli(["--json", "lexer", "diff", str(artifact), str(artifact)]) == 0
+    [pair] = json.loads(capsys.readouterr().out)["tools"]["lexer"]
+    assert [each["engine"] for each in pair["differences"]] == ["onnxruntime", "torch"]
+
+
+def test_verify_succeeds_on_what_was_packed_and_fails_on_what_was_changed(
+    artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert turnkeycli(["lexer", "verify", str(artifact)]) == 0
+    printed = capsys.readouterr().out
+    assert "digests right" in printed
+    assert "Tiny.onnx: pass" in printed
+
+    with read_archive(artifact) as archive:
+        members = {name: archive.read(name) for name in archive.names}
+    model = onnx.load_from_string(members["Tiny.onnx"])
+    model.graph.node[-1].op_type = "Sigmoid"
+    write_archive(tmp_path / "changed.lexer", {**members, "Tiny.onnx": model.SerializeToString()})
+    assert turnkeycli(["lexer", "verify", str(tmp_path / "changed.lexer")]) == 1
+    printed = capsys.readouterr().out
+    assert "digests wrong: Tiny.onnx" in printed
+    assert "Tiny.onnx: fail" in printed
+
+
+@pytest.mark.parametrize(
+    "words", [["show"], ["diff", "a.lexer"], ["sing", "a.lexer"], ["show", "missing.lexer"], ["verify", "text.lexer"]]
+)
+def test_a_users_mistake_is_told_without_a_traceback(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("text.lexer").write_text("no archive")
+
+    assert turnkeycli(["lexer", *words]) != 0
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+    assert "do:" in captured.err or "evidence:" in captured.err
