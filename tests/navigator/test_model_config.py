@@ -1,0 +1,113 @@
+"""Which models a call makes, under which keys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import turnkey.navigator as nav
+from turnkey.navigator.call_settings import check_call
+from turnkey.navigator.custom_config import configs_by_format
+from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
+from turnkey.navigator.format import Format
+from turnkey.navigator.model_config import plan_models, targets_of
+
+
+def keys(source: Format, targets: list[str] | None, *configs: object) -> list[str]:
+    found = targets_of(source, targets)
+    return [model.key for model in plan_models(source, found, configs_by_format(list(configs)))]  # type: ignore[arg-type]
+
+
+def test_default_targets_of_torch_with_their_documented_keys_source_first() -> None:
+    assert keys(Format.TORCH, None) == [
+        "torch",
+        "torchscript-script",
+        "torchscript-trace",
+        "torch-exportedprogram",
+        "torch-trt-fp32",
+        "torch-trt-fp16",
+        "onnx",
+        "trt-fp32",
+        "trt-fp16",
+    ]
+
+
+def test_each_tuple_multiplies_the_models() -> None:
+    assert keys(Format.TORCH, ["torchscript"], nav.TorchScriptConfig(jit_type="trace")) == ["torch", "torchscript-trace"]
+    made = keys(Format.ONNX, ["trt"], nav.TensorRTConfig(precision=("fp16", "int8", "fp32")))
+    assert made == ["onnx", "trt-fp16", "trt-int8", "trt-fp32"]
+
+
+def test_extended_conversion_exports_torchscript_to_onnx_too() -> None:
+    made = keys(Format.TORCH, ["torchscript", "onnx"], nav.OnnxConfig(onnx_extended_conversion=True))
+    assert made[-2:] == ["onnx-script", "onnx-trace"]
+
+
+def test_paths_are_key_and_model_with_the_documented_suffix_or_the_placeholder() -> None:
+    models = {model.key: model.path for model in plan_models(Format.TORCH, targets_of(Format.TORCH, None), {})}
+    assert models["torch"] == "torch/----"
+    assert models["torchscript-trace"] == "torchscript-trace/model.pt"
+    assert models["torch-exportedprogram"] == "torch-exportedprogram/model.pt2"
+    assert models["onnx"] == "onnx/model.onnx"
+    assert models["trt-fp16"] == "trt-fp16/model.plan"
+
+
+def test_a_target_that_the_framework_does_not_know_is_refused_with_those_it_knows() -> None:
+    with pytest.raises(ConfigurationError, match="no target format torchscript"):
+        targets_of(Format.ONNX, ["torchscript"])
+
+
+def test_two_configurations_of_one_name_are_an_error_and_the_older_alias_becomes_a_torchscript_config() -> None:
+    with pytest.raises(ConfigurationError, match="two custom configs"):
+        configs_by_format([nav.OnnxConfig(), nav.OnnxConfig(opset=18)])
+    found = configs_by_format([nav.TorchConfig(jit_type="trace")])
+    assert found[Format.TORCHSCRIPT] == nav.TorchScriptConfig(jit_type="trace")
+
+
+def test_a_configuration_for_no_format_is_an_error_and_one_for_no_target_warns() -> None:
+    class Mine(nav.CustomConfig):
+        @classmethod
+        def name(cls) -> str:
+            return "Mine"
+
+    with pytest.raises(ConfigurationError):
+        check_call(np.sin, custom_configs=[Mine()])
+    with pytest.warns(ConfigurationWarning, match="no target"):
+        check_call(np.sin, custom_configs=[nav.OnnxConfig()])
+
+
+def test_all_problems_of_a_call_are_told_before_any_work_in_one_error() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        check_call(
+            np.sin,
+            sample_count=0,
+            batching=False,
+            runners=["NoSuchRunner"],
+            target_formats=["onnx"],
+            profiler_config=nav.ProfilerConfig(batch_sizes=[1]),
+            verify_func=3,  # type: ignore[arg-type]
+        )
+    for word in ("sample_count", "batching=False", "NoSuchRunner", "onnx", "verify_func"):
+        assert word in raised.value.evidence
+    assert "5 problems" in raised.value.what
+
+
+def test_runners_must_fit_the_device() -> None:
+    with pytest.raises(ConfigurationError, match="problem"):
+        check_call(np.sin, runners=["OnnxCUDA"], target_device="cpu")
+
+
+def test_both_forms_of_the_profilers_configuration_contradict_each_other() -> None:
+    with pytest.raises(ConfigurationError):
+        check_call(np.sin, profiler_config=nav.ProfilerConfig(), optimization_profile=nav.OptimizationProfile())
+
+
+def test_the_later_form_equals_its_constructor_and_checks_its_windows() -> None:
+    assert nav.OptimizationProfile.from_dict({}) == nav.OptimizationProfile()
+    profile = nav.OptimizationProfile(batch_sizes=[1, 2], dataloader=[1])
+    assert "dataloader" not in profile.to_dict()
+    assert nav.OptimizationProfile.from_dict(profile.to_dict(parse=True)) == profile.clone()
+    with pytest.raises(ConfigurationError, match="anything"):
+        nav.OptimizationProfile(min_trials=2)
+    with pytest.raises(ConfigurationError):
+        nav.OptimizationProfile(throughput_backoff_limit=-1)
