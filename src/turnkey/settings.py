@@ -47,6 +47,18 @@ def monitor_enabled() -> bool:
     return os.environ.get("TURNKEY_BUILD_MONITOR", "").strip().lower() not in _FALSE
 
 
+def machine_lock() -> Path | None:
+    """``$TURNKEY_MACHINE_LOCK``, else ``/tmp/turnkey-machine.lock``; None if the variable is empty.
+
+    By this file calls on one machine take turns: what measures is alone on its processors. It does not follow
+    ``TMPDIR``, which differs from one process to the next. Containers on one host share it by mounting it.
+    """
+    text = os.environ.get("TURNKEY_MACHINE_LOCK")
+    if text is None:
+        return Path("/tmp/turnkey-machine.lock")
+    return absolute_path(text) if text.strip() else None
+
+
 def _positive(variable: str, default: float, *, whole: bool) -> float:
     text = os.environ.get(variable)
     if text is None or not text.strip():

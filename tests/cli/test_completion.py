@@ -22,7 +22,7 @@ def test_a_command_begins_with_inputs_options_or_tools() -> None:
     found = candidates("")
     assert found[0] == FILES
     assert {"--cache-dir", "discover", "version", "completion"} <= set(found)
-    assert "--use-slurm" not in found
+    assert "--use-slurm" in found
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_usage_errors_come_before_anything_is_written(script: Writer, cache: Pat
         lambda: evaluate([script()], cache, ["store"]),
         lambda: evaluate([script()], cache, ["load-onnx"]),
         lambda: evaluate([script()], cache, memory_limit="much", process_isolation=True),
-        lambda: evaluate([script()], cache, use_slurm=True),
+        lambda: evaluate([script()], cache, use_slurm=True, process_isolation=True),
     ):
         with pytest.raises(UsageError):
             call()

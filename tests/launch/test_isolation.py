@@ -1,4 +1,7 @@
-"""Isolated inputs: whatever one does, the others are done, nothing is left over, and the status says what happened."""
+"""Isolated inputs: whatever one does, the others are done, nothing is left over, and the status says what happened.
+
+Everything holds for workers of fresh interpreters and for those that are forked from a template.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,25 @@ pytestmark = pytest.mark.usefixtures("small_tools")
 
 Writer = Callable[..., Path]
 
+KINDS = {"fresh": {"fresh": True}, "prewarmed": {"prewarm": 1}}
+"""Options that decide where workers come from."""
+
+kind: dict[str, object] = {}
+"""The present one."""
+
+
+@pytest.fixture(params=KINDS, autouse=True)
+def kind_of_workers(request: pytest.FixtureRequest) -> None:
+    kind.clear()
+    kind.update(KINDS[request.param])
+
 
 def isolated(paths: list[Path], cache: Path, *, steps: list[str] | None = None, **options: object) -> list[Result]:
     inputs = expand_inputs([str(path) for path in paths]).inputs
     return evaluate(
         inputs,
         Sequence(steps or ["obey", "store"]),
-        Options(cache_dir=cache, process_isolation=True, **options),  # type: ignore[arg-type]
+        Options(cache_dir=cache, process_isolation=True, **{**kind, **options}),  # type: ignore[arg-type]
     )
 
 
@@ -175,7 +190,7 @@ def test_events_of_a_worker_arrive_as_in_this_process(script: Writer, cache: Pat
         evaluate(
             expand_inputs([str(path)]).inputs,
             Sequence(["obey", "pass-over", "store", "pass-over"]),
-            Options(cache_dir=cache, process_isolation=isolation),
+            Options(cache_dir=cache, process_isolation=isolation, **kind),  # type: ignore[arg-type]
             events.append,
         )
         told[isolation] = [(event.kind, event.tool, event.status or event.text) for event in events]
@@ -193,7 +208,7 @@ def test_arguments_reach_a_worker_unharmed(script: Writer, cache: Path, monkeypa
     (result,) = evaluate(
         expand_inputs([path.name]).inputs,
         Sequence([("obey", {"script_args": text})]),
-        Options(cache_dir=cache, process_isolation=True),
+        Options(cache_dir=cache, process_isolation=True, **kind),  # type: ignore[arg-type]
     )
 
     assert result.state is not None
@@ -211,7 +226,7 @@ def parent_program(paths: list[Path], cache: Path) -> subprocess.Popen[bytes]:
             evaluate(
                 expand_inputs({[str(path) for path in paths]!r}).inputs,
                 Sequence(["obey", "store"]),
-                Options(cache_dir={str(cache)!r}, process_isolation=True, timeout=300),
+                Options(cache_dir={str(cache)!r}, process_isolation=True, timeout=300, **{kind!r}),
             )
         except Interrupted as interruption:
             print([result.status for result in interruption.results], flush=True)
@@ -320,7 +335,7 @@ def test_a_script_in_a_worker_finds_what_plain_python_gives_it(
         (result,) = evaluate(
             expand_inputs(["folder/probe.py"]).inputs,
             Sequence([("discover", {"script_args": "--n 'a b'"})]),
-            Options(cache_dir=cache, process_isolation=isolation),
+            Options(cache_dir=cache, process_isolation=isolation, **kind),  # type: ignore[arg-type]
         )
         log = log_of(result, "discover")
         assert result.status == "skipped", log

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import runpy
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,27 @@ class Store(Tool):
                 sha256=hashlib.sha256(text.encode()).hexdigest(),
             )
         ).with_statistics(stored=text)
+
+
+class Keep(Store):
+    """Store, as a tool whose results may be reused."""
+
+    name = "keep"
+    reusable = True
+
+
+class Times(Tool):
+    """Measure, as far as others can tell."""
+
+    name = "times"
+    kind = ToolKind.SEQUENCE
+    measures = True
+    arguments = (Argument(flags=("--seconds",), help="how long", parse=float, default=0.2),)
+
+    def run(self, state: State, seconds: float = 0.2) -> State:
+        began = time.monotonic()
+        time.sleep(seconds)
+        return state.with_statistics(measured=[began, time.monotonic()])
 
 
 class Fail(Tool):

@@ -69,6 +69,8 @@ class Board:
             expected = self._expected_seconds(key)
             tools = [ToolLine(name=name, expected_seconds=expected.get(name)) for name in event.planned]
             self._blocks[key] = Block(name=key, tools=tools)
+        elif event.kind == "tool-waiting":
+            self._line(key, event.tool).text = event.text
         elif event.kind == "tool-started":
             line = self._line(key, event.tool)
             text = f"{event.text} (nothing is drawn meanwhile)" if event.measures else event.text
@@ -88,6 +90,23 @@ class Board:
     def lines(self, *, now: float) -> list[StyledLine]:
         """The blocks on the board, those that started first on top."""
         return [line for block in self._blocks.values() for line in self.block_lines(block, now=now)]
+
+    @property
+    def size(self) -> int:
+        """How many inputs are on the board."""
+        return len(self._blocks)
+
+    def short_lines(self, *, now: float) -> list[StyledLine]:
+        """One line per input: the tool at work, or the one that waits for its turn."""
+        lines = []
+        for block in self._blocks.values():
+            at_work = [line for line in block.tools if line.status == "running"]
+            waiting = [line for line in block.tools if line.status == "waiting" and line.text]
+            for line in (at_work or waiting)[:1]:
+                seconds = f"{now - line.started_at:.0f} s" if at_work else line.text
+                text = f"{self._mark(line.status)} {block.name}  {line.name}  {seconds}"
+                lines.append(StyledLine(text=text, status=line.status))
+        return lines
 
     def block_lines(self, block: Block, *, now: float) -> list[StyledLine]:
         """One block in full."""

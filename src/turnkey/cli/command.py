@@ -58,11 +58,13 @@ class Command:
     globals: Mapping[str, Any] = field(default_factory=dict)
 
 
-_NOT_YET = {
-    "use_slurm": "Slurm jobs",
-    "slurm": "Slurm jobs",
-    "no_wait": "Slurm jobs",
-}
+_OF_OWN_PROCESSES = ("timeout", "memory_limit", "disk_limit")
+
+_PASSED = (
+    *("cache_dir", "lean_cache", "process_isolation", "jobs", "use_slurm", "slurm", "timeout", "memory_limit"),
+    *("disk_limit", "output_limit", "fresh", "resume", "retry", "shard", "fail_fast", "seed", "verbose"),
+)
+"""Global arguments that `turnkey.launch.Options` has under the same names."""
 
 
 def check(sections: Sequence[Section], grammar: Grammar) -> Command:
@@ -169,26 +171,26 @@ def _check_combination(given: Mapping[str, Any]) -> None:
             "--process-isolation and --use-slurm exclude each other",
             remedy="leave one of them out: a Slurm job is a process of its own",
         )
-    for key, what in _NOT_YET.items():
-        if key in given:
-            raise UsageError(
-                f"{what} are not in this version of Turnkey",
-                evidence=f"--{key.replace('_', '-')}",
-                remedy="--process-isolation runs each input in a process of its own on this machine",
-            )
-    if given.get("jobs", 1) > 1:
+    if given.get("use_slurm") and given.get("jobs", 1) > 1:
         raise UsageError(
-            "this version of Turnkey works on one isolated input at a time",
-            evidence=f"--jobs {given['jobs']}",
-            remedy="leave --jobs out",
+            "--jobs is for this machine, --use-slurm for a cluster",
+            evidence=f"--jobs {given['jobs']} --use-slurm",
+            remedy=f"how many jobs Slurm runs at a time: --slurm array_parallelism={given['jobs']}",
         )
-    for key in ("timeout", "memory_limit"):
-        if key in given and not given.get("process_isolation"):
+    has_processes = given.get("process_isolation") or given.get("use_slurm") or given.get("jobs", 1) > 1
+    for key in _OF_OWN_PROCESSES:
+        if key in given and not has_processes:
             flag = f"--{key.replace('_', '-')}"
             raise UsageError(
                 f"{flag} needs inputs in processes of their own",
                 evidence=f"{flag} without --process-isolation or --use-slurm",
                 remedy=f"add --process-isolation: turnkey -i INPUTS --process-isolation {flag} …",
+            )
+    for key in ("slurm", "no_wait"):
+        if key in given and not given.get("use_slurm"):
+            flag = f"--{key.replace('_', '-')}"
+            raise UsageError(
+                f"{flag} is about Slurm jobs", evidence=f"{flag} without --use-slurm", remedy="add --use-slurm"
             )
     if given.get("quiet") and given.get("verbose"):
         raise UsageError("--quiet and --verbose exclude each other", remedy="leave one of them out")
@@ -206,11 +208,10 @@ def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]
     working = [(tool.name, values) for tool, values in steps if tool.kind is not ToolKind.MANAGEMENT]
     sequence = ToolSequence(working) if working else None
     check_sequences(kept.inputs, sequence)
-    passed = ("cache_dir", "lean_cache", "process_isolation", "timeout", "memory_limit", "resume", "fail_fast")
-    values = {key: given[key] for key in (*passed, "seed", "verbose") if key in given}
-    if values.get("process_isolation") and "timeout" not in values:
+    values = {key: given[key] for key in _PASSED if key in given}
+    if (values.get("process_isolation") or values.get("use_slurm")) and "timeout" not in values:
         values["timeout"] = settings.timeout_seconds()  # a bad variable must fail before anything runs
-    options = Options(**values)
+    options = Options(**values, wait=not given.get("no_wait"))
     notes = [*expanded.notes, *kept.notes]
     if sequence is None:
         kinds = dict.fromkeys(item.kind for item in kept.inputs)
@@ -218,6 +219,9 @@ def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]
             f"no tool named; each {kind.value} goes through: {' '.join(DEFAULT_SEQUENCES[kind])}" for kind in kinds
         ]
         notes = [*default, *notes]
+    if options.shard.count > 1:
+        mine = len(options.shard.of(kept.inputs))
+        notes.append(f"shard {options.shard}: {mine} of {len(kept.inputs)} inputs")
     return Work(inputs=kept.inputs, sequence=sequence, options=options, notes=tuple(notes))
 
 

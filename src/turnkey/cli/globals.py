@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from turnkey import settings
 from turnkey.pipeline.quantity import positive_count, positive_number, size_bytes, whole_number
+from turnkey.pipeline.shard import parse_shard
 from turnkey.pipeline.tool import Argument, Arity
 
 INPUTS = Argument(
@@ -56,8 +57,7 @@ GLOBALS: tuple[Argument, ...] = (
         flags=("--use-slurm",),
         arity=Arity.FLAG,
         default=False,
-        help="each input as a Slurm job of its own; excludes --process-isolation",
-        hidden=True,
+        help="each input as a Slurm job of its own (docs/slurm.md); excludes --process-isolation",
     ),
     Argument(
         flags=("--timeout",),
@@ -65,35 +65,61 @@ GLOBALS: tuple[Argument, ...] = (
         default=settings.timeout_seconds,
         default_text="$TURNKEY_TIMEOUT_SECONDS, else 3600",
         metavar="SECONDS",
-        help="limit per input; needs --process-isolation",
+        help="limit per input; needs --process-isolation, --jobs or --use-slurm",
     ),
     Argument(
         flags=("--jobs",),
         parse=positive_count,
         default=1,
         metavar="N",
-        help="isolated inputs worked on at a time",
-        hidden=True,
+        help="isolated inputs worked on at a time; a measurement still has its processors alone",
     ),
     Argument(
         flags=("--memory-limit",),
         parse=size_bytes,
         default_text="none",
         metavar="SIZE",
-        help="memory of each input, such as 4GiB; needs --process-isolation",
+        help="memory of each input with all that it starts, such as 4GiB; needs --process-isolation",
+    ),
+    Argument(
+        flags=("--disk-limit",),
+        parse=size_bytes,
+        default_text="none",
+        metavar="SIZE",
+        help="size of each input's build directory; needs --process-isolation",
+    ),
+    Argument(
+        flags=("--output-limit",),
+        parse=size_bytes,
+        default_text="1GiB",
+        metavar="SIZE",
+        help="size of the logs of each isolated input",
     ),
     Argument(
         flags=("--fresh",),
         arity=Arity.FLAG,
         default=False,
-        help="a new interpreter for each isolated input, which is what every one gets",
-        hidden=True,
+        help="new interpreters instead of prewarmed ones, and nothing reused of earlier runs",
     ),
     Argument(
         flags=("--resume", "--continue"),
         arity=Arity.FLAG,
         default=False,
         help="skip what an equal call finished, go on with what was interrupted, repeat what failed",
+    ),
+    Argument(
+        flags=("--retry",),
+        arity=Arity.MANY,
+        choices=("failed", "timeout"),
+        metavar="KIND",
+        help="like --resume, but of what failed only these kinds run again: failed, timeout",
+    ),
+    Argument(
+        flags=("--shard",),
+        parse=parse_shard,
+        default_text="all inputs",
+        metavar="I/N",
+        help="work on every N-th input only, beginning with the I-th: a part for each of N machines",
     ),
     Argument(
         flags=("--fail-fast",),
@@ -106,15 +132,13 @@ GLOBALS: tuple[Argument, ...] = (
         arity=Arity.MANY,
         parse=key_value,
         metavar="KEY=VALUE",
-        help="parameters of sbatch: partition, account, mem and so on",
-        hidden=True,
+        help="parameters of sbatch: partition, account, constraint, mem, cpus and so on",
     ),
     Argument(
         flags=("--no-wait",),
         arity=Arity.FLAG,
         default=False,
-        help="submit the Slurm jobs and return",
-        hidden=True,
+        help="submit the Slurm jobs and return; the same command with --resume collects them",
     ),
     Argument(
         flags=("--dry-run",),
@@ -144,7 +168,4 @@ GLOBALS: tuple[Argument, ...] = (
     Argument(flags=("-v", "--verbose"), arity=Arity.FLAG, default=False, help="show what scripts and tools print"),
     Argument(flags=("--version",), arity=Arity.FLAG, default=False, help="print the version"),
 )
-"""Rows in the order of the help; ``-h``/``--help`` belongs to every section and is added by the splitter.
-
-Hidden rows are understood and answered with a reason, but help lists only what this version does.
-"""
+"""Rows in the order of the help; ``-h``/``--help`` belongs to every section and is added by the splitter."""

@@ -34,6 +34,10 @@ _VARIABLES = (
         "unset: traceback of what a script, model or library raised; False: one line; True: everything",
     ),
     ("TURNKEY_BUILD_MONITOR", "False: no live monitor, one plain line per finished tool"),
+    (
+        "TURNKEY_MACHINE_LOCK",
+        "file by which calls on this machine take turns, so that what measures is alone; empty: no turns",
+    ),
 )
 
 _EXAMPLES = (
@@ -45,7 +49,9 @@ _EXAMPLES = (
         "an ONNX file on two runtimes",
         "turnkey m.py discover benchmark --runtime torch benchmark --runtime torch-compile",
     ),
-    ("many scripts, then a table of all", "turnkey models/*/*.py --process-isolation discover export-pytorch report"),
+    ("many scripts, then a table of all", "turnkey models/*/*.py --jobs 4 discover export-pytorch report"),
+    ("go on after a crash", "turnkey models/*/*.py --jobs 4 --continue discover export-pytorch report"),
+    ("the same on a cluster", "turnkey models/*/*.py --use-slurm --slurm partition=short discover export-pytorch"),
 )
 
 _EXIT_CODES = (

@@ -20,11 +20,13 @@ from rich.text import Text
 
 from turnkey.cli.board import Block, Board, StyledLine
 from turnkey.cli.durations import read_durations
+from turnkey.cli.tally import MANY_INPUTS, Tally
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
 
 _REDRAW_SECONDS = 0.5
-_MOST_FULL_BLOCKS = 8
+_MOST_BLOCKS = 12
+"""Inputs at work that are shown tool by tool; beyond them one line each would not fit a terminal."""
 _STYLES = {"successful": "green", "running": "cyan", "title": "bold", "skipped": "yellow", "waiting": "dim"}
 
 
@@ -46,11 +48,12 @@ class LiveMonitor:
             ascii_only=not _can_encode_marks(stream),
             expected_seconds=lambda build: read_durations(BuildPaths(cache_dir, build)),
         )
-        self._in_full = inputs <= _MOST_FULL_BLOCKS
+        self._in_full = inputs < MANY_INPUTS
+        self._tally = Tally(inputs=inputs)
         self._finished: list[StyledLine] = []
         # Guards everything above and below; also what the drawing thread waits on.
         self._changed = threading.Condition()
-        self._measuring = 0
+        self._measuring: set[str] = set()
         self._stopped = False
         self._thread = threading.Thread(target=self._redraw, name="turnkey-monitor", daemon=True)
         self.notes: list[str] = []
@@ -81,15 +84,17 @@ class LiveMonitor:
             self.note(event.text)
             return
         with self._changed:
+            self._tally.apply(event, now=time.monotonic())
             block = self._board.apply(event, now=time.monotonic())
             if block is not None:
                 self._finished.extend(self._summary(block))
-                self._measuring = 0
+                self._measuring.discard(event.build_name or event.input)
+                self._changed.notify_all()
             elif event.kind == "tool-started" and event.measures:
                 self._draw()  # the picture that stands until the measurement is over
-                self._measuring += 1
+                self._measuring.add(event.build_name or event.input)
             elif event.kind == "tool-finished" and self._measuring:
-                self._measuring -= 1
+                self._measuring.discard(event.build_name or event.input)
                 self._changed.notify_all()
 
     def _summary(self, block: Block) -> list[StyledLine]:
@@ -109,8 +114,16 @@ class LiveMonitor:
     def _draw(self) -> None:
         self._fit()
         # First the picture, then what stays: printing draws the picture that rich has at that moment once more.
-        self._live.update(Group(*map(_text, self._board.lines(now=time.monotonic()))), refresh=True)
+        self._live.update(Group(*map(_text, self._picture())), refresh=True)
         self._print_finished()
+
+    def _picture(self) -> list[StyledLine]:
+        """What is at work: tool by tool where that fits, and of many inputs how far the call is."""
+        now = time.monotonic()
+        if self._in_full:
+            return self._board.lines(now=now)
+        lines = self._board.lines(now=now) if self._board.size == 1 else self._board.short_lines(now=now)
+        return [*lines[:_MOST_BLOCKS], StyledLine(text=self._tally.line(now=now), status="title")]
 
     def _fit(self) -> None:
         """Take the size of the terminal from our own stream: rich would ask descriptors that lead into a log now."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from turnkey import settings
+from turnkey.cli.tally import MANY_INPUTS, Tally
 from turnkey.pipeline.events import Event
 
+_TALLY_SECONDS = 30.0
 _HARMLESS = ("successful", "skipped")
 
 
@@ -33,11 +36,18 @@ class Monitor(Protocol):
 
 
 class PlainMonitor:
-    """One line per finished tool and input, and the notes; nothing at all when ``quiet``."""
+    """One line per finished tool and input, and the notes; nothing at all when ``quiet``.
 
-    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
+    Args:
+        inputs: how many there are; with many, one line per finished input, and now and then how far the call is.
+    """
+
+    def __init__(self, stream: TextIO, *, inputs: int = 1, quiet: bool = False) -> None:
         self._stream = stream
         self._quiet = quiet
+        self._is_corpus = inputs >= MANY_INPUTS
+        self._tally = Tally(inputs=inputs)
+        self._next_tally = 0.0
         self._told: set[str] = set()
         self.notes: list[str] = []
 
@@ -47,7 +57,9 @@ class PlainMonitor:
 
     def listen(self, event: Event) -> None:
         name = event.build_name or event.input
-        if event.kind == "input-started":
+        if self._is_corpus and event.kind != "note":
+            self._count(event, name)
+        elif event.kind == "input-started":
             self._line(f'Building "{name}"')
         elif event.kind == "tool-finished":
             self._line(f"{name}: {event.tool} {_ending(event)}")
@@ -57,6 +69,16 @@ class PlainMonitor:
             self._line(f"{name}: {_ending(event)}")  # no tool of it could say so: timed out, killed
         elif event.kind == "note":
             self.note(event.text)
+
+    def _count(self, event: Event, name: str) -> None:
+        """Of many inputs: how each ended, and a tally at most every half minute. Nothing is printed in between."""
+        now = time.monotonic()
+        self._tally.apply(event, now=now)
+        if event.kind == "input-finished":
+            self._line(f"{name}: {_ending(event)}")
+            if now >= self._next_tally:
+                self._next_tally = now + _TALLY_SECONDS
+                self._line(self._tally.line(now=now))
 
     def _line(self, text: str) -> None:
         if not self._quiet:
@@ -76,12 +98,12 @@ def open_monitor(*, inputs: int, cache_dir: Path, quiet: bool, verbose: bool) ->
     try:
         descriptor = os.dup(sys.stderr.fileno())
     except OSError:  # a notebook's or a test's stand-in has no descriptor; nothing can redirect it either
-        yield PlainMonitor(sys.stderr, quiet=quiet)
+        yield PlainMonitor(sys.stderr, inputs=inputs, quiet=quiet)
         return
     with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="replace") as stream:
         can_draw = stream.isatty() and os.environ.get("TERM") != "dumb"
         if quiet or verbose or not can_draw or not settings.monitor_enabled():
-            yield PlainMonitor(stream, quiet=quiet)
+            yield PlainMonitor(stream, inputs=inputs, quiet=quiet)
             return
         from turnkey.cli.live import LiveMonitor
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from turnkey import settings
+from turnkey.cli.tally import MANY_INPUTS
 from turnkey.errors import ArtifactError, InputError, MissingDependencyError, TurnkeyError, UsageError
 from turnkey.version import __version__
 
@@ -67,7 +68,7 @@ def _result_fields(result: Result) -> dict[str, Any]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """One row per input, its error under it, then the counts."""
+    """One row per input, its error under it, then the counts; of many inputs the failures by cause instead."""
     rows = [("input", "status", "hash", "result", "build directory")]
     rows += [
         (
@@ -85,8 +86,13 @@ def table(results: Sequence[Result]) -> str:
         cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
         lines.append("  ".join([*cells, row[4]]).rstrip())
         failure = results[index - 1].failure if index else None
-        if failure:
+        if failure and len(results) < MANY_INPUTS:
             lines += [f"  {line}" for line in failure_text(failure).splitlines()]
+    from turnkey.cli.causes import causes  # imports YAML, which management tools do without
+
+    found = causes(results)
+    if len(results) >= MANY_INPUTS and found:
+        lines += ["", "failures by cause", *(f"  {line}" for cause in found for line in str(cause).splitlines())]
     counts = Counter(result.status for result in results)
     total = "1 input" if len(results) == 1 else f"{len(results)} inputs"
     lines += ["", f"{total}: " + ", ".join(f"{number} {status}" for status, number in counts.items())]
@@ -94,7 +100,13 @@ def table(results: Sequence[Result]) -> str:
 
 
 def headline(result: Result) -> str:
-    """What a row says of an input: its latency where one was measured, else how far it came."""
+    """What a row says of an input: its latency where one was measured, else how far it came, and what was reused."""
+    reused = list(result.state.statistics.get("reused_tools") or ()) if result.state else []
+    text = _achievement(result)
+    return f"{text} (reused: {', '.join(map(str, reused))})" if reused and result.status == "successful" else text
+
+
+def _achievement(result: Result) -> str:
     if result.failure:
         return f"{result.failure.tool or 'turnkey'} failed"
     statistics = result.state.statistics if result.state else {}

@@ -19,6 +19,12 @@ _HEADER = '''"""Does the same as this command, run from {directory!r}:
 import turnkey
 '''
 
+_PASSED = (
+    *("lean_cache", "process_isolation", "jobs", "use_slurm", "slurm", "timeout", "memory_limit", "disk_limit"),
+    *("output_limit", "fresh", "resume", "retry", "shard", "fail_fast", "seed", "verbose"),
+)
+"""Global arguments that `turnkey.evaluate_files` has under the same names."""
+
 _CLOSING = """
 context = ManagementContext(
     cache_dir={cache_dir!r},
@@ -71,8 +77,12 @@ def script_text(command: Command, work: Work, words: Sequence[str]) -> str:
 
 
 def _option_values(given: Mapping[str, Any], work: Work) -> dict[str, Any]:
-    passed = ("lean_cache", "process_isolation", "timeout", "memory_limit", "resume", "fail_fast", "seed", "verbose")
-    return {"cache_dir": str(work.options.cache_dir), **{key: given[key] for key in passed if key in given}}
+    values = {key: given[key] for key in _PASSED if key in given}
+    if "shard" in values:
+        values["shard"] = str(values["shard"])
+    if given.get("no_wait"):
+        values["wait"] = False
+    return {"cache_dir": str(work.options.cache_dir), **values}
 
 
 def _without_script_option(words: Sequence[str]) -> list[str]:

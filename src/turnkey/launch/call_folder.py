@@ -4,6 +4,8 @@
     items/<n>.json       work items: what a worker reads
     results/<n>.json     how each ended, with tracebacks
     logs/<n>.txt         what an isolated worker wrote outside of any tool
+    template.txt         what the template of prewarmed workers wrote
+    slurm/               scripts, logs (``%j_%t``) and job ids of Slurm jobs
 
 A cache that cannot be written has no such folder; each input then fails with the reason.
 """
@@ -17,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from turnkey.errors import InputError
+from turnkey.errors import ArtifactError, InputError
 from turnkey.launch.options import Options
 from turnkey.launch.result import Result
 from turnkey.launch.work_item import WorkItem
@@ -26,6 +28,8 @@ from turnkey.pipeline.build_name import open_cache
 from turnkey.pipeline.plain_data import plain
 from turnkey.pipeline.sequence import Sequence
 from turnkey.version import __version__
+
+_LARGEST_RESULT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,37 @@ class CallFolder:
     def log(self, number: int) -> Path:
         """Where an isolated worker writes outside of tools."""
         return self._path("logs", number, "txt")
+
+    @property
+    def template_log(self) -> Path:
+        """What the template of prewarmed workers writes."""
+        return self.directory / "template.txt"
+
+    @property
+    def slurm(self) -> Path:
+        """Where submitit and Slurm keep their files."""
+        return self.directory / "slurm"
+
+    def item(self, number: int) -> Path:
+        """A work item, once it was kept."""
+        return self.directory / "items" / f"{number}.json"
+
+    def read_result(self, number: int) -> Result | None:
+        """How an input ended, as its job wrote it; None if it has not ended yet.
+
+        Raises:
+            ArtifactError: the file is no result.
+        """
+        path = self.directory / "results" / f"{number}.json"
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_LARGEST_RESULT_BYTES)
+        except FileNotFoundError:
+            return None
+        try:
+            return Result.from_dict(json.loads(content))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ArtifactError("this is not the result of an input", evidence=f"{path}: {error}") from error
 
     def _path(self, folder: str, number: int, suffix: str) -> Path:
         durable.make_directory(self.directory / folder)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from turnkey.errors import TurnkeyError
+from turnkey.errors import InputError, TurnkeyError
 from turnkey.launch.abrupt_exit import abrupt_exit_told
 from turnkey.launch.all_models import with_all_models
 from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.execution import finished_event, run_item
-from turnkey.launch.isolation import run_isolated
+from turnkey.launch.isolation import failed_result, run_isolated
 from turnkey.launch.options import Options
 from turnkey.launch.plan import build_of, check_sequences, labels_of, sequence_for, work_item
-from turnkey.launch.result import FAILED, Interrupted, Result
+from turnkey.launch.result import FAILED, SUBMITTED, Interrupted, Result
+from turnkey.launch.slurm_submission import check_slurm
+from turnkey.launch.template import Template
 from turnkey.launch.work_item import WorkItem
 from turnkey.model.inputs import Input
 from turnkey.pipeline import durable
@@ -40,56 +45,126 @@ def evaluate(
 
     Raises:
         UsageError: before anything runs: an input cannot go through the sequence.
+        MissingDependencyError: there is no Slurm to use.
         Interrupted: Ctrl-C; carries the results, those after the interruption as ``not_started``.
     """
     options = options or Options()
     inputs = list(inputs)
     check_sequences(inputs, sequence)
+    if options.use_slurm:
+        check_slurm(options)
+    inputs = options.shard.of(inputs)
     inputs = with_all_models(inputs, sequence, seconds=options.timeout, listen=listen)
     call = CallFolder.open(options, [source.text for source in inputs], sequence)
-    results: list[Result] = []
-    number, item, began = 0, None, 0.0
+    work = _Work(inputs, sequence, options, call, listen)
     try:
-        for number, source in enumerate(inputs, start=1):
-            item, began = None, time.time()
-            item = _planned(source, number, sequence, options, listen)
-            if isinstance(item, Result):
-                results.append(item)
-                listen(finished_event(item))
+        if options.use_slurm:
+            from turnkey.launch.slurm import run_on_slurm  # the cluster's package only where a cluster is used
+
+            run_on_slurm(work.items(), call=call, options=options, listen=listen, finish=work.finish)
+        elif options.process_isolation:
+            with _template(inputs, sequence, options, call) as template:
+                run_isolated(
+                    work.items(),
+                    call=call,
+                    jobs=options.jobs,
+                    template=template,
+                    listen=listen,
+                    finish=work.finish,
+                )
+        else:
+            work.run_here()
+    except KeyboardInterrupt:
+        raise Interrupted(work.results()) from None
+    return work.results()
+
+
+class _Work:
+    """The inputs of one call on their way: what each is to do, and how each has ended."""
+
+    def __init__(
+        self, inputs: list[Input], sequence: Sequence | None, options: Options, call: CallFolder, listen: Listener
+    ) -> None:
+        self._inputs = inputs
+        self._sequence = sequence
+        self._options = options
+        self._call = call
+        self._listen = listen
+        self._results: dict[int, Result] = {}
+        self._stops = False
+
+    def items(self) -> Iterator[WorkItem]:
+        """Work items, each made when it is asked for; an input for which none can be made has ended."""
+        for number, source in enumerate(self._inputs, start=1):
+            if self._stops:
+                return
+            planned = _planned(source, number, self._sequence, self._options, self._listen)
+            if isinstance(planned, WorkItem):
+                yield planned
             else:
-                results.append(_worked_on(item, call, options, listen))
-            call.keep_result(number, results[-1])
-            if options.fail_fast and results[-1].status in FAILED:
-                break
-    except KeyboardInterrupt as interruption:
-        if isinstance(interruption, Interrupted):
-            results.append(interruption.results[0])
-        elif len(results) < number and item is not None:
-            results.append(_interrupted(inputs[number - 1], item, options, began))
-        if results:
-            call.keep_result(len(results), results[-1])
-        raise Interrupted([*results, *_not_started(inputs[len(results) :], options)]) from None
-    return [*results, *_not_started(inputs[len(results) :], options)]
+                self._listen(finished_event(planned))
+                self._keep(number, planned)
+
+    def finish(self, item: WorkItem, result: Result) -> bool:
+        """Take a result; False if no further input is to be begun."""
+        self._keep(item.number, result)
+        return not self._stops
+
+    def run_here(self) -> None:
+        """Work on all inputs in this process.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, after the input at work was noted as killed.
+        """
+        for item in self.items():
+            began = time.time()
+            try:
+                try:
+                    self._call.keep_item(item)
+                    with abrupt_exit_told(item.input):
+                        result = run_item(item, listen=self._listen)
+                except TurnkeyError as error:  # the cache cannot be written
+                    result = failed_result(item, error)
+                    self._listen(finished_event(result))
+            except KeyboardInterrupt:
+                self._keep(item.number, _interrupted(self._inputs[item.number - 1], item, self._options, began))
+                raise
+            self._keep(item.number, result)
+
+    def results(self) -> list[Result]:
+        """One per input, in order."""
+        reason = "the call stopped before this input"
+        return [
+            self._results.get(number) or _stopped(source, self._options, "not_started", reason)
+            for number, source in enumerate(self._inputs, start=1)
+        ]
+
+    def _keep(self, number: int, result: Result) -> None:
+        self._results[number] = result
+        self._stops = self._stops or (self._options.fail_fast and result.status in FAILED)
+        if result.status != SUBMITTED:  # the file is its job's to write
+            self._call.keep_result(number, result)
 
 
-def _worked_on(item: WorkItem, call: CallFolder, options: Options, listen: Listener) -> Result:
+@contextmanager
+def _template(
+    inputs: list[Input], sequence: Sequence | None, options: Options, call: CallFolder
+) -> Iterator[Template | None]:
+    """A template for prewarmed workers, where they pay; None otherwise, and where no process can be started."""
+    kinds = Counter(source.kind for source in inputs)
+    if options.fresh or not kinds or len(inputs) < options.prewarm or not hasattr(os, "pidfd_open"):
+        yield None
+        return
+    most_common = kinds.most_common(1)[0][0]
     try:
-        path = call.keep_item(item)
-        if options.process_isolation:
-            return run_isolated(item, path, log=call.log(item.number), listen=listen)
-    except TurnkeyError as error:  # the cache cannot be written, or no process can be started
-        result = Result(
-            input=item.input,
-            status="error",
-            build_name=item.build_name,
-            cache_dir=options.cache_dir,
-            reason=error.what,
-            failure=Failure.of(error),
-        )
-        listen(finished_event(result))
-        return result
-    with abrupt_exit_told(item.input):
-        return run_item(item, listen=listen)
+        template = Template(sequence_for(most_common, sequence).steps, log=call.template_log)
+    except InputError:  # each input will meet the same and say it
+        yield None
+        return
+    try:
+        yield template
+    finally:
+        template.close()
 
 
 def _planned(
@@ -119,7 +194,7 @@ def _stopped(source: Input, options: Options, status: str, reason: str) -> Resul
     return Result(input=source.text, status=status, cache_dir=options.cache_dir, reason=reason)
 
 
-def _interrupted(source: Input, item: WorkItem | Result | None, options: Options, began: float) -> Result:
+def _interrupted(source: Input, item: WorkItem, options: Options, began: float) -> Result:
     """The result of the input that Ctrl-C met, with its build where that was known already.
 
     Args:
@@ -127,8 +202,6 @@ def _interrupted(source: Input, item: WorkItem | Result | None, options: Options
             the last tool does not undo it.
     """
     result = _stopped(source, options, "killed", INTERRUPTED)
-    if item is None:
-        return result
     result = replace(result, build_name=item.build_name, cache_dir=Path(item.cache_dir))
     path = BuildPaths(result.cache_dir, result.build_name).state
     try:
@@ -139,7 +212,3 @@ def _interrupted(source: Input, item: WorkItem | Result | None, options: Options
     if not is_of_this_run or state.build_status == "killed":
         return replace(result, state=state)
     return replace(result, state=state, status=state.build_status, reason=str(state.statistics.get("reason", "")))
-
-
-def _not_started(inputs: Iterable[Input], options: Options) -> list[Result]:
-    return [_stopped(source, options, "not_started", "the call stopped before this input") for source in inputs]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from turnkey.discovery import let_go
-from turnkey.errors import InputError
+from turnkey.errors import InputError, TurnkeyError
 from turnkey.launch.result import Result
 from turnkey.launch.resumption import resumption_of
 from turnkey.launch.work_item import WorkItem
@@ -57,6 +57,28 @@ def run_item(item: WorkItem, *, listen: Listener) -> Result:
     return result
 
 
+def finished_before(item: WorkItem) -> Result | None:
+    """The result of an item that is resumed and has nothing left to do; None if there is something to do."""
+    if not item.resume:
+        return None
+    paths = BuildPaths(Path(item.cache_dir), item.build_name)
+    try:
+        found = resumption_of(item.sequence, _state_before(item, paths), paths, retry=item.retry)
+    except TurnkeyError:  # whoever works on it will say why it cannot be begun
+        return None
+    if found.state is None or found.finished < len(item.steps):
+        return None
+    return Result(
+        input=item.input,
+        status=found.status,
+        build_name=item.build_name,
+        cache_dir=paths.cache_dir,
+        state=found.state,
+        reason=found.reason,
+        failure=found.failure,
+    )
+
+
 def started_event(item: WorkItem) -> Event:
     """What is told when an input begins."""
     return Event(kind="input-started", input=item.input, build_name=item.build_name, planned=item.sequence.names)
@@ -79,16 +101,27 @@ def _outcome(item: WorkItem, paths: BuildPaths, listen: Listener) -> Outcome:
     state = _state_before(item, paths)
     finished = 0
     if item.resume:
-        resumption = resumption_of(sequence, state, paths)
+        resumption = resumption_of(sequence, state, paths, retry=item.retry)
         if resumption.state is not None and resumption.finished == len(sequence.steps):
-            return Outcome(state=resumption.state, status="skipped", reason=resumption.reason)
+            return Outcome(
+                state=resumption.state,
+                status=resumption.status,
+                reason=resumption.reason,
+                failure=resumption.failure,
+            )
         if resumption.reason:
             listen(Event(kind="note", input=item.input, build_name=item.build_name, text=resumption.reason))
         state, finished = resumption.state or state, resumption.finished
     outcome = sequence.run(
-        state, listen=listen, finished=finished, echo=item.verbose, named=item.path, shown=item.input
+        state,
+        listen=listen,
+        finished=finished,
+        echo=item.verbose,
+        named=item.path,
+        shown=item.input,
+        reuse=item.reuse,
     )
-    if item.lean_cache and outcome.status != "skipped":
+    if item.lean_cache and outcome.status != "skipped" and finished < len(sequence.steps):
         with hold(paths):
             remove_artifacts(paths)
     return outcome

@@ -1,298 +1,206 @@
-"""An input in a process of its own: its crash, hang or hunger ends nothing but itself.
+"""Inputs in processes of their own: the crash, hang or hunger of one ends nothing but itself.
 
-The call starts one fresh interpreter per input (`turnkey.launch.worker`), listens on a pipe, and learns of the end by
-the warden's last message or, if the warden died too, by its exit status; never by silence.
+One loop in the call's only thread looks after all that run: it starts up to ``jobs`` of them, sleeps until one of them
+says something or ends, and passes on what it said. Each is a warden with a worker (`turnkey.launch.warden`), started
+as a fresh interpreter or, where that makes no difference to the input, forked from a warmed template.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import select
 import signal
-import subprocess
-import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from turnkey.errors import InputError, ModelError, TurnkeyError
+from turnkey.errors import TurnkeyError
+from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.execution import finished_event
-from turnkey.launch.last_words import last_words
+from turnkey.launch.isolated_process import IsolatedProcess
+from turnkey.launch.isolated_result import isolated_result
 from turnkey.launch.out_of_memory import oom_kills
-from turnkey.launch.result import Interrupted, Result
-from turnkey.launch.warden import TERMINATION_SECONDS, Ending
+from turnkey.launch.result import Result
+from turnkey.launch.template import Template, can_be_forked
+from turnkey.launch.warden import TERMINATION_SECONDS
+from turnkey.launch.warden_process import FreshWarden, WardenProcess
 from turnkey.launch.work_item import WorkItem
-from turnkey.pipeline import durable
-from turnkey.pipeline.aftermath import close_build
-from turnkey.pipeline.build import BuildPaths
-from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.events import Event, Listener
 from turnkey.pipeline.failure import Failure
-from turnkey.pipeline.lean_cache import remove_artifacts
-from turnkey.pipeline.sequence import INTERRUPTED
-from turnkey.pipeline.state import State
-from turnkey.pipeline.state_file import load_state
 
-_PROGRAM = """\
-import os, sys
-if sys.path[:1] == [""]:
-    sys.path[0] = os.path.dirname(sys.executable)
-from turnkey.launch.worker import main
-raise SystemExit(main(sys.argv[1:]))
-"""
-"""The search path of the command ``turnkey``. With ``-m``, modules of the working directory would be imported
-instead of the library's; ``-P`` is a flag that scripts would see."""
-
-_LONGEST_LINE_BYTES = 8 * 1024 * 1024
 _INTERRUPT_SECONDS = TERMINATION_SECONDS + 2.0
+_LOOK_SECONDS = 0.2
 
 
-def run_isolated(item: WorkItem, path: Path, *, log: Path, listen: Listener) -> Result:
-    """Work on one item in a process of its own, and say how that went.
+Finish = Callable[[WorkItem, Result], bool]
+"""Is told each result as soon as it is known; False if no further item is to be started."""
+
+
+def run_isolated(
+    items: Iterable[WorkItem],
+    *,
+    call: CallFolder,
+    jobs: int,
+    template: Template | None,
+    listen: Listener,
+    finish: Finish,
+) -> None:
+    """Work on items, so many at a time, each in a process of its own.
 
     Args:
-        path: of the item's file.
-        log: what the worker writes outside of any tool.
+        items: taken one by one, when there is room for the next.
+        call: keeps the items, for their workers, and what those write outside of tools.
+        template: where wardens are forked; None starts a fresh interpreter for each.
 
     Raises:
-        InputError: the log cannot be written.
-        Interrupted: Ctrl-C, after the worker has ended; carries the one result.
+        KeyboardInterrupt: Ctrl-C, after all workers have ended and their results were told.
     """
-    started = time.perf_counter()
-    kills_before = oom_kills()
-    process = _Process(item, path, log=log, listen=listen)
-    try:
-        process.wait()
-    finally:
-        process.clean_up()
-    result = _result(item, process, out_of_memory=_more(kills_before, oom_kills()))
-    result = replace(result, seconds=time.perf_counter() - started)
-    listen(finished_event(result))
-    if process.was_interrupted:
-        raise Interrupted([result])
-    return result
+    _Loop(iter(items), call=call, jobs=jobs, template=template, listen=listen, finish=finish).run()
 
 
-class _Process:
-    """The warden's process as the call sees it."""
+class _Loop:
+    """One call's isolated inputs."""
 
-    def __init__(self, item: WorkItem, path: Path, *, log: Path, listen: Listener) -> None:
+    def __init__(
+        self,
+        items: Iterator[WorkItem],
+        *,
+        call: CallFolder,
+        jobs: int,
+        template: Template | None,
+        listen: Listener,
+        finish: Finish,
+    ) -> None:
+        self._items = items
+        self._call = call
+        self._jobs = jobs
+        self._template = template
         self._listen = listen
-        self.tool = ""
-        self.result: Result | None = None
-        self.ending: Ending | None = None
-        self.was_interrupted = False
-        self.log = log
-        self._buffer = b""
-        self._messages, messages_end = os.pipe()
-        lifeline_end, self._lifeline = os.pipe()
+        self._finish = finish
+        self._running: dict[int, IsolatedProcess] = {}
+        self._goes_on = True
+        self._interrupted_until: float | None = None
+        self._kills_seen = oom_kills()
+        self._is_loss_told = False
+
+    def run(self) -> None:
         try:
-            self._process = _started(path, messages_end, lifeline_end, log=log, verbose=item.verbose)
-        except TurnkeyError:
-            os.close(self._messages)
-            os.close(self._lifeline)
-            raise
+            while self._goes_on or self._running:
+                try:
+                    self._turn()
+                except KeyboardInterrupt:
+                    self._interrupt()
         finally:
-            os.close(messages_end)
-            os.close(lifeline_end)
-        self._ended: int | None = None
-        with suppress(OSError, AttributeError):  # no such descriptors on this system: look now and then
-            self._ended = os.pidfd_open(self._process.pid)
+            for process in self._running.values():  # only after a defect of ours
+                process.clean_up()
+        if self._interrupted_until is not None:
+            raise KeyboardInterrupt
 
-    @property
-    def exit_code(self) -> int:
-        return self._process.returncode
-
-    def wait(self) -> None:
-        """Pass events on until the process has ended."""
-        until: float | None = None
-        while self._process.poll() is None:
-            try:
-                # Asleep until something happens: whoever wakes up now and then disturbs what is being timed.
-                self._listen_for(None if until is None and self._ended is not None else 0.5)
-            except KeyboardInterrupt:
-                if self.was_interrupted:  # a second Ctrl-C: at once
-                    self._close_lifeline()
-                self.was_interrupted = True
-                until = until or time.monotonic() + _INTERRUPT_SECONDS
-                with suppress(BrokenPipeError, OSError):
-                    os.write(self._lifeline, b"i")
-            if until is not None and time.monotonic() > until:
-                self._close_lifeline()
-        while self._listen_for(0.0):
-            pass
-
-    def clean_up(self) -> None:
-        """Close the pipes, and kill what is left of the session if the warden could not."""
-        self._close_lifeline()
-        if self._process.poll() is None:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=2 * TERMINATION_SECONDS)
-        if self.ending is None:
-            _kill_session(self._process.pid)
-        self._process.kill()
-        self._process.wait()
-        os.close(self._messages)
-        if self._ended is not None:
-            os.close(self._ended)
-
-    def _listen_for(self, seconds: float | None) -> bool:
-        """Take what comes within so many seconds, or until the process ends; False if nothing did."""
-        watched = [self._messages, *([self._ended] if self._ended is not None and seconds != 0 else [])]
-        ready, _, _ = select.select(watched, [], [], seconds)
-        if self._messages not in ready:
-            return False
-        content = os.read(self._messages, 1 << 16)
-        if not content:  # every writer is gone; the exit status will follow
-            self._process.wait()
-            return False
-        *lines, self._buffer = (self._buffer + content).split(b"\n")
-        if len(self._buffer) > _LONGEST_LINE_BYTES:
-            self._buffer = b""
-        for line in lines:
-            self._take(line)
-        return True
-
-    def _take(self, line: bytes) -> None:
-        """One message; whatever is not one of ours is ignored (a script may write to any descriptor)."""
-        try:
-            message = json.loads(line)
-            if "event" in message:
-                event = Event.from_dict(message["event"])
-                if event.kind == "tool-started":
-                    self.tool = event.tool
-                elif event.kind == "tool-finished" and event.status != "killed":
-                    self.tool = ""
-            elif "result" in message:
-                self.result = Result.from_dict(message["result"])
-                return
+    def _turn(self) -> None:
+        """Start what there is room for, wait until something happens, and see to what has ended."""
+        while self._goes_on and len(self._running) < self._jobs:
+            item = next(self._items, None)
+            if item is None:
+                self._goes_on = False
             else:
-                self.ending = Ending(**message["ended"])
-                return
-        except (ValueError, TypeError, KeyError, AttributeError):
+                self._start(item)
+        if not self._running:
             return
-        self._listen(event)
+        self._wait()
+        for process in list(self._running.values()):
+            process.read()
+            if process.is_lost:
+                process.clean_up()
+                self._tell_loss(process.item)
+                self._start(process.item)
+            elif process.has_ended:
+                self._close(process)
 
-    def _close_lifeline(self) -> None:
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+    def _start(self, item: WorkItem) -> None:
+        def start(messages: int, lifeline: int) -> WardenProcess:
+            template = self._template
+            if template is not None and not template.refusal and can_be_forked(item):
+                return template.fork(item, path, messages, lifeline, log=log)
+            return FreshWarden(path, messages, lifeline, log=log, verbose=item.verbose)
+
+        self._running.pop(item.number, None)
+        try:
+            path, log = self._call.keep_item(item), self._call.log(item.number)
+            with _interrupts_held():  # else one could come between the start and our knowing of it
+                process = IsolatedProcess(item, log=log, listen=self._listen, start=start)
+                self._running[item.number] = process
+        except TurnkeyError as error:
+            self._told(item, failed_result(item, error))
+
+    def _wait(self) -> None:
+        processes = list(self._running.values())
+        watched = [descriptor for process in processes for descriptor in process.descriptors]
+        if self._template is not None and self._template.descriptor is not None:
+            watched.append(self._template.descriptor)
+        # Asleep until something happens: whoever wakes up now and then disturbs what is being timed.
+        patience = _LOOK_SECONDS if any(process.needs_looks for process in processes) else None
+        if self._interrupted_until is not None:
+            if time.monotonic() > self._interrupted_until:
+                for process in processes:
+                    process.abandon()
+            patience = _LOOK_SECONDS
+        if not any(process.is_lost or process.has_ended for process in processes):
+            select.select(watched, [], [], patience)
+        if self._template is not None:
+            self._template.read()
+
+    def _close(self, process: IsolatedProcess) -> None:
+        process.clean_up()
+        kills = oom_kills()
+        result = isolated_result(process, out_of_memory=_more(self._kills_seen, kills))
+        self._kills_seen = kills
+        result = replace(result, seconds=time.monotonic() - process.began)
+        del self._running[process.item.number]
+        self._told(process.item, result)
+
+    def _told(self, item: WorkItem, result: Result) -> None:
+        self._listen(finished_event(result))
+        self._goes_on = self._finish(item, result) and self._goes_on
+
+    def _tell_loss(self, item: WorkItem) -> None:
+        if self._template is not None and not self._is_loss_told:
+            self._is_loss_told = True
+            text = f"no prewarmed workers any more: {self._template.refusal}; each input gets a new interpreter"
+            self._listen(Event(kind="note", input=item.input, text=text))
+
+    def _interrupt(self) -> None:
+        self._goes_on = False
+        self._interrupted_until = self._interrupted_until or time.monotonic() + _INTERRUPT_SECONDS
+        for process in self._running.values():
+            process.interrupt()
 
 
-def _result(item: WorkItem, process: _Process, *, out_of_memory: bool) -> Result:
-    paths = BuildPaths(Path(item.cache_dir), item.build_name)
-    if process.result is not None:  # sent when all was done; what came later does not undo it
-        return replace(process.result, state=_state(paths))
-    status, error = _verdict(item, process, paths, out_of_memory=out_of_memory)
-    failure = Failure(error=error, tool=process.tool)
-    state = None
-    try:
-        state = close_build(paths, status=status, tool=process.tool, reason=error.what, error_log=str(error))
-        if item.lean_cache and state is not None:
-            with hold(paths):
-                remove_artifacts(paths)
-    except TurnkeyError as second:  # a full disk: the result is all that is left to say it
-        failure = replace(failure, full_traceback=str(second))
+def failed_result(item: WorkItem, error: TurnkeyError) -> Result:
+    """The result of an item that could not even be begun."""
     return Result(
         input=item.input,
-        status=status,
+        status="error",
         build_name=item.build_name,
-        cache_dir=paths.cache_dir,
-        state=state,
+        cache_dir=Path(item.cache_dir),
         reason=error.what,
-        failure=failure,
+        failure=Failure.of(error),
     )
 
 
-def _verdict(item: WorkItem, process: _Process, paths: BuildPaths, *, out_of_memory: bool) -> tuple[str, ModelError]:
-    """Status and error of a worker that sent no result."""
-    ending = process.ending or Ending(exit_code=process.exit_code)
-    at_work = f"while {process.tool} was at work" if process.tool else "outside of any tool"
-    log = paths.log(process.tool) if process.tool else process.log
-    tail = f"end of {log}:\n{last_words(log)}"
-    if process.was_interrupted:
-        return "killed", ModelError(INTERRUPTED, evidence=f"Ctrl-C {at_work}")
-    if ending.cause == "timeout":
-        return "timeout", ModelError(
-            f"not finished after {item.timeout:g} s, ended {at_work}",
-            evidence=f"the stacks of all threads are in the log; {tail}",
-            remedy="give it more time: --timeout SECONDS",
-        )
-    if ending.cause == "memory":
-        return "killed", ModelError(
-            f"killed at the memory limit {at_work}",
-            evidence=f"{_mib(ending.peak_bytes)} in use, limit {_mib(item.memory_limit or 0)}; {tail}",
-            remedy="a higher --memory-limit, or a smaller batch",
-        )
-    how = _how(ending.exit_code) if process.ending else f"its warden died, {_how(process.exit_code)}"
-    memory = "; the kernel killed for lack of memory meanwhile" if out_of_memory else ""
-    return "killed", ModelError(
-        f"the process ended {at_work}: {how}",
-        evidence=f"{how}{memory}; {tail}",
-        remedy="run the script by itself to see it: python " + item.path if item.path.endswith(".py") else "",
-    )
-
-
-def _how(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"exit code {exit_code}"
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits; only the main thread gets it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return f"signal {-exit_code} ({signal.Signals(-exit_code).name})"
-    except ValueError:
-        return f"signal {-exit_code}"
-
-
-def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / 2**20:.0f} MiB"
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _more(before: int | None, after: int | None) -> bool:
     return before is not None and after is not None and after > before
-
-
-def _state(paths: BuildPaths) -> State | None:
-    try:
-        return load_state(state_path=paths.state)
-    except TurnkeyError:  # an input that failed before its first write has none
-        return None
-
-
-def _started(item: Path, messages: int, lifeline: int, *, log: Path, verbose: bool) -> subprocess.Popen[bytes]:
-    """The warden's process. Raises InputError if the log cannot be written or no process can be started."""
-    durable.write_bytes(log, b"")
-    with open(log, "ab") as output:
-        try:
-            return subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, item, str(messages), str(lifeline)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=None if verbose else output,
-                pass_fds=(messages, lifeline),
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise InputError(
-                "no process can be started for this input",
-                evidence=f"{sys.executable}: {error.strerror or error}",
-                remedy="end other processes, or raise the limit: ulimit -u",
-            ) from error
-
-
-def _kill_session(leader: int) -> None:
-    """SIGKILL to every process of a session, for the case that its warden is dead."""
-    import psutil  # only in an accident
-
-    for _ in range(100):
-        members = []
-        for process in psutil.process_iter():
-            with suppress(OSError, psutil.Error):
-                if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                    members.append(process.pid)
-        if not members:
-            return
-        for member in members:
-            with suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
-        time.sleep(0.01)

@@ -7,6 +7,18 @@ from pathlib import Path
 
 from turnkey import settings
 from turnkey.errors import UsageError
+from turnkey.pipeline.shard import WHOLE, Shard
+
+WORTHWHILE_INPUTS = 3
+"""Fewer fresh interpreters than that cost less than warming a template up."""
+
+RETRIES = ("failed", "timeout")
+"""Kinds of failure that ``retry`` names. What was interrupted is gone on with in any case: it did not fail."""
+
+OUTPUT_BYTES = 1 << 30
+"""What an isolated input may write into its logs unless something else is asked for."""
+
+_OF_OWN_PROCESSES = ("timeout", "memory_limit", "disk_limit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +26,18 @@ class Options:
     """How a call works on its inputs; the command line's global arguments under the same names.
 
     Attributes:
-        timeout: seconds per input; None is `settings.timeout_seconds`. Only for isolated inputs.
-        memory_limit: bytes, for the process tree of one isolated input; None is no limit.
+        jobs: isolated inputs worked on at a time; more than one implies ``process_isolation``.
+        use_slurm: each input as a Slurm job; excludes ``process_isolation``.
+        slurm: parameters of ``sbatch``, as ``KEY=VALUE``.
+        wait: for the Slurm jobs; else submit and return.
+        timeout: seconds per input; None is `settings.timeout_seconds`. Only for inputs with processes of their own.
+        memory_limit: bytes, for the process tree of one such input; None is no limit.
+        disk_limit, output_limit: bytes of its build directory, and of the logs in it; None is no limit.
+        fresh: new interpreters instead of prewarmed ones, and nothing reused of earlier runs.
+        prewarm: from how many inputs on a template is warmed up for isolated ones.
         resume: skip what an equal work item finished, go on with what was interrupted, repeat what failed.
+        retry: of what failed only these kinds: ``failed``, ``timeout``; other failures stay. Implies ``resume``.
+        shard: work on every n-th input only, from the i-th on, i from 1.
         fail_fast: stop at the first input that fails.
         seed: of everything that Turnkey draws at random; tools find it as ``state.environment["seed"]``.
         verbose: show on the terminal what scripts and tools print.
@@ -25,23 +46,49 @@ class Options:
     cache_dir: Path = field(default_factory=settings.cache_dir)
     lean_cache: bool = False
     process_isolation: bool = False
+    jobs: int = 1
+    use_slurm: bool = False
+    slurm: tuple[str, ...] = ()
+    wait: bool = True
     timeout: float | None = None
     memory_limit: int | None = None
+    disk_limit: int | None = None
+    output_limit: int | None = OUTPUT_BYTES
+    fresh: bool = False
+    prewarm: int = WORTHWHILE_INPUTS
     resume: bool = False
+    retry: tuple[str, ...] = ()
+    shard: Shard = WHOLE
     fail_fast: bool = False
     seed: int = 0
     verbose: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cache_dir", settings.absolute_path(self.cache_dir))
-        if self.process_isolation:
+        for name in ("slurm", "retry"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        unknown = sorted(set(self.retry) - set(RETRIES))
+        if unknown:
+            raise UsageError(f"{unknown[0]!r} cannot be retried", evidence=f"kinds of failure: {', '.join(RETRIES)}")
+        if self.retry:
+            object.__setattr__(self, "resume", True)
+        if self.jobs > 1 and not self.use_slurm:
+            object.__setattr__(self, "process_isolation", True)
+        if self.process_isolation and self.use_slurm:
+            raise UsageError(
+                "--process-isolation and --use-slurm exclude each other",
+                remedy="leave one of them out: a Slurm job is a process of its own",
+            )
+        if self.process_isolation or self.use_slurm:
             if self.timeout is None:
                 object.__setattr__(self, "timeout", settings.timeout_seconds())
             return
-        for name, value in (("--timeout", self.timeout), ("--memory-limit", self.memory_limit)):
+        for field_name in _OF_OWN_PROCESSES:
+            value = getattr(self, field_name)
             if value is not None:
+                flag = f"--{field_name.replace('_', '-')}"
                 raise UsageError(
-                    f"{name} needs inputs in processes of their own",
-                    evidence=f"{name} {value}",
+                    f"{flag} needs inputs in processes of their own",
+                    evidence=f"{flag} {value}",
                     remedy="add --process-isolation (in Python: process_isolation=True)",
                 )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from turnkey.errors import ArtifactError, InputError, UsageError
+from turnkey.host import fair_threads
 from turnkey.launch.options import Options
 from turnkey.launch.work_item import WorkItem, environment_that_matters
 from turnkey.model.inputs import Input, InputKind
@@ -116,12 +117,27 @@ def work_item(
         working_directory=os.getcwd(),
         timeout=options.timeout,
         memory_limit=options.memory_limit,
+        disk_limit=options.disk_limit,
+        output_limit=options.output_limit,
         resume=options.resume,
+        retry=options.retry,
+        reuse=not options.fresh,
         lean_cache=options.lean_cache,
         seed=options.seed,
         verbose=options.verbose,
-        environment=environment_that_matters(),
+        environment={**thread_share(options.jobs), **environment_that_matters()},
     )
+
+
+def thread_share(jobs: int) -> dict[str, str]:
+    """Variables that keep so many workers at a time to the threads that this process may use; none for one worker.
+
+    What measures sets its own: it has the machine to itself.
+    """
+    if jobs == 1:
+        return {}
+    share = str(max(1, fair_threads() // jobs))
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), share)
 
 
 def check_sequences(inputs: Iterable[Input], sequence: Sequence | None) -> None:

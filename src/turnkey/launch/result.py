@@ -15,6 +15,9 @@ from turnkey.pipeline.state import State
 FAILED = frozenset({"error", "timeout", "killed"})
 """Statuses that make the exit code 1."""
 
+SUBMITTED = "incomplete"
+"""Status of an input whose job was submitted and is not waited for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -22,7 +25,8 @@ class Result:
 
     Attributes:
         input: as the user named it.
-        status: ``successful``, ``skipped``, ``error``, ``timeout``, ``killed``; ``not_started`` after an interruption.
+        status: ``successful``, ``skipped``, ``error``, ``timeout``, ``killed``; ``not_started`` after an interruption,
+            ``incomplete`` for a job that is not waited for.
         build_name, cache_dir: of its build; the name is empty if none could be made.
         state: as the build's files say, without the live model; None if there is none.
         reason: why it is not successful, in one line.

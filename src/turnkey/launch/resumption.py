@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from turnkey.errors import TurnkeyError
+from turnkey.errors import ModelError, TurnkeyError
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.environment import versions
-from turnkey.pipeline.sequence import Sequence
+from turnkey.pipeline.failure import Failure
+from turnkey.pipeline.sequence import INTERRUPTED, Sequence
 from turnkey.pipeline.source_file import digests
 from turnkey.pipeline.state import State
 from turnkey.pipeline.state_file import load_state
@@ -33,17 +34,22 @@ class Resumption:
         state: what the finished steps left; None to start anew.
         finished: how many first steps of the sequence are done; all of them if there is nothing left to do.
         reason: in words, for the user; empty if there was no earlier run.
+        status: of the input if nothing is left to do: ``skipped``, or as which it failed then.
+        failure: how it failed then.
     """
 
     state: State | None = None
     finished: int = 0
     reason: str = ""
+    status: str = "skipped"
+    failure: Failure | None = None
 
 
-def resumption_of(sequence: Sequence, state: State, paths: BuildPaths) -> Resumption:
+def resumption_of(sequence: Sequence, state: State, paths: BuildPaths, *, retry: Iterable[str] = ()) -> Resumption:
     """What an earlier run on this build allows to leave out.
 
     Args:
+        retry: kinds of failure that are run again, of `turnkey.launch.options.RETRIES`; none named means all.
         state: as it would enter the first tool now, with the input's present digest; without an input for a sequence
             that continues a build.
     """
@@ -62,6 +68,9 @@ def resumption_of(sequence: Sequence, state: State, paths: BuildPaths) -> Resump
     if earlier.build_status in _DONE:
         when = earlier.statistics.get("timestamp", "an unknown time")
         return Resumption(state=earlier, finished=len(last), reason=f"finished before, at {when}")
+    kind, wanted = _kind_of_failure(earlier), tuple(retry)
+    if wanted and kind and kind not in wanted:
+        return _as_it_failed(earlier, kind, finished=len(last))
     if earlier.build_status != "killed":
         return Resumption(reason=f"running again: the earlier run ended with {earlier.build_status}")
     finished = next((index for index, status in enumerate(statuses) if status not in _DONE), len(statuses))
@@ -71,6 +80,33 @@ def resumption_of(sequence: Sequence, state: State, paths: BuildPaths) -> Resump
             reason="starting anew: what the earlier run had stored until it was interrupted is not there"
         )
     return Resumption(state=earlier, finished=finished, reason=f"going on after {sequence.names[finished - 1]}")
+
+
+def _kind_of_failure(earlier: State) -> str:
+    """A kind of `turnkey.launch.options.RETRIES`; empty for a run that did not fail by itself, but was interrupted."""
+    if earlier.build_status == "timeout":
+        return "timeout"
+    # A worker that crashed was killed too, but then its call lived on and wrote down why.
+    crashed = bool(earlier.statistics.get("error_log")) and earlier.statistics.get("reason") != INTERRUPTED
+    return "failed" if earlier.build_status == "error" or (earlier.build_status == "killed" and crashed) else ""
+
+
+def _as_it_failed(earlier: State, kind: str, *, finished: int) -> Resumption:
+    """The failure of the earlier run, told again, since it is not to be retried."""
+    reason = str(earlier.statistics.get("reason") or earlier.build_status)
+    tool = next((name for name, _, status in earlier.sequence[-finished:] if status == earlier.build_status), "")
+    error = ModelError(
+        reason,
+        evidence=f"in the run of {earlier.statistics.get('timestamp', 'an unknown time')}; not run again",
+        remedy=f"run it again: --retry {kind}",
+    )
+    return Resumption(
+        state=earlier,
+        finished=finished,
+        reason=f"failed before: {reason}",
+        status=earlier.build_status,
+        failure=Failure(error=error, tool=tool),
+    )
 
 
 def content_key(source: Mapping[str, Any], steps: Steps, environment: Mapping[str, Any]) -> str:

@@ -10,8 +10,10 @@ that the worker starts, even a grandchild in a session of its own comes back to 
 A worker in native code that never returns cannot watch over itself; that is why this is another process. If the
 warden itself is killed, the kernel kills the worker (parent-death signal) and the call cleans up the session.
 
-Trade-offs: the memory limit is the summed resident size, read twice a second, so pages that processes share count
-more than once and a fast leap may pass it before it is seen. While a tool measures, nothing is read.
+Trade-offs: memory is the summed proportional size (pages that processes share, also with the template that they
+were forked from, count in parts), disk and output are what lies in the build; all are read twice a second, so a fast
+leap may pass a limit before it is seen. While a tool measures, nothing is read. Time that a tool waits for its turn
+on the machine is not the input's, and does not count.
 
 Scope: Linux in full; elsewhere there is neither subreaper nor parent-death signal, and grandchildren are found by
 parentage only.
@@ -24,10 +26,12 @@ import mmap
 import os
 import select
 import signal
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 TERMINATION_SECONDS = 5.0
@@ -37,7 +41,7 @@ STACKS_SIGNAL = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.S
 """Makes the worker write the stacks of all its threads to its log; one that scripts hardly use."""
 
 _STACKS_SECONDS = 0.3
-_MEMORY_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 _SURVIVOR_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -49,22 +53,53 @@ class Ending:
 
     Attributes:
         exit_code: of the worker; negative for a signal.
-        cause: ``timeout``, ``memory``, ``interrupted``, ``orphaned`` if the warden ended it, else empty.
-        peak_bytes: highest summed resident size that was seen; 0 without a memory limit.
+        cause: ``timeout``, ``memory``, ``disk``, ``output``, ``interrupted``, ``orphaned`` if the warden ended it,
+            else empty.
+        peak_bytes: highest summed memory that was seen; 0 without a memory limit.
+        used_bytes: of the build when it reached its limit of disk or output, else 0.
         survivors: how many processes the worker had left behind.
     """
 
     exit_code: int
     cause: str = ""
     peak_bytes: int = 0
+    used_bytes: int = 0
     survivors: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one input may use; None is no limit.
+
+    Attributes:
+        seconds: of work, without waiting for its turn on the machine.
+        memory_bytes: of the worker and all that it started.
+        disk_bytes: of the build directory.
+        output_bytes: of the logs in it.
+        build: that directory.
+    """
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    output_bytes: int | None = None
+    build: Path
+
+    @property
+    def must_look(self) -> bool:
+        """Whether something has to be read now and then."""
+        return self.memory_bytes is not None or self.disk_bytes is not None or self.output_bytes is not None
+
+
 class Flags:
-    """Two bytes that worker and warden share: whether a tool measures, and whether the result was sent."""
+    """What a worker tells its warden in shared memory: whether a tool measures, how long tools waited for their turn
+    on the machine, and whether the result was sent."""
+
+    _WAITING = struct.Struct("=dd")
+    """When the present wait began (monotonic clock; 0 if there is none), and the seconds of those before it."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 2)
+        self._memory = mmap.mmap(-1, 2 + self._WAITING.size)
 
     @property
     def measures(self) -> bool:
@@ -82,17 +117,29 @@ class Flags:
     def is_done(self, value: bool) -> None:
         self._memory[1] = int(value)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the tool waits for its turn on the machine."""
+        return bool(self._WAITING.unpack_from(self._memory, 2)[0])
 
-def supervise(
-    work: Callable[[Flags], int], *, lifeline: int, timeout: float | None, memory_limit: int | None
-) -> Ending:
+    @waits.setter
+    def waits(self, value: bool) -> None:
+        if value != self.waits:
+            self._WAITING.pack_into(self._memory, 2, time.monotonic() if value else 0.0, self.waited_seconds)
+
+    @property
+    def waited_seconds(self) -> float:
+        """Of all waits so far, the present one included."""
+        since, before = self._WAITING.unpack_from(self._memory, 2)
+        return float(before) + (time.monotonic() - since if since else 0.0)
+
+
+def supervise(work: Callable[[Flags], int], *, lifeline: int, limits: Limits) -> Ending:
     """Fork a worker, wait for its end, and leave no process behind.
 
     Args:
         work: what the worker does; returns its exit code.
         lifeline: descriptor that the call keeps open as long as it lives.
-        timeout: seconds; None is no limit.
-        memory_limit: bytes; None is no limit.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     flags = Flags()
@@ -100,14 +147,14 @@ def supervise(
     worker = os.fork()
     if worker == 0:
         _become_worker(work, flags, lifeline, myself)
-    return _Watch(worker, flags, lifeline, timeout, memory_limit).until_ended()
+    return _Watch(worker, flags, lifeline, limits).until_ended()
 
 
 def _become_worker(work: Callable[[Flags], int], flags: Flags, lifeline: int, warden: int) -> NoReturn:
     """In the child: never returns, but ends the interpreter in the orderly way (threads, ``atexit``)."""
     os.close(lifeline)
     os.setpgid(0, 0)  # a script that kills its process group must not meet its warden there
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent(True)
     if os.getppid() != warden:  # it died before the kernel was told
         raise SystemExit(1)
     raise SystemExit(work(flags))
@@ -116,16 +163,15 @@ def _become_worker(work: Callable[[Flags], int], flags: Flags, lifeline: int, wa
 class _Watch:
     """Waits for one worker."""
 
-    def __init__(
-        self, worker: int, flags: Flags, lifeline: int, timeout: float | None, memory_limit: int | None
-    ) -> None:
+    def __init__(self, worker: int, flags: Flags, lifeline: int, limits: Limits) -> None:
         self._worker = worker
         self._flags = flags
         self._lifeline: int | None = lifeline
-        self._deadline = time.monotonic() + timeout if timeout is not None else None
-        self._memory_limit = memory_limit
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.seconds if limits.seconds is not None else None
         self._done_by: float | None = None
         self._peak_bytes = 0
+        self._used_bytes = 0
         self._exit_code: int | None = None
         self._orphans_seen = 0
 
@@ -143,6 +189,7 @@ class _Watch:
             exit_code=self._exit_code if self._exit_code is not None else -signal.SIGKILL,
             cause=cause,
             peak_bytes=self._peak_bytes,
+            used_bytes=self._used_bytes,
             survivors=self._kill_survivors(),
         )
 
@@ -150,22 +197,38 @@ class _Watch:
         if word:
             return word
         now = time.monotonic()
-        if self._deadline is not None and now >= self._deadline:
+        if self._deadline is not None and now >= self._deadline + self._flags.waited_seconds:
             return "timeout"
         if self._flags.is_done:  # the result is sent; what hangs now is the interpreter's end
             self._done_by = self._done_by or now + TERMINATION_SECONDS
             return "finished" if now >= self._done_by else ""
-        if self._memory_limit is not None and not self._flags.measures:
-            used = _resident_bytes(_descendants())
+        return "" if self._flags.measures or not self._limits.must_look else self._limit_passed()
+
+    def _limit_passed(self) -> str:
+        """``memory``, ``disk`` or ``output`` if the worker uses more of it than it may."""
+        limits = self._limits
+        if limits.memory_bytes is not None:
+            used = _memory_bytes(_descendants())
             self._peak_bytes = max(self._peak_bytes, used)
-            return "memory" if used > self._memory_limit else ""
+            if used > limits.memory_bytes:
+                return "memory"
+        for cause, limit, pattern in (
+            ("disk", limits.disk_bytes, "**/*"),
+            ("output", limits.output_bytes, "log_*.txt"),
+        ):
+            if limit is not None:
+                used = _file_bytes(limits.build, pattern)
+                if used > limit:
+                    self._used_bytes = used
+                    return cause
         return ""
 
     def _patience(self) -> float:
         """Seconds until something has to be looked at."""
-        patience = _MEMORY_SECONDS if self._memory_limit is not None or self._flags.is_done else 2.0
+        looks = self._limits.must_look and not self._flags.measures
+        patience = _LOOK_SECONDS if looks or self._flags.is_done else 2.0
         if self._deadline is not None:
-            patience = min(patience, max(0.0, self._deadline - time.monotonic()))
+            patience = min(patience, max(0.0, self._deadline + self._flags.waited_seconds - time.monotonic()))
         return patience
 
     def _wait(self, seconds: float) -> str:
@@ -187,7 +250,7 @@ class _Watch:
 
     def _end(self, cause: str) -> None:
         """End the worker and all that it started."""
-        if cause in ("memory", "orphaned", "finished"):
+        if cause in ("memory", "disk", "output", "orphaned", "finished"):
             self._kill_until_gone(_descendants())
         elif cause == "interrupted":
             _send(self._worker, signal.SIGINT)
@@ -276,19 +339,36 @@ def _descendants() -> list[int]:
     return living
 
 
-def _resident_bytes(processes: list[int]) -> int:
+def _memory_bytes(processes: list[int]) -> int:
+    """Summed memory; a page shared by n processes counts 1/n in each (where the system tells, else in full)."""
     import psutil
 
     total = 0
     for process in processes:
         with suppress(psutil.Error):
-            total += psutil.Process(process).memory_info().rss
+            used = psutil.Process(process).memory_full_info()
+            total += getattr(used, "pss", used.rss)
+    return total
+
+
+def _file_bytes(directory: Path, pattern: str) -> int:
+    """Summed size of the regular files that match; one that vanishes meanwhile counts nothing."""
+    total = 0
+    for path in directory.glob(pattern):
+        with suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
     return total
 
 
 def _send(process: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(process, number)
+
+
+def die_with_parent(wanted: bool) -> None:
+    """Let the kernel kill this process when the one that started it dies, or not any more."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if wanted else 0)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -47,7 +47,11 @@ class WorkItem:
         target: the model hash after ``::``.
         labels: of the source.
         steps: ``[[tool, arguments], ...]``, effective arguments.
-        timeout, memory_limit: seconds and bytes; for isolated items.
+        timeout: seconds; for isolated items, as the limits are.
+        memory_limit, disk_limit, output_limit: bytes of the process tree, the build directory, and the logs in it.
+        reuse: take results of earlier runs where nothing that they depend on has changed.
+        retry: with ``resume``, the kinds of failure that are run again (`turnkey.launch.resumption`); none named
+            means all.
         environment: variables at the time of the call.
     """
 
@@ -62,7 +66,11 @@ class WorkItem:
     working_directory: str
     timeout: float | None = None
     memory_limit: int | None = None
+    disk_limit: int | None = None
+    output_limit: int | None = None
     resume: bool = False
+    retry: tuple[str, ...] = ()
+    reuse: bool = True
     lean_cache: bool = False
     seed: int = 0
     verbose: bool = False
@@ -93,6 +101,7 @@ def read_work_item(path: Path) -> WorkItem:
         if version != VERSION:
             raise ArtifactError(f"the work item has version {version}, not {VERSION}", evidence=str(path))
         fields["steps"] = tuple((tool, arguments) for tool, arguments in fields["steps"])
+        fields["retry"] = tuple(fields.get("retry", ()))
         return WorkItem(**fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtifactError("this is not a work item", evidence=f"{path}: {error}") from error

@@ -1,4 +1,5 @@
-"""The process of one isolated input: ``main([ITEM.json, MESSAGES, LIFELINE])`` in a fresh interpreter.
+"""The process of one isolated input: ``main([ITEM.json, MESSAGES, LIFELINE])`` in a fresh interpreter, or
+`watch_over` in a fork of the template.
 
 ``MESSAGES`` and ``LIFELINE`` are descriptors that the call passed on (see `turnkey.launch.isolation`). What the worker
 has to say goes as JSON lines to MESSAGES, which has nothing to do with the standard output: scripts may print what
@@ -15,24 +16,39 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from turnkey.launch.warden import STACKS_SIGNAL, Flags, supervise
+from turnkey.launch.warden import STACKS_SIGNAL, Flags, Limits, supervise
 from turnkey.launch.work_item import WorkItem, read_work_item
+from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
 
 
 def main(arguments: list[str]) -> int:
-    """Supervise the work on one item, and say how it ended."""
-    item = read_work_item(Path(arguments[0]))
+    """In a fresh interpreter: see `watch_over`."""
     messages, lifeline = int(arguments[1]), int(arguments[2])
+    return watch_over(read_work_item(Path(arguments[0])), messages=messages, lifeline=lifeline)
+
+
+def watch_over(item: WorkItem, *, messages: int, lifeline: int) -> int:
+    """Be the warden of one item: supervise the work on it, and say how it ended.
+
+    Returns:
+        The exit code of this process, which has to end with it; the worker, a fork of it, leaves here too.
+    """
     for descriptor in (messages, lifeline):
         os.set_inheritable(descriptor, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt comes through the lifeline
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the call holds it back while it starts us
 
     ending = supervise(
         lambda flags: _work(item, messages, flags),
         lifeline=lifeline,
-        timeout=item.timeout,
-        memory_limit=item.memory_limit,
+        limits=Limits(
+            seconds=item.timeout,
+            memory_bytes=item.memory_limit,
+            disk_bytes=item.disk_limit,
+            output_bytes=item.output_limit,
+            build=BuildPaths(Path(item.cache_dir), item.build_name).directory,
+        ),
     )
     try:
         _tell(messages, {"ended": asdict(ending)})
@@ -54,6 +70,7 @@ def _work(item: WorkItem, messages: int, flags: Flags) -> int:
 
     def tell(event: Event) -> None:
         flags.measures = event.kind == "tool-started" and event.measures
+        flags.waits = event.kind == "tool-waiting"
         if event.kind != "input-finished":  # the call says that itself, after the survivors are gone
             _tell(messages, {"event": event.to_dict()})
 

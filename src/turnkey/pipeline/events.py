@@ -12,7 +12,8 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        kind: ``input-started``, ``tool-started``, ``tool-finished``, ``input-finished``, ``note``.
+        kind: ``input-started``, ``tool-waiting`` (for its turn on this machine), ``tool-started``, ``tool-finished``,
+            ``input-finished``, ``note``.
         input: what the user named.
         build_name: its build, where known.
         tool: name in the sequence (``benchmark-2`` for a second one), for tool events.
@@ -54,6 +55,9 @@ class Teller:
 
     def note(self, text: str) -> None:
         self.listen(Event(kind="note", input=self.input, build_name=self.build_name, text=text))
+
+    def waiting(self, tool: str, text: str) -> None:
+        self.listen(Event(kind="tool-waiting", input=self.input, build_name=self.build_name, tool=tool, text=text))
 
     def started(self, tool: str, text: str, *, measures: bool) -> None:
         self.listen(

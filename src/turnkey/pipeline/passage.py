@@ -26,8 +26,10 @@ from turnkey.pipeline.environment import versions
 from turnkey.pipeline.events import Listener, Teller
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.general_statistics import with_general_statistics
+from turnkey.pipeline.machine_turn import machine_turn
 from turnkey.pipeline.peak_memory import PeakMemory
 from turnkey.pipeline.plain_data import plain
+from turnkey.pipeline.reuse import Reused, recall, remember, reuse_key
 from turnkey.pipeline.revival import is_from_script, revived
 from turnkey.pipeline.sequence_input import describe_input
 from turnkey.pipeline.state import State
@@ -89,6 +91,7 @@ class Passage:
     echo: bool
     named: str
     shown: str
+    reuse: bool = True
 
     def take(self, state: State, *, finished: int) -> Outcome:
         """Send a state through the tools after the first ``finished`` ones."""
@@ -147,17 +150,38 @@ class Passage:
         return _Progress(state=state, statuses=statuses, before=before, history=state.history[:-1])
 
     def _step(self, index: int, progress: _Progress, paths: BuildPaths, teller: Teller) -> Failure | None:
+        """Have a turn on this machine for one tool; the failure if there was one."""
+        name, tool = self.names[index], self.tools[index]
+        waits_for = "the tools at work elsewhere" if tool.measures else "a measurement"
+        with machine_turn(
+            measures=tool.measures,
+            on_wait=lambda: teller.waiting(name, f"waiting for {waits_for} on this machine"),
+            tell=teller.note,
+        ):
+            return self._work(index, progress, paths, teller)
+
+    def _work(self, index: int, progress: _Progress, paths: BuildPaths, teller: Teller) -> Failure | None:
         """Run one tool and write what it left; the failure if there was one."""
         name, tool = self.names[index], self.tools[index]
         text = tool.progress or f"Running {name}"
         teller.started(name, text, measures=tool.measures)
         failure: Failure | None = None
         status, reason, state = "successful", "", progress.state
+        reused: Reused | None = None
         clock, memory = time.perf_counter(), PeakMemory()
         try:
             with captured(paths.log(name), first_line=text, echo=self.echo, quiet_until_end=tool.measures):
                 try:
-                    state = _checked(self._result(index, progress.state), name)
+                    key = reuse_key(tool.name, self.steps[index][1], state) if tool.reusable else ""
+                    reused = recall(name, key, state) if key and self.reuse else None
+                    if reused is not None:
+                        state = reused.state
+                        reason = f"reused from {reused.time}: input, arguments and versions are the same"
+                        print(reason, flush=True)
+                    else:
+                        state = _checked(self._result(index, progress.state), name)
+                        if key:
+                            remember(name, key, progress.state, state, seconds=time.perf_counter() - clock)
                 except ToolSkipped as skipped:
                     status, reason = "skipped", skipped.reason
                     print(f"skipped: {reason}", flush=True)
@@ -177,7 +201,7 @@ class Passage:
             kept = getattr(exception, "state", None)  # what the tool had found until it failed
             state = _checked(kept, name) if isinstance(kept, State) else state
         progress.state = replace(state, listing="")
-        self._note(index, progress, status, reason, clock=clock, memory=memory, failure=failure)
+        self._note(index, progress, status, reason, clock=clock, memory=memory, failure=failure, reused=reused)
         try:
             self._write(progress, self._status_after(index, progress, failure))
         except (TurnkeyError, TypeError) as error:  # TypeError: the tool left something that has no plain form
@@ -209,17 +233,22 @@ class Passage:
         clock: float,
         memory: PeakMemory,
         failure: Failure | None = None,
+        reused: Reused | None = None,
     ) -> None:
         """Keep in statuses and statistics how a tool ended."""
         name = self.names[index]
         progress.statuses[index] = status
         progress.reason = reason or progress.reason
         matters = status in ("error", "killed") or (status == "skipped" and index == 0)
+        # The duration of a tool is that of its work, whenever that was done: estimates and reports rest on it.
+        seconds = reused.seconds if reused is not None else time.perf_counter() - clock
+        hits = [*progress.state.statistics.get("reused_tools", ()), *([name] if reused is not None else [])]
         progress.state = progress.state.with_statistics(
             **{
                 f"tool_status:{name}": status,
-                f"tool_duration:{name}": round(time.perf_counter() - clock, 6),
+                f"tool_duration:{name}": round(seconds, 6),
                 f"tool_peak_memory:{name}": memory.peak_bytes(),
+                "reused_tools": hits or None,
                 "reason": reason if matters else None,
                 "error_log": error_excerpt(failure.text) if failure else None,
             }

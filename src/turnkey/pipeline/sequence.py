@@ -84,6 +84,7 @@ class Sequence:
         echo: bool = False,
         named: str = "",
         shown: str = "",
+        reuse: bool = True,
     ) -> Outcome:
         """Like `launch`, but a failed tool is part of the outcome.
 
@@ -92,6 +93,7 @@ class Sequence:
             echo: show the tools' output on the terminal too.
             named: the input's path as the user wrote it, for the first tool; by default that of the state.
             shown: the input in messages and events.
+            reuse: take results of earlier runs of this build where nothing that they depend on has changed.
 
         Raises:
             KeyboardInterrupt: passed on after the build was marked as interrupted.
@@ -104,6 +106,7 @@ class Sequence:
             echo=echo,
             named=named or str(self.steps[0][1].get("input") or state.input.get("path", "")),
             shown=shown,
+            reuse=reuse,
         )
         return passage.take(state, finished=finished)
 

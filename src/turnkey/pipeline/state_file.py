@@ -93,6 +93,13 @@ def write_state(state: State) -> None:
     Raises:
         InputError: it cannot be written.
     """
+    durable.write_text(
+        BuildPaths(state.cache_dir, state.build_name).state, plain_yaml.dump(plain(state_content(state)))
+    )
+
+
+def state_content(state: State) -> dict[str, Any]:
+    """What the state file says of a state, by key; without its statistics."""
     paths = BuildPaths(state.cache_dir, state.build_name)
     content: dict[str, Any] = {"state_version": STATE_VERSION, "turnkey_version": __version__}
     for name in _FIELDS:
@@ -102,7 +109,16 @@ def write_state(state: State) -> None:
             content[name] = [asdict(variant) for variant in state.variants]
         elif name not in content:
             content[name] = getattr(state, name)
-    durable.write_text(paths.state, plain_yaml.dump(plain(content)))
+    return content
+
+
+def state_from(document: Document, paths: BuildPaths) -> State:
+    """The state that a document describes, everything in it checked, without statistics.
+
+    Raises:
+        ArtifactError: it is corrupt, hostile, of a newer version, or of another build.
+    """
+    return _state_of(_current(document), paths)
 
 
 def load_state(
@@ -127,7 +143,7 @@ def load_state(
     paths = BuildPaths(path.parent.parent, path.parent.name)
     if not path.is_file():
         raise InputError("there is no such build", evidence=str(path), remedy="turnkey cache --list --all")
-    state = _state_of(_current(plain_yaml.read(path)), paths)
+    state = state_from(plain_yaml.read(path), paths)
     if state.build_status == "incomplete" and not is_held(paths):
         state = replace(state, build_status="killed")
     return replace(state, statistics=read_statistics(paths))
@@ -261,4 +277,4 @@ def _check_path(document: Document, paths: BuildPaths, text: object, *place: str
         raise document.error(f"the path {str(text)!r} leaves the build directory", *place)
 
 
-__all__ = ["STATE_VERSION", "STATUSES", "ArtifactError", "load_state", "write_state"]
+__all__ = ["STATE_VERSION", "STATUSES", "ArtifactError", "load_state", "state_content", "state_from", "write_state"]

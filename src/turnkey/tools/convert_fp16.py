@@ -19,6 +19,7 @@ class ConvertOnnxToFp16(Tool):
 
     name = "convert-fp16"
     kind = ToolKind.SEQUENCE
+    reusable = True
     progress = "Converting ONNX to FP16"
     reads = "the newest ONNX file of the build"
     writes = "onnx/<name>-op<N>-f16.onnx; after optimize-ort ...-opt-f16.onnx"

@@ -33,6 +33,7 @@ class ExportPytorchModel(Tool):
 
     name = "export-pytorch"
     kind = ToolKind.SEQUENCE
+    reusable = True
     progress = "Exporting PyTorch to ONNX"
     reads = "the model and the samples found by discover"
     writes = "onnx/<name>-op<N>-base.onnx, with large weights beside it in <file>.data"

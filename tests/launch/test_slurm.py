@@ -1,0 +1,345 @@
+"""Slurm: what is submitted and asked, and a corpus with every kind of ending on a real cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnkey.errors import InputError, MissingDependencyError, UsageError
+from turnkey.launch import Options, Result, evaluate, exit_code
+from turnkey.launch.slurm_queue import QueueUnreachable, ask_accounting, ask_queue
+from turnkey.launch.slurm_submission import minutes, parameters
+from turnkey.model.inputs import expand_inputs
+from turnkey.pipeline.events import Event
+from turnkey.pipeline.sequence import Sequence
+from turnkey.pipeline.state_file import load_state
+
+_SPECIFICATION = importlib.util.spec_from_file_location("slurm_cluster", Path(__file__).with_name("slurm_cluster.py"))
+assert _SPECIFICATION is not None
+assert _SPECIFICATION.loader is not None
+slurm_cluster: Any = importlib.util.module_from_spec(_SPECIFICATION)
+_SPECIFICATION.loader.exec_module(slurm_cluster)
+
+Writer = Callable[..., Path]
+
+pytestmark = pytest.mark.usefixtures("small_tools")
+
+on_a_cluster = pytest.mark.skipif(bool(slurm_cluster.missing()), reason=f"no Slurm: {slurm_cluster.missing()}")
+
+
+# ---- without a cluster: what we say to Slurm, and how we read it --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "whole"), [(None, 1), (1, 1), (40, 1), (41, 2), (3600, 61), (10 * 24 * 3600, 10 * 24 * 60 + 1)]
+)
+def test_limits_are_rounded_up_to_minutes_and_may_be_days(seconds: float | None, whole: int) -> None:
+    assert minutes(seconds) == whole
+
+
+def test_parameters_are_passed_on_under_slurm_s_names() -> None:
+    given = (
+        "partition=gpu",
+        "account=lab",
+        "constraint=avx512",
+        "cpus=4",
+        "mem=8G",
+        "nice=100",
+        "array_parallelism=7",
+    )
+
+    found = parameters(Options(use_slurm=True, slurm=given, timeout=90))
+
+    assert found == {
+        "job_name": "turnkey",
+        "partition": "gpu",
+        "account": "lab",
+        "constraint": "avx512",
+        "cpus_per_task": 4,
+        "mem": "8G",
+        "nice": 100,
+        "array_parallelism": 7,
+        "time": 2,
+    }
+
+
+@pytest.mark.parametrize("text", ["time=5", "--array=1-3", "nonsense"])
+def test_what_is_turnkey_s_own_or_no_parameter_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parameters(Options(use_slurm=True, slurm=(text,)))
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a program of that name and text in front of the PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def write(name: str, text: str) -> None:
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    return write
+
+
+def test_the_queue_is_read_job_by_job_and_others_are_not_ours(commands: Callable[[str, str], None]) -> None:
+    commands("squeue", "printf '7_0|RUNNING|None\\n7_1|PENDING|Resources\\n9|RUNNING|None\\n7_2|TIMEOUT|TimeLimit\\n'")
+
+    found = ask_queue(["7_0", "7_1", "7_2", "7_3"])
+
+    assert {job: (status.state, status.reason) for job, status in found.items()} == {
+        "7_0": ("RUNNING", ""),
+        "7_1": ("PENDING", "Resources"),
+        "7_2": ("TIMEOUT", "TimeLimit"),
+    }
+    assert [job for job, status in found.items() if status.is_active] == ["7_0", "7_1"]
+
+
+def test_forgotten_jobs_are_no_error_and_a_silent_controller_is_one(commands: Callable[[str, str], None]) -> None:
+    commands("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert ask_queue(["7"]) == {}
+
+    commands("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(QueueUnreachable, match="controller"):
+        ask_queue(["7"])
+
+
+def test_accounting_is_asked_where_it_works(commands: Callable[[str, str], None]) -> None:
+    commands("sacct", "printf '7_0|CANCELLED by 0|0:15\\n7_0.batch|CANCELLED|0:15\\n'")
+    found = ask_accounting("7_0")
+    assert found is not None
+    assert found.state == "CANCELLED"
+
+    commands("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    assert ask_accounting("7_0") is None
+
+
+def test_without_slurm_the_call_says_what_is_missing(
+    script: Writer, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(MissingDependencyError, match="no Slurm on this machine"):
+        evaluate(expand_inputs([str(script())]).inputs, Sequence(["obey"]), Options(cache_dir=cache, use_slurm=True))
+    assert not cache.exists()
+
+
+# ---- on a real cluster --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    pytest.importorskip("submitit", reason="pip install 'turnkey[slurm]'")
+    started = slurm_cluster.SlurmCluster(tmp_path_factory.mktemp("slurm"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def on_slurm(cluster: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Result]]:
+    for name, value in cluster.variables.items():
+        monkeypatch.setenv(name, value)
+
+    def run(paths: list[Path], *, steps: list[object] | None = None, **how: object) -> list[Result]:
+        events: list[Event] = how.pop("events", [])  # type: ignore[assignment]
+        return evaluate(
+            expand_inputs([str(path) for path in paths]).inputs,
+            Sequence(steps or ["obey", "store"]),  # type: ignore[arg-type]
+            Options(cache_dir=cache, use_slurm=True, **how),  # type: ignore[arg-type]
+            events.append,
+        )
+
+    return run
+
+
+def call_folder(cache: Path) -> Path:
+    return max((path for path in (cache / ".calls").iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.1)
+
+
+@on_a_cluster
+@pytest.mark.slow
+def test_success_failure_crash_and_timeout_come_home_with_their_logs(
+    on_slurm: Callable[..., list[Result]], script: Writer, cache: Path
+) -> None:
+    paths = [
+        script("print('fine')", "good.py"),
+        script("raise ValueError('mine')", "bad.py"),
+        script("import os; os.abort()", "crash.py"),
+        script("import time; time.sleep(600)", "hang.py"),
+    ]
+    events: list[Event] = []
+
+    results = on_slurm(paths, timeout=5, events=events)
+
+    assert [result.status for result in results] == ["successful", "error", "killed", "timeout"]
+    assert exit_code(results) == 1
+    assert "mine" in str(results[1].error)
+    assert "SIGABRT" in str(results[2].error)
+    assert "not finished after 5 s" in results[3].reason
+    assert load_state(cache, "hang").build_status == "timeout"
+    assert results[0].state is not None
+    assert results[0].state.statistics["stored"] == "text"
+    folder = call_folder(cache)
+    assert len(list((folder / "slurm").glob("*_0_log.out"))) == 5  # with that of the probe
+    assert [event.kind for event in events].count("input-finished") == 4
+    assert any("logs in" in event.text for event in events if event.kind == "note")
+
+
+@on_a_cluster
+@pytest.mark.slow
+def test_a_pre_empted_job_comes_back_and_goes_on_after_its_finished_tools(
+    on_slurm: Callable[..., list[Result]], cluster: Any, script: Writer, cache: Path, tmp_path: Path
+) -> None:
+    count, started = tmp_path / "count", tmp_path / "started"
+    wait = f"import os, time\nopen({str(started)!r}, 'a').write('.')\n" + (
+        "time.sleep(600 if os.environ.get('SLURM_RESTART_COUNT', '0') == '0' else 0)"
+    )
+    steps = ["obey", ("store", {"count": str(count)}), ("store", {"script": wait, "opset": 18})]
+    blocker = tmp_path / "blocker.sh"
+    blocker.write_text(f"#!/bin/sh\n#SBATCH --output={tmp_path}/blocker.out\nsleep 3\n")
+    call = call_in_process([script("", "model.py")], cache, cluster, steps, "--exclusive")
+    wait_for(started.exists)
+
+    for node in ("n1", "n2"):
+        cluster.command("sbatch", "--partition=high", f"--nodelist={node}", "--exclusive", str(blocker))
+    wait_for(lambda: "PENDING" in cluster.command("squeue", "--noheader", "--partition=low", "--format=%T"))
+    release(cluster)
+    output, _ = call.communicate(timeout=200)
+
+    assert output.split() == ["successful"], output
+    assert count.read_text() == "run\n", "what was finished before is not run again"
+    assert started.read_text() == ".."
+    assert load_state(cache, "model").build_status == "successful"
+
+
+def release(cluster: Any) -> None:
+    """Slurm holds a job that was put back for two minutes; a test does not wait for that."""
+    for line in cluster.command("squeue", "--noheader", "--array", "--partition=low", "--format=%i").split():
+        cluster.command("scontrol", "update", f"JobId={line}", "StartTime=now")
+
+
+@on_a_cluster
+@pytest.mark.slow
+def test_ctrl_c_cancels_our_jobs_and_no_others(cluster: Any, script: Writer, cache: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.sh"
+    other.write_text(f"#!/bin/sh\n#SBATCH --output={tmp_path}/other.out\nsleep 60\n")
+    cluster.command("sbatch", "--partition=low", "--job-name=other", str(other))
+    started = tmp_path / "started"
+    hang = f"import time\nopen({str(started)!r}, 'a').write('.')\ntime.sleep(600)"
+    call = call_in_process([script(hang, "a.py"), script(hang, "b.py")], cache, cluster, ["obey"])
+    wait_for(started.exists)
+
+    call.send_signal(signal.SIGINT)
+    output, _ = call.communicate(timeout=100)
+
+    assert call.returncode == 130
+    assert output.split() == ["killed", "killed"]
+    wait_for(lambda: "turnkey" not in cluster.command("squeue", "--noheader", "--format=%j"))
+    assert "other" in cluster.command("squeue", "--noheader", "--format=%j")
+    cluster.command("scancel", "--name=other")
+
+
+@on_a_cluster
+@pytest.mark.slow
+def test_a_call_that_does_not_wait_is_collected_by_one_that_resumes(
+    on_slurm: Callable[..., list[Result]], script: Writer, cache: Path, tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    text = f"import time\nopen({str(count)!r}, 'a').write('.')\ntime.sleep(3)"
+    paths = [script(text, "a.py"), script(text, "b.py")]
+
+    first = on_slurm(paths, wait=False)
+    assert [result.status for result in first] == ["incomplete", "incomplete"]
+    assert exit_code(first) == 0
+    assert "--resume" in first[0].reason
+    second = on_slurm(paths, resume=True)
+
+    assert [result.status for result in second] == ["successful", "successful"]
+    assert count.read_text() == "..", "nothing was submitted twice"
+    third = on_slurm(paths, resume=True)
+    assert [result.status for result in third] == ["skipped", "skipped"]
+
+
+@on_a_cluster
+@pytest.mark.slow
+def test_a_parameter_that_slurm_refuses_is_told_in_its_words(
+    on_slurm: Callable[..., list[Result]], script: Writer
+) -> None:
+    with pytest.raises(UsageError, match="refused") as caught:
+        on_slurm([script()], slurm=("partition=nowhere",))
+    assert "nowhere" in str(caught.value) or "partition" in str(caught.value)
+
+
+@on_a_cluster
+@pytest.mark.slow
+def test_a_cache_that_nodes_cannot_use_is_found_before_anything_is_queued(
+    on_slurm: Callable[..., list[Result]], script: Writer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    path = script(f"open({str(count)!r}, 'a').write('.')")
+    monkeypatch.setattr("turnkey.launch.slurm._VISIBLE_SECONDS", 2.0)
+    monkeypatch.setattr("turnkey.launch.slurm_job.probe.__code__", (lambda call_directory: None).__code__)
+    monkeypatch.setattr("turnkey.launch.slurm_submission.probe", print)  # runs on the node, leaves no file
+
+    with pytest.raises(InputError, match="cannot work with this cache"):
+        on_slurm([path])
+
+    assert not count.exists()
+
+
+@on_a_cluster
+@pytest.mark.nightly
+def test_sixty_inputs_run_at_most_fifty_at_a_time(
+    on_slurm: Callable[..., list[Result]], script: Writer, cluster: Any, cache: Path
+) -> None:
+    paths = [script("", f"m{index}.py") for index in range(60)]
+
+    results = on_slurm(paths)
+
+    assert [result.status for result in results] == ["successful"] * 60
+    (text,) = (call_folder(cache) / "slurm").glob("*_submission.sh")
+    submitted = [path.read_text() for path in (call_folder(cache) / "slurm").glob("*_submission.sh")]
+    assert any("--array=0-59%50" in text for text in submitted), text
+
+
+def call_in_process(
+    paths: list[Path], cache: Path, cluster: Any, steps: list[Any], *flags: str
+) -> subprocess.Popen[str]:
+    extra = ("exclusive=user",) if "--exclusive" in flags else ()
+    text = textwrap.dedent(f"""
+        from turnkey.launch import Interrupted, Options, evaluate
+        from turnkey.model.inputs import expand_inputs
+        from turnkey.pipeline.sequence import Sequence
+        try:
+            results = evaluate(
+                expand_inputs({[str(path) for path in paths]!r}).inputs,
+                Sequence({steps!r}),
+                Options(cache_dir={str(cache)!r}, use_slurm=True, slurm={extra!r}),
+            )
+            print(*[result.status for result in results], flush=True)
+        except Interrupted as interruption:
+            print(*[result.status for result in interruption.results], flush=True)
+            raise SystemExit(130)
+        """)
+    environment = {**os.environ, **cluster.variables}
+    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, env=environment)

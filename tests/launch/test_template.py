@@ -1,0 +1,223 @@
+"""Prewarmed workers: nothing of one input reaches another, and a script cannot tell that it was forked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from turnkey.launch import Options, Result, evaluate
+from turnkey.launch.template import Template, can_be_forked
+from turnkey.launch.work_item import WorkItem
+from turnkey.model.inputs import expand_inputs
+from turnkey.pipeline.events import Event
+from turnkey.pipeline.sequence import Sequence
+
+pytestmark = [
+    pytest.mark.usefixtures("small_tools"),
+    pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="templates need descriptors of processes"),
+]
+
+Writer = Callable[..., Path]
+
+
+def run(
+    paths: list[Path], cache: Path, *, steps: list[str] | None = None, events: list[Event] | None = None, **how: object
+) -> list[Result]:
+    return evaluate(
+        expand_inputs([str(path) for path in paths]).inputs,
+        Sequence(steps or ["obey"]),
+        Options(cache_dir=cache, process_isolation=True, timeout=120, **how),  # type: ignore[arg-type]
+        (events if events is not None else []).append,
+    )
+
+
+def log_of(result: Result, tool: str = "obey") -> list[str]:
+    assert result.build_dir is not None
+    return (result.build_dir / f"log_{tool}.txt").read_text().splitlines()[1:]
+
+
+def item(path: Path, **fields: object) -> WorkItem:
+    values = {"number": 1, "input": path.name, "path": str(path), "steps": (), "cache_dir": "c", "build_name": "b"}
+    return WorkItem(working_directory="/", **{**values, **fields})  # type: ignore[arg-type]
+
+
+SPOILER = """
+    import os, random, sys, json
+    print(getattr(json, "spoiled", "clean"), os.environ.get("SPOILED"), os.getcwd(), "spoiled" in sys.modules)
+    print(random.random())
+    json.spoiled = os.environ["SPOILED"] = "spoiled"
+    sys.modules["spoiled"] = json
+    os.chdir("/")
+    sys.path.insert(0, "/nowhere")
+    """
+
+
+def test_nothing_of_one_input_reaches_another(script: Writer, cache: Path) -> None:
+    paths = [script(SPOILER, f"{name}.py") for name in "abc"]
+
+    results = run(paths, cache, prewarm=1)
+
+    assert [result.status for result in results] == ["successful"] * 3
+    assert [log_of(result)[0] for result in results] == [f"clean None {os.getcwd()} False"] * 3
+    assert len({log_of(result)[1] for result in results}) == 3, "each has its own random numbers"
+
+
+def test_a_template_that_dies_is_replaced_by_fresh_interpreters_and_nothing_is_lost(
+    script: Writer, cache: Path, tmp_path: Path
+) -> None:
+    killer = script(
+        f"""
+        import os, signal, psutil
+        template = psutil.Process(os.getppid()).parent()
+        open({str(tmp_path / "killed")!r}, "w").write(str(template.pid))
+        template.kill()
+        """,
+        "killer.py",
+    )
+    events: list[Event] = []
+
+    results = run([killer, script("", "b.py"), script("", "c.py")], cache, prewarm=1, events=events)
+
+    assert [result.status for result in results] == ["successful"] * 3
+    assert not psutil.pid_exists(int((tmp_path / "killed").read_text()))
+    assert [event.kind for event in events].count("input-finished") == 3
+    notes = [event.text for event in events if event.kind == "note"]
+    assert len(notes) <= 1
+    assert all("new interpreter" in text for text in notes)
+
+
+def test_a_template_that_cannot_warm_up_is_replaced_and_says_why(
+    script: Writer, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "torch.py").write_text("raise ImportError('this torch is broken')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(broken), os.environ["PYTHONPATH"]]))
+    events: list[Event] = []
+
+    results = run(
+        [script("print('fine')", f"{name}.py") for name in "ab"], cache, steps=["discover"], prewarm=1, events=events
+    )
+
+    assert [result.status for result in results] == ["skipped"] * 2  # the small tools have no discover of their own
+    (note,) = {event.text for event in events if event.kind == "note"}
+    assert "this torch is broken" in note
+
+
+def test_few_inputs_are_not_worth_a_template(script: Writer, cache: Path) -> None:
+    run([script("", "a.py")], cache)
+
+    (call,) = (path for path in (cache / ".calls").iterdir() if path.is_dir())
+    assert not (call / "template.txt").exists()
+
+
+def test_the_template_ends_with_its_call(script: Writer, cache: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "template"
+    path = script(
+        f"""
+        import os, time, psutil
+        open({str(marker)!r}, "w").write(f"{{psutil.Process(os.getppid()).ppid()}}\\n")
+        time.sleep(600)
+        """
+    )
+    text = (
+        "from turnkey.launch import Options, evaluate\n"
+        "from turnkey.model.inputs import expand_inputs\n"
+        "from turnkey.pipeline.sequence import Sequence\n"
+        f"evaluate(expand_inputs([{str(path)!r}]).inputs, Sequence(['obey']),"
+        f" Options(cache_dir={str(cache)!r}, process_isolation=True, prewarm=1))\n"
+    )
+    call = subprocess.Popen([sys.executable, "-c", text], start_new_session=True)
+    until = time.monotonic() + 30
+    while not (marker.exists() and marker.read_text().endswith("\n")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    template = psutil.Process(int(marker.read_text()))
+    below = template.children(recursive=True)
+    assert len(below) >= 2
+
+    call.send_signal(signal.SIGKILL)
+    call.wait()
+
+    _, alive = psutil.wait_procs([template, *below], timeout=15)
+    assert alive == []
+
+
+@pytest.mark.parametrize(
+    ("text", "forked"),
+    [
+        ("import torch", True),
+        ("import os\nos.environ['OMP_NUM_THREADS'] = '1'\nimport torch", False),
+        ("import os\nos.environ.setdefault('CUDA_VISIBLE_DEVICES', '')", False),
+        ("from os import putenv\nputenv('MKL_NUM_THREADS', '2')", False),
+        ("import os\nos.environ['HOME_OF_MINE'] = 'x'", True),
+        ("# OMP_NUM_THREADS is of no interest here", True),
+    ],
+)
+def test_a_script_that_sets_variables_for_libraries_gets_a_fresh_interpreter(
+    text: str, forked: bool, script: Writer
+) -> None:
+    assert can_be_forked(item(script(text))) is forked
+
+
+def test_an_input_without_source_can_be_forked_and_one_that_is_gone_cannot(tmp_path: Path) -> None:
+    assert can_be_forked(item(tmp_path / "model.onnx"))
+    assert not can_be_forked(item(tmp_path / "missing.py"))
+
+
+MODULES = """
+    import sys
+    {imports}
+    names = {{name.partition(".")[0] for name in sys.modules}}
+    print(sorted(name for name in names if not name.startswith("_")))
+    print(sorted(name for name in sys.modules if name.startswith("numpy.")))
+    """
+
+
+@pytest.mark.slow
+def test_a_script_finds_the_modules_threads_and_numbers_of_a_fresh_interpreter(
+    script: Writer, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        MODULES.format(imports="pass"),
+        MODULES.format(imports="import numpy"),
+        "import torch\nprint(torch.get_num_threads(), torch.is_grad_enabled(), torch.rand(3).shape)",
+        "import torch._dynamo, sys\nprint(torch._dynamo is sys.modules['torch._dynamo'], torch._dynamo.__spec__.name)",
+        "import onnx, onnxruntime\nprint(onnx.__version__, onnxruntime.get_available_providers(), onnx.__spec__.name)",
+        "import torch\nprint('seeds'); open('seeds', 'a').write(f'{torch.initial_seed()}\\n')",
+        "import torch\nprint('seeds'); open('seeds', 'a').write(f'{torch.initial_seed()}\\n')",
+        "import numpy.random as r\nassert (r.rand(4) != r.rand(4)).all()\nprint('drawn')",
+    ]
+    paths = [script(text, f"s{index}.py") for index, text in enumerate(texts)]
+
+    monkeypatch.chdir(tmp_path)
+    told = {}
+    for how in ({"fresh": True}, {"prewarm": 1}):
+        results = run(paths, cache, steps=["discover", "export-pytorch"], **how)
+        told[str(how)] = [log_of(result, "discover")[:2] for result in results]
+
+    fresh, prewarmed = told.values()
+    for text, one, other in zip(texts, fresh, prewarmed, strict=True):
+        assert one == other, text
+    seeds = (tmp_path / "seeds").read_text().split()
+    assert (seeds[0] == seeds[1]) is (seeds[2] == seeds[3]), "drawn anew by each process, or by none"
+
+
+@pytest.mark.slow
+def test_a_template_that_warmed_up_for_an_export_serves(tmp_path: Path) -> None:
+    template = Template((("discover", {}), ("export-pytorch", {}), ("optimize-ort", {})), log=tmp_path / "log.txt")
+    try:
+        template.read(120.0)
+        assert template.refusal == "", (tmp_path / "log.txt").read_text()
+        assert template.ready_seconds is not None
+        assert psutil.Process(template.pid).is_running()
+    finally:
+        template.close()
