@@ -12,8 +12,8 @@ from turnkey.navigator.status import (
     CommandStatus,
     ModelStatus,
     OutputTolerance,
-    RunnerStatus,
     Rung,
+    RunnerStatus,
     Status,
 )
 
@@ -49,7 +49,9 @@ def model(kind: Format, *runners: RunnerStatus, size: int = 0, key: str = "") ->
     """A model that was made."""
     key = key or kind.value
     return ModelStatus(
-        model_config=ModelConfig(format=kind, key=key, path=f"{key}/{'----' if kind.is_source else 'model' + kind.suffix}"),
+        model_config=ModelConfig(
+            format=kind, key=key, path=f"{key}/{'----' if kind.is_source else 'model' + kind.suffix}"
+        ),
         runners_status={each.runner_name: each for each in runners},
         size_bytes=size,
         files=() if kind.is_source else (f"{key}/model{kind.suffix}",),

@@ -33,7 +33,10 @@ def test_default_targets_of_torch_with_their_documented_keys_source_first() -> N
 
 
 def test_each_tuple_multiplies_the_models() -> None:
-    assert keys(Format.TORCH, ["torchscript"], nav.TorchScriptConfig(jit_type="trace")) == ["torch", "torchscript-trace"]
+    assert keys(Format.TORCH, ["torchscript"], nav.TorchScriptConfig(jit_type="trace")) == [
+        "torch",
+        "torchscript-trace",
+    ]
     made = keys(Format.ONNX, ["trt"], nav.TensorRTConfig(precision=("fp16", "int8", "fp32")))
     assert made == ["onnx", "trt-fp16", "trt-int8", "trt-fp32"]
 
