@@ -101,6 +101,18 @@ def test_four_bits_shrink_the_weights_and_need_onnx_runtimes_own_operator(tmp_pa
     assert 0.01 < error(parent, conversion.path, x) < 0.25
 
 
+def test_a_gemm_with_transposed_weights_takes_its_four_bit_form_as_product_and_sum(tmp_path):
+    generator = np.random.default_rng(0)
+    text = """<ir_version: 9, opset_import: ["": 20]>
+    g (float[N,256] x) => (float[N,64] y) { h = Gemm<transB = 1>(x, w, b)  y = Relu(h) }"""
+    weights = {"w": generator.standard_normal((64, 256)).astype(np.float32), "b": np.ones(64, np.float32)}
+    parent = write_onnx(tmp_path / "gemm.onnx", text, weights)
+    conversion = convert("onnx-int4", parent, tmp_path / "int4.onnx")
+    assert [node.op_type for node in load_graph(conversion.path).graph.node] == ["MatMulNBits", "Add", "Relu"]
+    assert error(parent, conversion.path, {"x": generator.standard_normal((4, 256)).astype(np.float32)}) < 0.25
+    assert conversion.path.stat().st_size < parent.stat().st_size / 3  # the weights of the Gemm are gone
+
+
 @pytest.mark.parametrize("wrong", [lambda: Int8StaticSettings(method="guess"), lambda: Int4Settings(block_size=7)])
 def test_settings_that_do_not_exist_are_refused(wrong):
     with pytest.raises(UsageError, match=r"guess|7") as caught:

@@ -30,7 +30,7 @@ from turnkey.formats.onnx_file import (
     opset_of,
     save_model,
 )
-from turnkey.formats.onnx_graph import foreign_operators, nodes_of
+from turnkey.formats.onnx_graph import foreign_operators, names_read, nodes_of
 from turnkey.formats.onnx_int4 import Int4Settings
 from turnkey.formats.onnx_int8 import Int8DynamicSettings, Int8StaticSettings
 from turnkey.formats.onnx_signature import fit_sample, read_signature
@@ -135,7 +135,7 @@ def quantize_weights_file(parent: Path, path: Path, settings: Int4Settings) -> C
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
         quantizer = MatMulNBitsQuantizer(
-            load_model(parent),  # prepared, products and sums would be one Gemm, which has no 4-bit form
+            with_plain_products(load_model(parent)),
             bits=4,
             block_size=settings.block_size,
             is_symmetric=settings.symmetric,
@@ -185,6 +185,39 @@ def _quantized(
         notes=(f"quantised: {told}", *notes, *remarks),
         facts={"opset": opset_of(model)},
     )
+
+
+def with_plain_products(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with each Gemm on constant weights as a MatMul, and an Add where it has a bias, in place.
+
+    A Gemm has no 4-bit form. One with factors or a transposed first input stays as it is.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        settings = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+        plain = settings.get("alpha", 1.0) == settings.get("beta", 1.0) == 1.0 and not settings.get("transA", 0)
+        if node.op_type != "Gemm" or node.input[1] not in weights or not plain:
+            nodes.append(node)
+            continue
+        weight = node.input[1]
+        if settings.get("transB", 0):
+            weight = f"{weight}_transposed"
+            if weight not in weights:
+                turned = np.ascontiguousarray(onnx.numpy_helper.to_array(weights[node.input[1]]).T)
+                weights[weight] = onnx.numpy_helper.from_array(turned, weight)
+                model.graph.initializer.append(weights[weight])
+        has_bias = len(node.input) > 2 and bool(node.input[2])
+        product = f"{node.output[0]}_product" if has_bias else node.output[0]
+        nodes.append(onnx.helper.make_node("MatMul", [node.input[0], weight], [product], f"{node.name}_product"))
+        if has_bias:
+            nodes.append(onnx.helper.make_node("Add", [product, node.input[2]], [node.output[0]], node.name))
+    used = {name for node in nodes for name in names_read(node)} | {value.name for value in model.graph.output}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(kept)
+    return model
 
 
 def quantized_operators(model: onnx.ModelProto) -> Counter[str]:

@@ -16,6 +16,7 @@ from turnkey.formats.format import Conversion
 from turnkey.formats.onnx_file import load_graph
 from turnkey.formats.onnx_signature import fit_sample, read_signature
 from turnkey.formats.openvino import PRECISION_PLACE, OpenVinoInt8Settings
+from turnkey.host import has_vnni
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension, Signature, TensorSpec
 
@@ -101,6 +102,8 @@ def _quantized(model: ov.Model, settings: OpenVinoInt8Settings, samples: Sequenc
 
     nncf.set_log_level(logging.ERROR)
     operators = {node.get_type_name() for node in model.get_ops()}
+    # Without VNNI the processor's sums of 8-bit products saturate: weights then take half of their range.
+    overflow = nncf.OverflowFix.FIRST_LAYER if has_vnni() else nncf.OverflowFix.ENABLE
     transformer = {"Softmax", "MatMul"} <= operators if settings.transformer is None else settings.transformer
     quantized: ov.Model = nncf.quantize(
         model,
@@ -108,6 +111,7 @@ def _quantized(model: ov.Model, settings: OpenVinoInt8Settings, samples: Sequenc
         preset=nncf.QuantizationPreset(settings.preset),
         subset_size=len(samples),
         model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow),
         ignored_scope=nncf.IgnoredScope(names=list(settings.exclude)) if settings.exclude else None,
     )
     return quantized

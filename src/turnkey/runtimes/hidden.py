@@ -174,8 +174,15 @@ def scopes_of(node: onnx.NodeProto) -> list[str]:
             except (ValueError, SyntaxError):
                 return []
             return [str(scope) for scope in scopes[:-1]] if isinstance(scopes, list) else []
-    parts = node.name.split("/")[1:-1]  # "/module/blocks.0/fc/Add"
-    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+    paths: list[str] = []
+    before = ""
+    for part in node.name.split("/")[1:-1]:  # "/module/blocks.0/fc/Add"
+        around = paths[-1] if paths else ""
+        if before and part.startswith(f"{before}."):  # "/module/blocks/blocks.0": children of a Sequential
+            around = around.removesuffix(before).rstrip(".")
+        paths.append(f"{around}.{part}" if around else part)
+        before = part
+    return paths
 
 
 def _submodule_outputs(

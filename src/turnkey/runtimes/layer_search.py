@@ -115,8 +115,8 @@ class LayerSearch:
             keep_file_values(original, self._sample, [v for v in values if self._is_computed(v)], self._store)
         taken: set[str] = set(self._whole.output_names)
         for layer in self._store:
-            fitting = [v for v in values[layer] if v not in taken and self._fits(v, self._store[layer])]
-            if fitting:
+            fitting = [v for v in values[layer] if self._fits(v, self._store[layer])]
+            if fitting and fitting[-1] not in taken:  # what ends with a layer that is there already is no other one
                 *others, value = fitting[-_CANDIDATES:]
                 taken.add(value)
                 self._positions.append(_Position(layer, classes[layer], value, tuple(others)))

@@ -257,7 +257,7 @@ class Benchmark(Tool):
             error = record.summary(candidates[0].key).error
             raise from_dict(dict(error or {"what": "nothing could be measured"}))
         with_details = bool(arguments.get("details"))
-        state = _with_results(state, source, rotated, candidates, record, notes, with_details=with_details)
+        state = with_results(state, source, rotated, candidates, record, notes, with_details=with_details)
         if arguments.get("strict"):
             try:
                 record.require_valid()
@@ -286,7 +286,7 @@ def settings_of(arguments: Mapping[str, Any], counts: tuple[int, ...], *, seed: 
     )
 
 
-def _with_results(
+def with_results(
     state: State,
     source: SourceModel,
     samples: SampleSet,
@@ -295,7 +295,9 @@ def _with_results(
     notes: list[str],
     *,
     with_details: bool,
+    goal: str = "latency",
 ) -> State:
+    """The state with the measurements of a record, and the candidate that they recommend for a goal."""
     from turnkey.pipeline.build import BuildPaths
     from turnkey.tools.benchmark_table import benchmark_table, details_table
     from turnkey.tools.experiment import tell
@@ -306,7 +308,7 @@ def _with_results(
     batch = batch_size(samples.inputs[0])
     sizes = {c.key: source.parameter_bytes if c.variant is None else c.variant.size_bytes for c in candidates}
     verified = {c.key: verification_of(state, c, record) for c in candidates}
-    choice = recommend(record, verification=verified, size_bytes=sizes)
+    choice = recommend(record, verification=verified, size_bytes=sizes, goal=goal)
     assert record.path is not None, "the experiment was given a path"
     where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
     loads = {

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from turnkey.measure import Record
 
 VALID = "valid"
+GOALS = ("latency", "throughput", "size", "memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,10 @@ class Recommendation:
         return f"recommended: {self.key}{tie}" + (f"; not considered: {reasons}" if reasons else "")
 
 
-def recommend(record: Record, *, verification: Mapping[str, str], size_bytes: Mapping[str, int]) -> Recommendation:
-    """The fastest candidate that is verified and whose comparison stands.
+def recommend(
+    record: Record, *, verification: Mapping[str, str], size_bytes: Mapping[str, int], goal: str = "latency"
+) -> Recommendation:
+    """The best candidate for a goal that is verified and whose comparison stands.
 
     A reason that spoils only the value (another program used the processor) leaves a comparison standing, since all
     candidates shared it; one that spoils the comparison (a wrong output, a fall-back) refuses its candidate.
@@ -45,6 +48,8 @@ def recommend(record: Record, *, verification: Mapping[str, str], size_bytes: Ma
     Args:
         verification: verdict by key of candidate: ``valid``, or why it does not count as verified.
         size_bytes: stored size by key, to settle ties after peak memory.
+        goal: one of `GOALS`. For latency and throughput candidates tie whose difference is not proven; for size and
+            memory the smallest wins, and of equal ones the fastest.
     """
     refused: dict[str, str] = {}
     eligible = []
@@ -61,7 +66,9 @@ def recommend(record: Record, *, verification: Mapping[str, str], size_bytes: Ma
             eligible.append(key)
     if not eligible:
         return Recommendation(key=None, refused=refused)
-    fastest = min(eligible, key=lambda key: (record.summary(key).latency_ms or float("inf"), key))
+    if goal in ("size", "memory"):
+        return _smallest(record, eligible, refused, size_bytes=size_bytes, goal=goal)
+    fastest = min(eligible, key=lambda key: _slowness(record, key, goal=goal))
     tied = [fastest]
     for key in eligible:
         verdict = None if key == fastest else record.verdict(key, against=fastest)
@@ -69,3 +76,21 @@ def recommend(record: Record, *, verification: Mapping[str, str], size_bytes: Ma
             tied.append(key)
     chosen = min(tied, key=lambda key: (record.summary(key).peak_memory_bytes or 0, size_bytes.get(key, 0), key))
     return Recommendation(key=chosen, ties=tuple(key for key in tied if key != chosen), refused=refused)
+
+
+def _slowness(record: Record, key: str, *, goal: str) -> tuple[float, str]:
+    summary = record.summary(key)
+    if goal == "throughput":
+        return -(summary.throughput_per_s or 0.0), key
+    return summary.latency_ms or float("inf"), key
+
+
+def _smallest(
+    record: Record, eligible: list[str], refused: Mapping[str, str], *, size_bytes: Mapping[str, int], goal: str
+) -> Recommendation:
+    def extent(key: str) -> float:
+        measured = record.summary(key).peak_memory_bytes if goal == "memory" else size_bytes.get(key)
+        return float("inf") if not measured else float(measured)
+
+    chosen = min(eligible, key=lambda key: (extent(key), *_slowness(record, key, goal="latency")))
+    return Recommendation(key=chosen, refused=refused)

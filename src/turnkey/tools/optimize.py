@@ -1,0 +1,143 @@
+"""The tool ``optimize``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from turnkey.errors import UsageError
+from turnkey.pipeline.quantity import positive_count
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from turnkey.errors import TurnkeyError
+    from turnkey.pipeline.state import State
+    from turnkey.runtimes.verification import VariantVerification
+    from turnkey.tools.race import Raced
+
+GOALS = ("latency", "throughput", "size", "memory")
+
+
+class Optimize(Tool):
+    """Make every form of the model that can be made here, and choose the best one for a goal.
+
+    All formats that are installed are converted to, each variant is verified against the source model, and all that
+    are valid are measured in one experiment, on every runtime that executes them, beside the model itself. The best
+    for the goal is recommended: the shortest call, the most items per second, the smallest file, or the least memory.
+    What could not be made, is wrong, or was refused is listed with its reason. Forms of lower precision are among
+    them, since verification allows what their precision explains; --exact leaves them out.
+    """
+
+    name = "optimize"
+    kind = ToolKind.SEQUENCE
+    progress = "Trying all forms of the model"
+    measures = True
+    reads = "the live model or the variants of the build, and the samples"
+    writes = "a variant per format; conversions, verification, measurements and the chosen candidate in the state"
+    example = "turnkey -i model.py discover optimize --goal latency"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(
+            flags=("--goal",),
+            default="latency",
+            choices=GOALS,
+            help="What the best one is best at.",
+        ),
+        Argument(
+            flags=("--to",),
+            arity=Arity.MANY,
+            metavar="FORMAT",
+            default_text="all that are installed",
+            help="Formats to try.",
+        ),
+        Argument(
+            flags=("--runtimes",),
+            arity=Arity.MANY,
+            metavar="NAME",
+            default_text="all that are installed",
+            help="Runtimes to measure on.",
+        ),
+        Argument(
+            flags=("--exact",),
+            arity=Arity.FLAG,
+            default=False,
+            help="Only forms that compute in the model's own precision.",
+        ),
+        Argument(
+            flags=("--effort",),
+            default="standard",
+            choices=("quick", "standard", "rigorous"),
+            help="Of the measurement, as for benchmark.",
+        ),
+        Argument(
+            flags=("--threads",),
+            parse=positive_count,
+            metavar="N",
+            default_text="the processor cores that this process may use",
+            help="Threads of every runtime.",
+        ),
+    )
+
+    @classmethod
+    def needs_live_model(cls, state: State, **arguments: Any) -> bool:
+        """The model itself is one of the candidates, unless it was an ONNX file."""
+        return all(variant.exporter != "loaded" for variant in state.variants)
+
+    def run(self, state: State, **arguments: Any) -> State:
+        """Convert, verify, measure, choose.
+
+        Raises:
+            UsageError: a format or runtime that does not exist, or nothing that could be measured.
+            TurnkeyError: no candidate could be measured; the error of the first.
+        """
+        from turnkey.measure import Settings
+        from turnkey.pipeline.stored_source import source_of
+        from turnkey.tools.contenders import contenders, made, wanted_formats, wanted_runtimes
+        from turnkey.tools.race import race, verified
+
+        source = source_of(state)
+        exact = bool(arguments.get("exact"))
+        runtimes = wanted_runtimes(arguments.get("runtimes") or ())
+        formats = wanted_formats(arguments.get("to") or (), runtimes=runtimes, exact=exact)
+        state, failures = made(state, source, formats)
+        state, verdicts = verified(state, source, [variant.key for variant in state.variants])
+        candidates = contenders(state, source, runtimes, verdicts, exact=exact)
+        if not candidates:
+            raise UsageError(
+                "there is nothing to measure: no variant is valid",
+                evidence="\n".join([*failures, *_refused(verdicts)]),
+                remedy="verify --explain finds what is wrong",
+            )
+        settings = Settings(
+            effort=arguments.get("effort") or "standard",
+            threads=arguments.get("threads"),
+            seed=int(state.environment.get("seed") or 0),
+        )
+        goal = arguments.get("goal") or "latency"
+        found = race(state, source, candidates, settings, goal=goal)
+        return _finished(found, goal=goal, told=[*failures, *_refused(verdicts)])
+
+
+def _refused(verdicts: Mapping[str, VariantVerification | TurnkeyError]) -> Iterable[str]:
+    from turnkey.runtimes.verification import VariantVerification
+    from turnkey.verify import VerificationVerdict
+
+    for key, verdict in verdicts.items():
+        if not isinstance(verdict, VariantVerification):
+            yield f"{key}: not verified: {verdict.what}"
+        elif verdict.verdict is not VerificationVerdict.VALID:
+            yield f"{key}: {verdict.verdict.value}: {verdict.reason}"
+
+
+def _finished(found: Raced, *, goal: str, told: list[str]) -> State:
+    """The build goes on with the variant of the best candidate, where that is one."""
+    state, choice = found.state, found.choice
+    chosen = next((e for e in state.measurements if e.get("key") == choice.key), {})
+    best = f"best for {goal}: {choice.key or 'none'}"
+    print(best, flush=True)
+    lines = [state.listing, *(["not in the race:", *(f"  {line}" for line in told)] if told else []), best]
+    results = chosen.get("variant") or state.results
+    return replace(state, results=results, listing="\n".join(lines)).with_statistics(
+        optimized_for=goal, recommendation=f"{best}; {choice.sentence}"
+    )

@@ -1,0 +1,197 @@
+"""The tool ``quantize``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from turnkey.errors import ConversionError
+from turnkey.pipeline.quantity import positive_count, tolerance
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+from turnkey.tools.metric import parse_metric
+
+if TYPE_CHECKING:
+    from turnkey.model.source import SourceModel
+    from turnkey.pipeline.state import State
+    from turnkey.tools.calibration import Calibration
+    from turnkey.tools.quantized import Quantized
+
+SCHEMES = ("onnx-int8-dynamic", "onnx-int8-static", "onnx-int4", "openvino-int8")
+_BY_DEFAULT = ("onnx-int8-dynamic", "onnx-int8-static")
+
+
+def parse_scheme(text: str) -> str:
+    """One of `SCHEMES`, or any other format of that kind."""
+    if text not in SCHEMES:
+        raise ValueError(f"one of: {', '.join(SCHEMES)}")
+    return text
+
+
+class Quantize(Tool):
+    """Quantise the newest ONNX file, and keep only what proves that it pays.
+
+    Each scheme is calibrated on some of the captured inputs, verified against the source model, and raced against the
+    form that it was made from, in one experiment. Told are the speed with its verdict, the size, what every output
+    loses on inputs that were not used to calibrate, and the value of a metric of your own. A scheme that is slower
+    here, wrong, or loses too much is named with its reason, and the build goes on with the form before it.
+    """
+
+    name = "quantize"
+    kind = ToolKind.SEQUENCE
+    progress = "Quantizing the model"
+    measures = True
+    reads = "the newest ONNX file of the build, the samples, the source model"
+    writes = "a variant per scheme; verification and measurements in the state"
+    example = "turnkey -i model.py discover export-pytorch quantize --metric metric.py:accuracy"
+    arguments: ClassVar[tuple[Argument, ...]] = (
+        Argument(
+            flags=("--to",),
+            arity=Arity.MANY,
+            parse=parse_scheme,
+            default=_BY_DEFAULT,
+            metavar="SCHEME",
+            help=f"Schemes: {', '.join(SCHEMES)}.",
+        ),
+        Argument(
+            flags=("--calibration",),
+            metavar="FILE.npz",
+            default_text="half of the captured inputs",
+            help="Inputs to calibrate with: an array per input, with one axis more in front.",
+        ),
+        Argument(
+            flags=("--metric",),
+            parse=parse_metric,
+            metavar="SCRIPT.py:FUNCTION",
+            help="function(outputs, references) to a number, more is better, or to a verdict (True: good enough).",
+        ),
+        Argument(
+            flags=("--max-drop",),
+            parse=tolerance,
+            metavar="D",
+            default_text="any drop is told, none refuses",
+            help="Refuse what makes the metric fall by more than this.",
+        ),
+        Argument(
+            flags=("--per-layer",),
+            arity=Arity.FLAG,
+            default=False,
+            help="Tell what every layer adds to the loss, fed with right values.",
+        ),
+        Argument(
+            flags=("--operators",),
+            arity=Arity.MANY,
+            default=(),
+            metavar="OP",
+            default_text="all that have an 8-bit form",
+            help="Quantise these operator types only, such as MatMul Conv.",
+        ),
+        Argument(
+            flags=("--exclude",),
+            arity=Arity.MANY,
+            default=(),
+            metavar="NODE",
+            help="Nodes that stay as they are.",
+        ),
+        Argument(
+            flags=("--skip-benchmark",),
+            arity=Arity.FLAG,
+            default=False,
+            help="Do not measure: nothing is said about speed, and nothing is chosen.",
+        ),
+        Argument(
+            flags=("--effort",),
+            default="standard",
+            choices=("quick", "standard", "rigorous"),
+            help="Of the measurement, as for benchmark.",
+        ),
+        Argument(
+            flags=("--threads",),
+            parse=positive_count,
+            metavar="N",
+            default_text="the processor cores that this process may use",
+            help="Threads of every runtime.",
+        ),
+    )
+
+    @classmethod
+    def needs_live_model(cls, state: State, **arguments: Any) -> bool:
+        """Layers are those of the live module; outputs may have been kept."""
+        wanted = bool(arguments.get("per_layer")) or not state.verification
+        return wanted and all(variant.exporter != "loaded" for variant in state.variants)
+
+    def run(self, state: State, **arguments: Any) -> State:
+        """Quantise, verify, measure, choose.
+
+        Raises:
+            ConversionError: there is no ONNX file, or no scheme could be made at all.
+            InputError: a calibration file or a metric that cannot be used.
+        """
+        from pathlib import Path
+
+        from turnkey.pipeline.stored_source import source_of
+        from turnkey.tools.calibration import read_calibration, split
+        from turnkey.tools.metric import load_metric
+        from turnkey.tools.quantized import conclusions, float_forms, judged, made
+
+        metric = load_metric(arguments["metric"]) if arguments.get("metric") else None
+        source = source_of(state)
+        captured = source.samples.inputs
+        given = read_calibration(Path(arguments["calibration"]), captured[0]) if arguments.get("calibration") else ()
+        calibration = split(captured, given=given)
+        print(calibration.note, flush=True)
+
+        schemes = tuple(arguments.get("to") or _BY_DEFAULT)
+        state, bases = float_forms(state, source, schemes)
+        settings = {
+            "operators": list(arguments.get("operators") or ()),
+            "exclude": list(arguments.get("exclude") or ()),
+        }
+        state, attempts = made(state, _calibrating(source, calibration), schemes, bases, settings)
+        if not any(attempt.key for attempt in attempts):
+            error = ConversionError(
+                "nothing could be quantised",
+                evidence="\n".join(f"{attempt.scheme}: {attempt.refusal}" for attempt in attempts),
+                remedy="the logs log_convert-*.txt of the build tell more",
+            )
+            error.state = state
+            raise error
+        state, attempts = judged(
+            state, source, attempts, calibration, metric=metric, max_drop=arguments.get("max_drop")
+        )
+        if arguments.get("per_layer"):
+            from turnkey.tools.quantized import with_layers
+
+            attempts = with_layers(state, source, attempts)
+        if not arguments.get("skip_benchmark"):
+            from turnkey.measure import Settings
+            from turnkey.tools.quantized import raced
+
+            plan = Settings(
+                effort=arguments.get("effort") or "standard",
+                threads=arguments.get("threads"),
+                seed=int(state.environment.get("seed") or 0),
+            )
+            state, attempts = raced(state, source, attempts, plan)
+        return _finished(state, attempts, calibration, conclusions(attempts, measured=_is_measured(arguments)))
+
+
+def _is_measured(arguments: dict[str, Any]) -> bool:
+    return not arguments.get("skip_benchmark")
+
+
+def _calibrating(source: SourceModel, calibration: Calibration) -> SourceModel:
+    """The source with the calibration inputs as its samples: converters calibrate with what they are given."""
+    samples = replace(source.samples, inputs=calibration.inputs, outputs=(None,) * len(calibration.inputs))
+    return replace(source, samples=samples)
+
+
+def _finished(state: State, attempts: tuple[Quantized, ...], calibration: Calibration, told: tuple[str, ...]) -> State:
+    """The build goes on with the fastest form that pays, else with the form before."""
+    paying = [attempt for attempt in attempts if attempt.pays]
+    best = max(paying, key=lambda attempt: attempt.speedup or 0.0, default=None)
+    listing = "\n".join([*told, calibration.note])
+    print(listing, flush=True)
+    return replace(state, results=best.key if best is not None else attempts[0].base, listing=listing).with_statistics(
+        quantized=best.key if best is not None else "none",
+        quantization=[attempt.to_dict() for attempt in attempts],
+    )

@@ -1,0 +1,277 @@
+"""Quantised variants of a build: made, judged by their outputs, raced against the form that they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from turnkey.errors import TurnkeyError
+from turnkey.host import fair_threads, has_vnni
+from turnkey.measure import Settings
+from turnkey.model.samples import Sample
+from turnkey.model.source import SourceModel
+from turnkey.pipeline.state import State, Variant
+from turnkey.runtimes import LoadRequest, default_runtime, find_runtime
+from turnkey.runtimes.divergence import Form, layer_losses
+from turnkey.runtimes.layer_search import LayerLoss
+from turnkey.runtimes.reference import Reference
+from turnkey.runtimes.verification import VariantVerification
+from turnkey.tools.calibration import Calibration
+from turnkey.tools.candidates import Candidate
+from turnkey.tools.conversion import Wish, reached
+from turnkey.tools.metric import Metric
+from turnkey.tools.onnx_state import newest_onnx
+from turnkey.tools.race import race, verified
+from turnkey.tools.verdicts import keep_reference_outputs, stored_as
+from turnkey.verify import Tolerances, VerificationVerdict, precision_of
+from turnkey.verify.loss import OutputLoss, output_losses
+
+_TOLD_LAYERS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantized:
+    """What became of one scheme.
+
+    Attributes:
+        scheme: the format.
+        base: key of the form that it is compared with.
+        key: of the variant; empty if it could not be made.
+        refusal: why it cannot be used; empty if it can.
+        losses: per output, on inputs that did not calibrate.
+        metric, base_metric: values of the user's metric; None where there is none.
+        layers: what each layer adds, the largest first.
+        size_bytes, base_bytes: of the files.
+        speedup: time of the base over its own; None where it was not measured.
+        verdict: in words, with the interval.
+        pays: whether it is usable and proven faster.
+    """
+
+    scheme: str
+    base: str
+    key: str = ""
+    refusal: str = ""
+    losses: tuple[OutputLoss, ...] = ()
+    metric: float | None = None
+    base_metric: float | None = None
+    layers: tuple[LayerLoss, ...] = ()
+    size_bytes: int = 0
+    base_bytes: int = 0
+    speedup: float | None = None
+    verdict: str = ""
+    pays: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the statistics; what is not known is left out."""
+        fields: dict[str, Any] = {
+            "scheme": self.scheme,
+            "base": self.base,
+            "variant": self.key,
+            "refusal": self.refusal,
+            "losses": [loss.to_dict() for loss in self.losses if loss.relative_l2 != float("inf")],
+            "metric": self.metric,
+            "base_metric": self.base_metric,
+            "layers": [{"layer": each.layer, "relative_l2": each.relative_l2} for each in self.layers[:_TOLD_LAYERS]],
+            "size_bytes": self.size_bytes,
+            "verdict": self.verdict,
+            "pays": self.pays,
+        }
+        return {key: value for key, value in fields.items() if value not in (None, "", [], 0)} | {"pays": self.pays}
+
+
+def float_forms(state: State, source: SourceModel, schemes: Sequence[str]) -> tuple[State, dict[str, Variant]]:
+    """The form that each scheme is made from and compared with, by family (``onnx``, ``openvino``); made if need be.
+
+    Raises:
+        ConversionError: the state holds no ONNX file.
+    """
+    exact = tuple(variant for variant in state.variants if precision_of(variant.key) is None)
+    parent = newest_onnx(replace(state, variants=exact), tool="quantize")
+    bases = {"onnx": parent}
+    if any(scheme.startswith("openvino") for scheme in schemes):
+        found = reached(state, Wish(format="openvino", start=parent.key), source=source)
+        state = found.state
+        if found.key is not None:
+            bases["openvino"] = state.variant(found.key)
+    return state, bases
+
+
+def made(
+    state: State,
+    source: SourceModel,
+    schemes: Sequence[str],
+    bases: Mapping[str, Variant],
+    settings: Mapping[str, Any],
+) -> tuple[State, tuple[Quantized, ...]]:
+    """A variant per scheme, from the ONNX file; ``source`` holds the inputs to calibrate with."""
+    from turnkey.formats import find_format
+
+    attempts = []
+    for scheme in schemes:
+        fields = getattr(find_format(scheme).settings_type, "__dataclass_fields__", {})
+        mine = {name: value for name, value in settings.items() if value and name in fields}
+        wish = Wish(format=scheme, start=bases["onnx"].key, settings={scheme: mine})
+        found = reached(state, wish, source=source)
+        state = found.state
+        base = bases.get(scheme.partition("-")[0], bases["onnx"])
+        if found.key is None:
+            reason = found.error.what if found.error is not None else "it could not be made"
+            evidence = found.error.evidence.splitlines()[0] if found.error is not None and found.error.evidence else ""
+            refusal = f"{reason}: {evidence}" if evidence else reason
+            attempts.append(Quantized(scheme=scheme, base=base.key, refusal=refusal))
+            continue
+        variant = state.variant(found.key)
+        sizes = {"size_bytes": variant.size_bytes, "base_bytes": base.size_bytes}
+        attempts.append(Quantized(scheme=scheme, base=base.key, key=found.key, **sizes))
+    return state, tuple(attempts)
+
+
+def judged(
+    state: State,
+    source: SourceModel,
+    attempts: Sequence[Quantized],
+    calibration: Calibration,
+    *,
+    metric: Metric | None,
+    max_drop: float | None,
+) -> tuple[State, tuple[Quantized, ...]]:
+    """Verdict, loss and metric of every variant that was made; what fails is refused with its reason."""
+    keys = dict.fromkeys(key for attempt in attempts if attempt.key for key in (attempt.base, attempt.key))
+    state, verdicts = verified(state, source, keys)
+    reference = Reference(source)
+    try:
+        _, complete = keep_reference_outputs(state, reference)
+    finally:
+        reference.close()
+    inputs = [complete.inputs[index] for index in calibration.judged]
+    wanted = [output for index in calibration.judged if (output := complete.outputs[index]) is not None]
+    results = []
+    for attempt in attempts:
+        if not attempt.key:
+            results.append(attempt)
+            continue
+        verdict = verdicts[attempt.key]
+        refusal = _refusal(verdict)
+        try:
+            given = _outputs_of(state, attempt.key, inputs)
+        except TurnkeyError as error:
+            results.append(replace(attempt, refusal=refusal or f"it does not run: {error.what}"))
+            continue
+        attempt = replace(attempt, refusal=refusal, losses=output_losses(wanted, given))
+        if metric is not None:
+            own, base = metric.value(given, wanted), metric.value(wanted, wanted)
+            attempt = replace(attempt, metric=own, base_metric=base)
+            if not refusal and max_drop is not None and base - own > max_drop:
+                attempt = replace(
+                    attempt, refusal=f"{metric.name} falls from {base:.4g} to {own:.4g}, allowed: {max_drop:g}"
+                )
+        results.append(attempt)
+    return state, tuple(results)
+
+
+def with_layers(state: State, source: SourceModel, attempts: Sequence[Quantized]) -> tuple[Quantized, ...]:
+    """What every layer adds, for variants stored as ONNX."""
+    reference = Reference(source)
+    results = []
+    try:
+        for attempt in attempts:
+            if not attempt.key or stored_as(state.variant(attempt.key)) != "onnx" or not reference.can_run:
+                results.append(attempt)
+                continue
+            variant = state.variant(attempt.key)
+            first = state.variant(variant.lineage[0]) if variant.lineage else variant
+            form = Form(key=variant.key, path=state.build_dir / variant.path, exporter=variant.exporter)
+            layers = layer_losses(
+                reference,
+                form,
+                exported=state.build_dir / first.path,
+                sample=source.samples.inputs[0],
+                tolerances=Tolerances(),
+            )
+            results.append(replace(attempt, layers=layers))
+    finally:
+        reference.close()
+    return tuple(results)
+
+
+def raced(
+    state: State, source: SourceModel, attempts: Sequence[Quantized], settings: Settings
+) -> tuple[State, tuple[Quantized, ...]]:
+    """Every usable variant against the form it was made from, in one experiment."""
+    usable = [attempt for attempt in attempts if attempt.key and not attempt.refusal]
+    if not usable:
+        return state, tuple(attempts)
+    keys = dict.fromkeys(key for attempt in usable for key in (attempt.base, attempt.key))
+    candidates = {key: _candidate(state, key) for key in keys}
+    found = race(state, source, list(candidates.values()), settings)
+    results = []
+    for attempt in attempts:
+        if attempt not in usable:
+            results.append(attempt)
+            continue
+        mine, base = candidates[attempt.key].key, candidates[attempt.base].key
+        verdict = found.record.verdict(mine, against=base)
+        refused = found.choice.refused.get(mine, "")
+        results.append(
+            replace(
+                attempt,
+                speedup=None if verdict is None else verdict.ratio,
+                verdict="not measured" if verdict is None else str(verdict),
+                refusal=refused,
+                pays=verdict is not None and verdict.kind == "FASTER" and verdict.is_valid and not refused,
+            )
+        )
+    return found.state, tuple(results)
+
+
+def conclusions(attempts: Sequence[Quantized], *, measured: bool) -> tuple[str, ...]:
+    """Lines for the terminal: what became of each scheme, and what it loses."""
+    lines = []
+    for attempt in attempts:
+        lines.append(f"{attempt.key or attempt.scheme}: {_conclusion(attempt, measured=measured)}")
+        lines.extend(f"  {loss.sentence}" for loss in attempt.losses)
+        if attempt.metric is not None and attempt.base_metric is not None:
+            lines.append(f"  metric {attempt.metric:.4g}, of the source model {attempt.base_metric:.4g}")
+        for each in attempt.layers[:_TOLD_LAYERS]:
+            lines.append(f"  layer {each.layer} ({each.kind}) adds {each.relative_l2:.2g} relative L2")
+    return tuple(lines)
+
+
+def _conclusion(attempt: Quantized, *, measured: bool) -> str:
+    if attempt.refusal:
+        return f"refused: {attempt.refusal}"
+    size = f"{attempt.base_bytes / attempt.size_bytes:.1f} times smaller" if attempt.size_bytes else ""
+    if not measured:
+        return f"made, {size}; its speed was not measured"
+    if attempt.pays:
+        return f"pays: {attempt.verdict} than {attempt.base}, {size}"
+    if attempt.speedup is not None and attempt.speedup < 1:
+        vnni = "has VNNI" if has_vnni() else "no VNNI"
+        return f"not quantised: {1 / attempt.speedup:.1f} times slower here than {attempt.base} ({vnni}); {size}"
+    return f"not quantised: not proven faster here than {attempt.base} ({attempt.verdict}); {size}"
+
+
+def _refusal(verdict: VariantVerification | TurnkeyError) -> str:
+    if isinstance(verdict, TurnkeyError):
+        return f"it could not be verified: {verdict.what}"
+    if verdict.verdict is VerificationVerdict.VALID:
+        return ""
+    return f"{verdict.verdict.value}: {verdict.reason}"
+
+
+def _outputs_of(state: State, key: str, inputs: Sequence[Sample]) -> list[Sample]:
+    variant = state.variant(key)
+    runtime = find_runtime(default_runtime(stored_as(variant)))
+    runner = runtime.load(LoadRequest(path=state.build_dir / variant.path, threads=fair_threads()))
+    try:
+        return [runner.outputs(runner.run(runner.prepare(sample))) for sample in inputs]
+    finally:
+        runner.close()
+
+
+def _candidate(state: State, key: str) -> Candidate:
+    variant = state.variant(key)
+    runtime = find_runtime(default_runtime(stored_as(variant)))
+    path = state.build_dir / variant.path
+    return Candidate(key=f"{key} @ {runtime.name}", runtime=runtime, variant=variant, path=path, device="cpu")
