@@ -30,6 +30,12 @@ def test_the_worst_case_is_the_deepest_path_of_calls() -> None:
     assert worst_case_stack(graph, "m") == 48 + 32 + max(160, LIBRARY_CALLS_BYTES)
 
 
+def test_the_last_function_of_a_path_may_use_the_red_zone() -> None:
+    graph = read_call_graph([UNIT], red_zone_bytes=128)
+    assert graph.depth_bytes("unit.c:helper") == 160 + 128
+    assert graph.depth_bytes("tvmgen_m_fused_a_body") == 32 + max(160 + 128, LIBRARY_CALLS_BYTES)
+
+
 def test_recursion_and_unknown_functions_have_no_depth() -> None:
     graph = CallGraph(frames={"a": 8, "b": 8}, calls={"a": ["b"], "b": ["a"]})
     assert graph.depth_bytes("a") is None

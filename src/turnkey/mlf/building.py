@@ -6,6 +6,7 @@ the tarball is never called.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -31,7 +32,7 @@ SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
 WIDEST_VECTOR_BYTES = 64
 _LIBRARY, _FACTS = "module.so", "facts.json"
 _ALLOCATOR = "TVMBackendAllocWorkspace"
-_FACTS_FORM = 2
+_FACTS_FORM = 3
 """Raised when the facts beside a cached library change, so that older ones are made again."""
 _MACHINE_FLAGS = "-march=native"
 
@@ -107,7 +108,7 @@ def build(
         warnings=tuple(facts["warnings"]),
         sections=facts["sections"],
         symbols=None if facts["symbols"] is None else tuple(facts["symbols"]),
-        call_graph=CallGraph(frames=facts["frames"], calls=facts["calls"]),
+        call_graph=CallGraph(**facts["call_graph"]),
     )
 
 
@@ -239,6 +240,5 @@ def _facts(made: Compiled, directory: str) -> dict[str, object]:
         "warnings": [line.replace(f"{directory}/", "") for line in made.warnings],
         "sections": dict(made.sections),
         "symbols": made.symbols,
-        "frames": dict(made.call_graph.frames),
-        "calls": {name: list(callees) for name, callees in made.call_graph.calls.items()},
+        "call_graph": dataclasses.asdict(made.call_graph),
     }

@@ -26,10 +26,12 @@ class CallGraph:
     Attributes:
         frames: bytes by function; those of static functions carry their unit's name in front.
         calls: callees by function; empty where the compiler tells no calls.
+        red_zone_bytes: that a function which calls nothing may use beyond its frame, by the target's convention.
     """
 
     frames: Mapping[str, int] = field(default_factory=dict)
     calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    red_zone_bytes: int = 0
 
     def depth_bytes(self, function: str) -> int | None:
         """Bytes of the deepest path of calls from a function; None if it, or what it may call, is not known.
@@ -45,8 +47,9 @@ class CallGraph:
             return None
         if function not in self.frames:
             return LIBRARY_CALLS_BYTES
-        deepest = 0
-        for callee in self.calls.get(function, ()):
+        callees = self.calls.get(function, ())
+        deepest = 0 if callees else self.red_zone_bytes
+        for callee in callees:
             below = self._depth(callee, (*above, function))
             if below is None:
                 return None
@@ -54,7 +57,7 @@ class CallGraph:
         return self.frames[function] + deepest
 
 
-def read_call_graph(texts: Sequence[str]) -> CallGraph:
+def read_call_graph(texts: Sequence[str], *, red_zone_bytes: int = 0) -> CallGraph:
     """The graph over the ``.ci`` files of some units."""
     frames: dict[str, int] = {}
     calls: dict[str, list[str]] = {}
@@ -68,7 +71,7 @@ def read_call_graph(texts: Sequence[str]) -> CallGraph:
             callees = calls.setdefault(source, [])
             if target not in callees:
                 callees.append(target)
-    return CallGraph(frames=frames, calls=calls)
+    return CallGraph(frames=frames, calls=calls, red_zone_bytes=red_zone_bytes)
 
 
 def worst_case_stack(graph: CallGraph, module: str) -> int | None:

@@ -42,6 +42,11 @@ class Compiler:
         return int(self.version.partition(".")[0] or 0)
 
     @property
+    def red_zone_bytes(self) -> int:
+        """What a function that calls nothing may use below its frame, which no compiler counts."""
+        return 128 if self.target.startswith("x86_64") else 0
+
+    @property
     def tells_calls(self) -> bool:
         """Whether it writes a graph of calls with the frames of its functions."""
         return self.name == "gcc" and self.major >= 10
@@ -145,15 +150,16 @@ def compile_units(
             warnings=tuple(line for text in texts for line in text.splitlines() if " warning: " in line),
             sections=_sections(linked),
             symbols=_symbols(linked),
-            call_graph=_call_graph([target for _, target in units]),
+            call_graph=_call_graph([target for _, target in units], compiler.red_zone_bytes),
         )
 
 
-def _call_graph(objects: Sequence[Path]) -> CallGraph:
+def _call_graph(objects: Sequence[Path], red_zone_bytes: int) -> CallGraph:
     """From the ``.ci`` files beside the objects, else the ``.su`` files, which know frames only."""
     graphs = [target.with_suffix(".ci") for target in objects]
     if graphs and all(graph.exists() for graph in graphs):
-        return read_call_graph([graph.read_text(errors="replace") for graph in graphs])
+        texts = [graph.read_text(errors="replace") for graph in graphs]
+        return read_call_graph(texts, red_zone_bytes=red_zone_bytes)
     frames: dict[str, int] = {}
     for usage in (target.with_suffix(".su") for target in objects):
         if usage.exists():
