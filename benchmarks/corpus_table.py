@@ -3,6 +3,7 @@
     python benchmarks/corpus_table.py                     # all, or what is missing of them
     python benchmarks/corpus_table.py --only bert t5      # some, again
     python benchmarks/corpus_table.py --table-only        # the page from what is there
+    python benchmarks/corpus_table.py --place DIR --runtimes torch onnxruntime   # elsewhere, for a report; no page
 
 Networks have random weights and are small (two layers of width 128 where the configuration allows it, small inputs for
 timm), since what is shown is whether they survive, not how fast they are. One result per architecture is written to
@@ -35,9 +36,8 @@ class Architecture(NamedTuple):
     family: str
     arguments: str = ""
 
-    @property
-    def result(self) -> Path:
-        return RESULTS / f"{self.library}-{self.name}.json"
+    def result(self, place: Path) -> Path:
+        return place / f"{self.library}-{self.name}.json"
 
 
 TIMM = (
@@ -71,7 +71,7 @@ REMARKS: dict[str, str] = {
 """What a reader must know of an architecture's row, where the row or the message alone does not say."""
 
 
-def run(architecture: Architecture, *, cache: Path) -> dict[str, Any]:
+def run(architecture: Architecture, *, cache: Path, runtimes: list[str]) -> dict[str, Any]:
     """One architecture through all steps; what came of it as plain data.
 
     All run in this process, since importing the libraries and warming the exporter up costs more than a network.
@@ -82,7 +82,7 @@ def run(architecture: Architecture, *, cache: Path) -> dict[str, Any]:
             ("discover", {"script_args": f"--arch {architecture.name} {architecture.arguments}"}),
             "export-pytorch",
             "verify",
-            ("benchmark", {"runtime": "onnxruntime", "effort": "quick"}),
+            ("benchmark", {"runtimes": runtimes, "effort": "quick"}),
         ],
         cache_dir=cache / f"{architecture.library}-{architecture.name}",
         lean_cache=True,
@@ -154,18 +154,24 @@ def _failure(architecture: Architecture, item: dict[str, Any]) -> Iterable[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="forty architectures through the main job, as a table")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these, also where a result is there already")
+    parser.add_argument("--runtimes", nargs="+", default=["onnxruntime"], metavar="NAME", help="what is measured")
+    parser.add_argument("--place", type=Path, default=RESULTS, help="results and caches; elsewhere no page is written")
     parser.add_argument("--table-only", action="store_true", help="write the page, run nothing")
     arguments = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    place = arguments.place.absolute()
+    place.mkdir(parents=True, exist_ok=True)
     wanted = [item for item in ARCHITECTURES if arguments.only is None or item.name in arguments.only]
     for architecture in () if arguments.table_only else wanted:
-        if architecture.result.exists() and arguments.only is None:
+        if architecture.result(place).exists() and arguments.only is None:
             continue
-        found = run(architecture, cache=RESULTS / "cache")
-        architecture.result.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        found = run(architecture, cache=place / "cache", runtimes=arguments.runtimes)
+        architecture.result(place).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"{architecture.library}/{architecture.name}: {found['status']} ({found['seconds']:.0f} s)", flush=True)
-    there = [item for item in ARCHITECTURES if item.result.exists()]
-    PAGE.write_text(page({item: json.loads(item.result.read_text("utf-8")) for item in there}), encoding="utf-8")
+    if place != RESULTS:
+        return
+    there = [item for item in ARCHITECTURES if item.result(RESULTS).exists()]
+    found_all = {item: json.loads(item.result(RESULTS).read_text("utf-8")) for item in there}
+    PAGE.write_text(page(found_all), encoding="utf-8")
     print(f"{len(there)} of {len(ARCHITECTURES)} architectures in {PAGE.relative_to(REPOSITORY)}")
 
 

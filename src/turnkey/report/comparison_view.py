@@ -96,7 +96,7 @@ def changes_text(pair: Pair) -> str:
 
 
 def _plot(comparison: Comparison) -> str:
-    bars = []
+    bars: list[Bar] = []
     for pair in comparison.pairs:
         found = pair.between.verdict if pair.between else None
         if found is not None and math.isfinite(found.high):

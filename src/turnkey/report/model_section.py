@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def model_section(build: ReportedBuild, *, title: str, anchor: str, with_samples
         with_samples: draw warm-up and timed calls too, a plot each.
     """
     names = [str(entry["record"]) for entry in build.measurements if entry.get("record")]
-    recorded = read_records(build.paths.directory, names)
+    recorded = read_records(build.paths.directory, names, with_samples=with_samples)
     known: dict[str, Mapping[str, Any]] = {}
     for record in recorded.records.values():
         known |= verdicts(record)
@@ -122,7 +122,7 @@ def _plots(rows: Sequence[CandidateRow], recorded: Recorded, *, with_samples: bo
 
 def _costs(rows: Sequence[CandidateRow]) -> Iterable[Plot]:
     """Latency against memory, size and error, where more than one candidate has them."""
-    costs = (
+    costs: tuple[tuple[str, Callable[[CandidateRow], float | None], float], ...] = (
         ("peak memory, MiB", lambda row: row.figure("peak_memory_bytes"), 1 / 2**20),
         ("size, MiB", lambda row: row.figure("size_bytes"), 1 / 2**20),
         ("relative error", lambda row: row.relative_l2, 1.0),

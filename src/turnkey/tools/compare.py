@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Tool, ToolKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _ALLOWED = ("processor", "inputs", "threads", "samples", "device", "runtime_version")
 _FORMATS = ("md", "html", "json")
@@ -84,7 +87,7 @@ class Compare(Tool):
             found = collect([settings.absolute_path(path) for path in context.cache_dirs], only=context.build_names)
             sides.append(of_builds(found.builds, label="this call", unreadable=found.unreadable))
         comparisons = compare(sides, allowed=frozenset(allow))
-        files = {}
+        files: Mapping[str, Path] = {}
         if output_dir is not None:
             files = write_comparison(comparisons, settings.absolute_path(output_dir), formats=formats)
         if context.as_json:

@@ -116,6 +116,6 @@ class History(Tool):
             for written in files.values():
                 print(written)
         errors += [error for side in sides for error in side.unreadable]
-        for error in errors:
-            print(error, file=sys.stderr)
+        for unreadable in errors:
+            print(unreadable, file=sys.stderr)
         return 1 if errors else 0

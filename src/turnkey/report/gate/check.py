@@ -105,7 +105,6 @@ def _judged(
     work: Path,
     tell: Tell,
 ) -> Judgement:
-    titles = {"base": checkouts[0].title, "head": checkouts[1].title}
     try:
         sides = []
         for checkout, source, python, key in zip(
@@ -128,7 +127,7 @@ def _judged(
     except UsageError:
         raise
     except TurnkeyError as error:
-        return Judgement(name=item.name, **titles, error=error)
+        return Judgement(name=item.name, base=checkouts[0].title, head=checkouts[1].title, error=error)
 
 
 def compare_built(request: GateRequest, name: str, base: Built, head: Built, *, work: Path, tell: Tell) -> Judgement:
