@@ -118,7 +118,7 @@ def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, A
 
     started = time.perf_counter()
     try:
-        way = reached(state, Wish(format=wanted), source=reference.source)
+        way = reached(state, Wish(format=wanted, before=()), source=reference.source)
     except Exception as error:  # noqa: BLE001 - one format's failure is a row of the table
         return state, {"outcome": "failed", "reason": str(error).splitlines()[0]}
     build_s = time.perf_counter() - started

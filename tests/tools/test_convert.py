@@ -58,6 +58,11 @@ def test_a_way_over_another_format_keeps_both_and_names_the_lineage(state):
     assert Convert().run(found, to=["onnx-fp16"], start="onnx").variant().key == "onnx-fp16"
 
 
+def test_formats_of_one_call_do_not_start_from_each_other_unless_they_must(state):
+    found = Convert().run(state, to=["onnx-opt,onnx-fp16"])
+    assert found.variant("onnx-fp16").lineage == ("onnx",)
+
+
 def test_what_cannot_be_made_is_said_and_does_not_stop_the_others(state):
     state = replace(state, model=replace(state.model, module=Unscriptable().eval()))
     found = Convert().run(state, to=["torchscript-script", "torchscript-trace"])

@@ -62,12 +62,19 @@ def installed_format(name: str) -> Format:
     return form
 
 
-def find_route(target: str, *, available: Sequence[str], refused: Collection[Step] = ()) -> tuple[Step, ...]:
+def find_route(
+    target: str,
+    *,
+    available: Collection[str],
+    preferred: Sequence[str] | None = None,
+    refused: Collection[Step] = (),
+) -> tuple[Step, ...]:
     """The steps to a format, at least one, in the order in which they are done.
 
     Args:
         target: name of the format.
-        available: formats that are there already, the preferred first.
+        available: formats that are there already.
+        preferred: those of them that win over the format's own order, the most preferred first; by default all.
         refused: steps that must not be part of it.
 
     Raises:
@@ -89,7 +96,7 @@ def find_route(target: str, *, available: Sequence[str], refused: Collection[Ste
                 raise
             obstacles.append(error)
             continue
-        for parent in _ordered(form.converts_from, available):
+        for parent in _ordered(form.converts_from, tuple(available) if preferred is None else preferred):
             step = Step(parent=parent, format=name)
             if step in refused:
                 continue
@@ -111,7 +118,7 @@ def find_route(target: str, *, available: Sequence[str], refused: Collection[Ste
     )
 
 
-def _ordered(parents: Iterable[str], available: Sequence[str]) -> list[str]:
-    """Parents that are there first, in the caller's order; then the others in the format's own."""
+def _ordered(parents: Iterable[str], preferred: Sequence[str]) -> list[str]:
+    """Parents that the caller prefers first, in the caller's order; then the others in the format's own."""
     parents = list(parents)
-    return [name for name in available if name in parents] + [name for name in parents if name not in available]
+    return [name for name in preferred if name in parents] + [name for name in parents if name not in preferred]

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class ExecuTorchRunner(StoredTorchRunner):
-    """One loaded program. It is kept as long as its method, whose memory belongs to it."""
+    """One loaded program."""
 
     def __init__(self, program: Any, stored: StoredCall, *, threads: int, pool_threads: int) -> None:
+        self._program = program  # its memory holds the method's constants
         method = program.load_method("forward")
         super().__init__(lambda *tensors: method.execute(tensors), stored, threads=threads)
         self._pool_threads = pool_threads

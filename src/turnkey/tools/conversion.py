@@ -62,17 +62,21 @@ class Wish:
     Attributes:
         format: its name.
         start: key of the variant to start from; empty for whatever leads there soonest, the newest first.
+        before: keys of the variants of which the newest wins; the others are taken as the formats themselves prefer.
+            None for all variants.
         settings: what differs from the defaults, by format: ``{"torchscript-script": {"strict": False}}``.
     """
 
     format: str
     start: str = ""
+    before: tuple[str, ...] | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def planned(state: State, wish: Wish, *, source: SourceModel | None) -> tuple[Step, ...]:
     """The steps that `reached` would try first. Raises as `turnkey.formats.route.find_route` does."""
-    return find_route(wish.format, available=tuple(_starts(state, wish, source)))
+    starts = _starts(state, wish, source)
+    return find_route(wish.format, available=tuple(starts), preferred=_preferred(starts, wish))
 
 
 def reached(state: State, wish: Wish, *, source: SourceModel) -> Reached:
@@ -85,7 +89,8 @@ def reached(state: State, wish: Wish, *, source: SourceModel) -> Reached:
     while True:
         starts = _starts(state, wish, source)
         try:
-            route = find_route(wish.format, available=tuple(starts), refused=refused)
+            preferred = _preferred(starts, wish)
+            route = find_route(wish.format, available=tuple(starts), preferred=preferred, refused=refused)
         except UsageError:
             raise
         except TurnkeyError as error:
@@ -240,6 +245,15 @@ def _starts(state: State, wish: Wish, source: SourceModel | None) -> dict[str, V
     if source is not None and source.live_format is not None:
         starts[source.live_format] = None
     return starts
+
+
+def _preferred(starts: Mapping[str, Variant | None], wish: Wish) -> list[str]:
+    """Formats that are started from because they are the newest, in that order."""
+    return [
+        name
+        for name, variant in starts.items()
+        if variant is None or wish.before is None or variant.key in wish.before
+    ]
 
 
 def _format_of(variant: Variant) -> str:

@@ -124,8 +124,10 @@ class Convert(Tool):
             print(listing, flush=True)
             return replace(state, listing=listing)
         lines, errors = [], []
+        before = tuple(variant.key for variant in state.variants)
         for wish in wishes:
-            found = reached(state, wish, source=source)
+            # What one format leaves must not be what the next starts from because it happens to be the newest.
+            found = reached(state, replace(wish, before=before), source=source)
             state = found.state
             lines.append(found.sentence)
             print(found.sentence, flush=True)
