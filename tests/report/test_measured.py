@@ -36,10 +36,12 @@ def test_a_cache_a_build_and_a_record_hold_the_same_candidate(cache: Path, make_
 def test_a_package_carries_its_records(tmp_path: Path) -> None:
     simulated_record({"a": 1.0}, tmp_path / "one.zip")
     package = tmp_path / "net.nav"
-    write_archive(package, {"status.yaml": b"x: 1\n", "runs/one.zip": tmp_path / "one.zip"})
-    [item] = read_side(package).items
-    assert (item.model, item.candidate) == ("net", "a")
-    assert item.record is not None
+    members = {f"records/profile/batch-{batch}.zip": tmp_path / "one.zip" for batch in (1, 2)}
+    write_archive(package, {"status.yaml": b"x: 1\n", "weights.zip": b"none of ours", **members})
+    side = read_side(package)
+    assert [(item.model, item.candidate) for item in side.items] == [("batch-1", "a"), ("batch-2", "a")]
+    assert all(item.record is not None for item in side.items)
+    assert len(side.unreadable) == 1
 
 
 def test_a_lexer_artifact_gives_the_figures_of_its_tables(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def _package(path: Path) -> Side | None:
     names = packaged.members(path)
     if any(name.endswith(".zip") for name in names):
         records, errors = packaged.read_records(path)
-        items = [item for record in records for item in of_record(record, model=path.name.partition(".")[0])]
+        items = [item for name, record in records.items() for item in of_record(record, model=name)]
         if items:
             return Side(label=_label(path), items=tuple(items), unreadable=errors)
     if any(name.endswith(".csv") and "/" not in name for name in names):

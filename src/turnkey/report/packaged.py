@@ -43,16 +43,21 @@ def members(path: Path) -> frozenset[str]:
         return frozenset(archive.names)
 
 
-def read_records(path: Path) -> tuple[list[Record], tuple[TurnkeyError, ...]]:
-    """The measurement records that a package carries, and an error per member that is none."""
-    records, errors = [], []
+def read_records(path: Path) -> tuple[dict[str, Record], tuple[TurnkeyError, ...]]:
+    """The measurement records that a package carries by name, and an error per member that is none.
+
+    A name is that of the member without its folders (``batch-4``), unless two have the same.
+    """
+    records: dict[str, Record] = {}
+    errors: list[TurnkeyError] = []
     with read_archive(path) as archive, tempfile.TemporaryDirectory(prefix="turnkey-compare-") as directory:
         names = [name for name in archive.names if name.endswith(".zip")][:_RECORDS]
         for index, name in enumerate(names):
             place = Path(directory) / f"{index}.zip"
             place.write_bytes(archive.read(name))
             try:
-                records.append(Record.load(place))
+                short = Path(name).stem
+                records[name if short in records else short] = Record.load(place)
             except TurnkeyError as error:
                 errors.append(error)
     return records, tuple(errors)
