@@ -33,6 +33,14 @@ def test_a_record_of_schema_1_is_read_for_ever() -> None:
     assert record.verdicts_json() == record.run["verdicts"]
 
 
+def test_a_record_of_schema_2_is_read_for_ever() -> None:
+    record = Record.load(STORED / "schema-2.zip")
+    assert str(record.verdict("b")) == "SLOWER 0.90× [0.87, 0.92]"
+    assert record.summary("b").latency_ms == pytest.approx(5.731341, abs=1e-6)
+    assert record.noise_floor == pytest.approx(0.005642, abs=1e-6)
+    assert record.verdicts_json() == record.run["verdicts"]
+
+
 def test_the_sentence_names_the_winner_the_ratio_and_the_ties() -> None:
     record = simulated({"torch": 11.5e6, "onnxruntime": 5e6, "openvino": 5e6}, reference="torch", effort="rigorous")
     said = record.sentence()

@@ -14,7 +14,7 @@ from turnkey.measure.environment import Span
 from turnkey.measure.plan import Settings, Windows
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.summary import CandidateSummary
-from turnkey.measure.units import units_of
+from turnkey.measure.units import mean_units, units_of
 from turnkey.measure.validity import Reason
 from turnkey.measure.verdict import Floor, Verdict
 from turnkey.measure.windows import Stability
@@ -74,7 +74,8 @@ class Record:
     @cached_property
     def units(self) -> dict[str, dict[int, float]]:
         """The one number of each (candidate, round), log nanoseconds; twins under their own names."""
-        return units_of(self.timed, objective=self.settings.objective)
+        rule = mean_units if self.run.get("schema") == 1 else units_of
+        return rule(self.timed, objective=self.settings.objective)
 
     @cached_property
     def twin(self) -> dict[int, float]:

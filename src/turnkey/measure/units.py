@@ -45,6 +45,17 @@ def units_of(timed: Timed, *, objective: str = "median") -> dict[str, dict[int, 
     return found
 
 
+def mean_units(timed: Timed, *, objective: str = "median") -> dict[str, dict[int, float]]:
+    """As `units_of` by the rule of records of schema 1: the mean over passes, each variant for itself."""
+
+    def of_round(items: Sequence[Slice]) -> float:
+        if objective != "median":
+            return statistics.pooled_unit(items, objective=objective)
+        return math.fsum(statistics.slice_log(item) for item in items) / len(items)
+
+    return {name: {r: of_round(items) for r, items in rounds.items()} for name, rounds in timed.items()}
+
+
 def round_units(present: Mapping[str, Sequence[Slice]], *, objective: str = "median") -> dict[str, float]:
     """The unit of each name in one round, log nanoseconds."""
     if objective != "median":
