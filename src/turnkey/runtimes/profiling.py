@@ -130,14 +130,14 @@ def _of_onnxruntime(request: LoadRequest, sample: Sample, layer_of: LayerOf) -> 
 def _from_events(events: list[dict[str, Any]], places: Mapping[str, str]) -> tuple[OperatorTime, ...]:
     runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
     start = runs[_WARM_CALLS] if len(runs) > _WARM_CALLS else 0
-    sums: dict[tuple[str, str, str], float] = {}
+    times: dict[tuple[str, str, str], list[float]] = {}
     for event in events:
         name = str(event.get("name", ""))
         if event.get("cat") != "Node" or not name.endswith("_kernel_time") or event["ts"] < start:
             continue
         told = event.get("args", {})
         key = (name.removesuffix("_kernel_time"), str(told.get("op_name", "")), str(told.get("provider", "")))
-        sums[key] = sums.get(key, 0.0) + float(event["dur"])
+        times.setdefault(key, []).append(float(event["dur"]))
     calls = max(1, len(runs) - _WARM_CALLS)
     return tuple(
         OperatorTime(
@@ -145,9 +145,10 @@ def _from_events(events: list[dict[str, Any]], places: Mapping[str, str]) -> tup
             node=node,
             layer=places.get(node, ""),
             provider=provider,
-            microseconds=total / calls,
+            # The median, since one interruption would outweigh all calls; a node of a loop runs several times in each.
+            microseconds=statistics.median(durations) * len(durations) / calls,
         )
-        for (node, operator, provider), total in sums.items()
+        for (node, operator, provider), durations in times.items()
     )
 
 
@@ -172,16 +173,16 @@ def _of_openvino(request: LoadRequest, sample: Sample, layer_of: LayerOf) -> tup
         prepared = runner.prepare(sample)
         for _ in range(_WARM_CALLS):
             runner.run(prepared)
-        sums: dict[tuple[str, str], float] = {}
+        times: dict[tuple[str, str], list[float]] = {}
         for _ in range(_PROFILED_CALLS):
             runner.run(prepared)
             for node, operator, microseconds in runner.operator_times():
-                sums[node, operator] = sums.get((node, operator), 0.0) + microseconds
+                times.setdefault((node, operator), []).append(microseconds)
     finally:
         runner.close()
     return tuple(
-        OperatorTime(operator=operator, node=node, layer=layer_of(node), microseconds=total / _PROFILED_CALLS)
-        for (node, operator), total in sums.items()
+        OperatorTime(operator=operator, node=node, layer=layer_of(node), microseconds=statistics.median(durations))
+        for (node, operator), durations in times.items()
     )
 
 

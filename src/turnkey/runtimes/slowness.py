@@ -1,7 +1,7 @@
 """Why one candidate is slower than another: findings from two profiles, each with a remedy. Pure.
 
-A fall-back of the provider comes first, since everything else follows from it. The others are ordered by the time
-that they explain.
+A fall-back of the provider comes first, since everything else follows from it. Threads and work that is none of the
+model's own are ordered by the time that they explain; layers come last, since a missing thread slows all of them.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class Finding:
 
 def findings(slow: Profile, fast: Profile) -> tuple[Finding, ...]:
     """What explains the difference, the most telling first."""
-    others = [*_threads(slow, fast), *_idle_work(slow, fast), *_layers(slow, fast)]
-    return (*_fallback(slow, fast), *sorted(others, key=lambda found: -found.excess_ms))
+    causes = sorted([*_threads(slow, fast), *_idle_work(slow, fast)], key=lambda found: -found.excess_ms)
+    return (*_fallback(slow, fast), *causes, *_layers(slow, fast))
 
 
 def headline(slow: Profile, fast: Profile, found: tuple[Finding, ...]) -> str:

@@ -42,8 +42,14 @@ class CandidateText:
     options: Mapping[str, Any]
 
 
-def parse_candidate(text: str) -> CandidateText:
-    """Read one candidate.
+def parse_candidate(text: str) -> str:
+    """A candidate as it is written, checked. Raises ValueError as `read_candidate` does."""
+    read_candidate(text)
+    return text
+
+
+def read_candidate(text: str) -> CandidateText:
+    """What a text says of a candidate.
 
     Raises:
         ValueError: it is not written so.
@@ -146,11 +152,11 @@ def _given(state: State, arguments: Mapping[str, Any]) -> list[CandidateText]:
     slow, fast = arguments.get("slow"), arguments.get("fast")
     measured = _measured_keys(state)
     if slow is None and measured:
-        slow = parse_candidate(measured[-1])
+        slow = measured[-1]
     if fast is None and measured:
-        fast = parse_candidate(state.chosen if state.chosen in measured else measured[0])
-    chosen = [given for given in (slow, fast) if given is not None]
-    return chosen if len({given.text for given in chosen}) == len(chosen) else chosen[:1]
+        fast = state.chosen if state.chosen in measured else measured[0]
+    texts = dict.fromkeys(str(text) for text in (slow, fast) if text is not None)
+    return [read_candidate(text) for text in texts]
 
 
 def _measured_keys(state: State) -> list[str]:
