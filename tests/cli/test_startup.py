@@ -54,6 +54,7 @@ OURS = {
     "turnkey.pipeline.arguments",
     "turnkey.pipeline.plain_data",
     "turnkey.pipeline.quantity",
+    "turnkey.pipeline.shard",
     "turnkey.pipeline.skip_policy",
     "turnkey.pipeline.tool",
     "turnkey.pipeline.toolbox",
