@@ -44,6 +44,7 @@ class Compare(Tool):
             arity=Arity.MANY,
             choices=_ALLOWED,
             default=(),
+            default_text="none",
             metavar="FACT",
             help="Facts that may differ.",
         ),
