@@ -57,16 +57,3 @@ class Unsure(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.linear(x) + torch.rand(4)
-
-
-class SuperResolution(nn.Module):
-    """The network of the tutorial, small."""
-
-    def __init__(self, upscale: int = 2) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(1, 8, 5, padding=2)
-        self.second = nn.Conv2d(8, upscale**2, 3, padding=1)
-        self.shuffle = nn.PixelShuffle(upscale)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.shuffle(self.second(torch.relu(self.first(image))))

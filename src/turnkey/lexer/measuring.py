@@ -1,7 +1,8 @@
 """Engines of a benchmark, measured side by side by the product's one engine.
 
 Effort ``single`` is the documented cost model: this process, so many samples per engine, slices of the engines
-interleaved. The other efforts measure in fresh processes. Whatever the effort, the model is left as it was found.
+interleaved. The other efforts measure in fresh processes, and so does ``single`` where an engine beyond the documented
+ones takes part: its crash must not be the user's. Whatever the effort, the model is left as it was found.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _LOCK = threading.RLock()
 _FOLDER = "engines"
+_HARMLESS = {"onnxruntime", "torch", "torch-compile"}
+"""Engines that are measured in the user's own process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
     with nullcontext() if settings.enable_stdout else redirect_stdout(io.StringIO()):
         state = _state(subject, export, workdir)
         candidates = _candidates(state, subject, settings)
-        if settings.effort == "single":
+        if settings.effort == "single" and set(settings.engine_names) <= _HARMLESS:
             record = _here(subject, candidates, asked)
         else:
             from turnkey.tools.experiment import compared

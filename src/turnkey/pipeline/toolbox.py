@@ -37,6 +37,7 @@ TOOLS = PluginTable(
         "compare": "turnkey.tools.compare:Compare",
         "gate": "turnkey.tools.gate:Gate",
         "history": "turnkey.tools.history:History",
+        "lexer-benchmark": "turnkey.lexer.benchmark_tool:LexerBenchmark",
         "lexer": "turnkey.lexer.tool:LexerFiles",
         "package": "turnkey.navigator.tool:PackageTool",
         "completion": "turnkey.cli.completion:Completion",
