@@ -45,5 +45,5 @@ def test_what_cannot_be_read_is_named_and_the_rest_added(tmp_path: Path, capsys:
     path = record(tmp_path / "net.zip", ms=1.0, seed=0)
     assert main(["-d", str(tmp_path), "history", "--add", path, str(tmp_path / "gone")]) == 1
     shown = capsys.readouterr()
-    assert "1 new rows" in shown.out
+    assert "1 new row" in shown.out
     assert "gone" in shown.err

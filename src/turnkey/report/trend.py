@@ -9,7 +9,7 @@ from typing import Any
 
 from turnkey.measure.trend import Step, steps
 from turnkey.measure.verdict import ratio_text
-from turnkey.report.figure import NONE, interval
+from turnkey.report.figure import NONE, count, interval
 from turnkey.report.history import HistoryRow
 from turnkey.report.plots import WIDTH
 from turnkey.report.rows import Table
@@ -32,7 +32,8 @@ class Trend:
     @property
     def place(self) -> str:
         """Where it was measured."""
-        return f"{self.rows[0].processor}, {self.rows[0].threads} threads"
+        row = self.rows[0]
+        return ", ".join(filter(None, [row.processor, "" if row.threads is None else count(row.threads, "thread")]))
 
     def step_text(self, step: Step) -> str:
         """``slower by 1.12× [1.08, 1.16] from 2026-11-20 (3f2c91ab)``."""
@@ -149,7 +150,7 @@ def trend_plot(trend: Trend) -> str:
         drawing.circle(x, scale.place(row.latency_ms), kind, radius=2.5, tip=tip)
     drawing.text(left, bottom + 14, trend.rows[0].utc[:10], "tick")
     drawing.text(right, bottom + 14, trend.rows[-1].utc[:10], "tick", anchor="end")
-    drawing.text((left + right) / 2, bottom + 26, f"{len(trend.rows)} runs, oldest first", anchor="middle")
+    drawing.text((left + right) / 2, bottom + 26, f"{count(len(trend.rows), 'run')}, oldest first", anchor="middle")
     return drawing.markup()
 
 

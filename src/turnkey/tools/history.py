@@ -78,6 +78,7 @@ class History(Tool):
         from turnkey import settings
         from turnkey.errors import TurnkeyError
         from turnkey.report import history
+        from turnkey.report.figure import count
         from turnkey.report.files import write_files
         from turnkey.report.measured import Side, of_builds, read_side
         from turnkey.report.overview import print_table
@@ -110,7 +111,7 @@ class History(Tool):
             document = {"file": str(place), "added": new, "series": trend_json(shown)}
             print(json.dumps({**document, "files": {kind: str(path) for kind, path in files.items()}}))
         else:
-            print(f"{place}: {new} new rows")
+            print(f"{place}: {count(new, 'new row')}")
             if shown:
                 print_table(trend_table(shown))
             for written in files.values():

@@ -45,7 +45,7 @@ class Slowdown:
     lacking: str = ""
 
     def __str__(self) -> str:
-        return f"{100 * self.estimate:+.1f} % [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        return f"{_percent(self.estimate)} % [{_percent(self.low)}, {_percent(self.high)}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +118,11 @@ def slowdown_of(verdict: Verdict, *, limit: float, floor: float | None) -> Slowd
         reasons=() if verdict.is_valid else _reasons(verdict.notes),
         lacking="" if found is not None else f"{verdict.rounds} rounds were measured; more would narrow it",
     )
+
+
+def _percent(share: float) -> str:
+    """``+4.2``; what lies beyond ten times is no figure to print digits of."""
+    return "> +900" if share > 9 else f"{100 * share:+.1f}"
 
 
 def _reasons(notes: Sequence[str]) -> tuple[str, ...]:

@@ -32,9 +32,8 @@ def text_of(judgements: Sequence[Judgement], *, limit: float) -> str:
         slowdown = NONE if item.slowdown is None else f"{item.slowdown} in {item.slowdown.rounds} rounds"
         lines.append(f"{item.answer.name:<10} {item.name}: {slowdown}")
         lines += [f"           {cause}" for cause in item.causes]
-        unknown = [result.metric for result in item.exact if result.change == "not known"]
-        if unknown:
-            lines.append(f"           not known on both sides, so not compared: {', '.join(unknown)}")
+        if unknown := _unknown(item):
+            lines.append(f"           not known of both sides, so not compared: {unknown}")
         if item.error is not None:
             lines += [f"           {line}" for line in str(item.error).splitlines()[1:]]
     return "\n".join([*lines, headline(judgements, limit=limit)])
@@ -54,12 +53,17 @@ def markdown_of(judgements: Sequence[Judgement], *, limit: float) -> str:
         slowdown = NONE if item.slowdown is None else str(item.slowdown)
         cells = (f"{_MARKS[item.answer]} {item.answer.name}", escaped(item.name), number(item.base_ms))
         lines.append(f"| {' | '.join(cells)} | {number(item.head_ms)} | {slowdown} |")
-    changed = [(item, result) for item in judgements for result in item.exact if result.change != "equal"]
+    changed = [
+        (item, result) for item in judgements for result in item.exact if result.change not in ("equal", "not known")
+    ]
     if changed:
         lines += ["", "| input | exact figure | base | head | |", "|---|---|---:|---:|---|"]
         for item, result in changed:
             values = f"{_shown(result, result.base)} | {_shown(result, result.head)}"
             lines.append(f"| {escaped(item.name)} | {result.metric} | {values} | {result.change} |")
+    for item in judgements:
+        if unknown := _unknown(item):
+            lines += ["", f"Not known of both sides of {escaped(item.name)}, so not compared: {unknown}."]
     causes = [f"- {escaped(item.name)}: {escaped(cause)}" for item in judgements for cause in item.causes]
     if causes:
         lines += ["", *causes]
@@ -97,6 +101,10 @@ def json_of(judgements: Sequence[Judgement], *, limit: float) -> dict[str, Any]:
             for item in judgements
         ],
     }
+
+
+def _unknown(item: Judgement) -> str:
+    return ", ".join(result.metric for result in item.exact if result.change == "not known")
 
 
 def _shown(result: ExactResult, value: int | str | None) -> str:
