@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from turnkey.measure import Shape, TargetDescription, run_load
 from turnkey.pipeline.state import Variant
 from turnkey.report import write_report
 
@@ -179,6 +180,18 @@ def test_batch_sizes_give_a_curve(cache: Path, make_build: MakeBuild, tmp_path: 
     ]
     make_build("net", measurements=rungs)
     assert "Latency and throughput over batch sizes" in page_of(cache, tmp_path)
+
+
+def test_numbers_of_clients_give_a_curve_and_a_sentence(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
+    paths = make_build("net", measurements=[MEASUREMENT])
+    paths.records.mkdir()
+    target = TargetDescription(
+        key="numpy", factory="turnkey.measure.numpy_target:load_numpy", arguments={"kernels": 2, "size": 5000}
+    )
+    run_load(target, Shape(kind="concurrency", clients=(1, 2), seconds=0.2), path=paths.records / "load.zip")
+    text = page_of(cache, tmp_path)
+    assert "Latency and throughput over clients" in text
+    assert "numpy peaks at" in text
 
 
 def test_an_empty_cache_gives_a_page_too(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def model_section(build: ReportedBuild, *, title: str, anchor: str, with_samples
         title=title,
         anchor=anchor,
         status=build.status,
-        sentences=tuple(_sentences(build, rows)),
+        sentences=tuple(_sentences(build, rows, recorded.loads)),
         candidates=rows,
         plots=tuple(_plots(rows, recorded, with_samples=with_samples)),
         facts=tuple(_facts(build)),
@@ -96,7 +96,7 @@ def model_section(build: ReportedBuild, *, title: str, anchor: str, with_samples
     )
 
 
-def _sentences(build: ReportedBuild, rows: Sequence[CandidateRow]) -> Iterable[str]:
+def _sentences(build: ReportedBuild, rows: Sequence[CandidateRow], loads: Sequence[LoadResult]) -> Iterable[str]:
     recommendation = build.statistics.get("recommendation")
     if recommendation:
         yield f"{str(recommendation)[:1].upper()}{str(recommendation)[1:]}."
@@ -104,6 +104,8 @@ def _sentences(build: ReportedBuild, rows: Sequence[CandidateRow]) -> Iterable[s
         if row.ratio is not None:
             spoilt = "" if row.is_verdict_valid else " (INVALID)"
             yield f"{row.key}: {row.verdict}{spoilt}."
+    for load in loads:
+        yield f"{load.sentence()}."
     if build.status != "successful":
         yield f"{build.status}: {message(build)}."
 
@@ -275,7 +277,7 @@ def _validity(rows: Sequence[CandidateRow], recorded: Recorded) -> Iterable[str]
         said |= dict.fromkeys(f"note, {row.key}: {note}" for note in row.entry.get("notes") or ())
     said |= dict.fromkeys(f"record not readable: {text}" for text in recorded.unreadable)
     for load in recorded.loads:
-        said[load.sentence()] = None
+        said |= dict.fromkeys(f"INVALID, {load.key} under load: {reason}" for reason in load.reasons)
     for record in recorded.records.values():
         floor = record.run["looks"][-1]["floor"] if record.run.get("looks") else None
         if is_number(floor):
