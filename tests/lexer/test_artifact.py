@@ -124,6 +124,25 @@ def test_a_flush_says_where_it_wrote_and_a_relative_directory_is_that_of_the_cal
         context.flush("a/b")
 
 
+def test_the_lineage_names_the_commit_of_the_working_directory(context: LexerContext, nobody_home: Path) -> None:
+    assert "git_commit" not in metadata(context.flush("before"))["lineage"]
+
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "x"]):
+        subprocess.run(["git", *words], check=True, env={**os.environ, "HOME": str(Path.home())})
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    lineage = metadata(context.flush("after"))["lineage"]
+
+    assert (lineage["git_commit"], lineage["git_has_changes"]) == (head, False)
+
+
+def test_the_times_are_those_of_the_context_and_of_the_flush(context: LexerContext) -> None:
+    """LD12: the original froze one at import and never changed the other."""
+    first, second = metadata(context.flush("a")), metadata(context.flush("b"))
+
+    assert first["created_at"] == second["created_at"] < first["updated_at"] < second["updated_at"]
+
+
 def test_another_model_of_a_class_gets_a_file_of_its_own() -> None:
     """LB10."""
     context = LexerContext(config=FAST)

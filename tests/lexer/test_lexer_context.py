@@ -21,6 +21,7 @@ from turnkey import Lexer, LexerContext
 from turnkey.errors import ConversionError, MissingDependencyError, ModelError, UsageError
 from turnkey.lexer import ValidationError
 from turnkey.measure import Record
+from turnkey.runtimes.onnxruntime import OnnxRuntimeRunner
 
 FAST = {"exporter": "torchscript", "enable_stdout": False}
 
@@ -282,6 +283,30 @@ def test_the_shipped_number_of_iterations_is_bounded_by_time() -> None:
     report = LexerContext(config=only_torch).benchmark(Tiny(), torch.ones(1, 4), max_seconds=0.05)
     assert 10 <= report[0].num_samples < 100_000
     assert LexerContext(config=only_torch).benchmark(Tiny(), torch.ones(1, 4), max_seconds=1e-9)[0].num_samples == 10
+
+
+def test_the_device_is_the_one_that_an_engine_really_ran_on() -> None:
+    """LD10: a constant. Without a GPU the provider that is asked for falls back, which must be seen."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("here it does not fall back")
+    context = LexerContext(config={**FAST, "num_iterations": 2})
+
+    [row] = context.benchmark(Tiny(), torch.ones(1, 4), enable_pytorch=False, device="cuda")
+    assert (row.device, row.providers) == ("cpu", "CPUExecutionProvider")
+
+
+def test_engines_on_different_devices_are_said_not_to_be_comparable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LD10."""
+    describe = OnnxRuntimeRunner.describe
+    elsewhere = {"device": "CUDAExecutionProvider", "fallback": None}
+    monkeypatch.setattr(OnnxRuntimeRunner, "describe", lambda runner: {**describe(runner), **elsewhere})
+
+    report = LexerContext(config={**FAST, "num_iterations": 2}).benchmark(Tiny(), torch.ones(1, 4))
+
+    assert "not comparable, different devices: onnxruntime on CUDAExecutionProvider, torch on cpu" in str(report)
+    assert all("not comparable" in row.notes for row in report)
 
 
 def test_more_engines_go_by_name_and_one_that_is_not_installed_is_refused_first() -> None:

@@ -122,13 +122,18 @@ def row_of(
     key: str,
     *,
     engine: str,
+    device: str,
     batch_size: int,
     run: int,
     class_name: str,
     export: ExportResult | None,
     notes: Sequence[str],
 ) -> BenchmarkRow:
-    """The row of one measured candidate."""
+    """The row of one measured candidate.
+
+    Args:
+        device: that was asked for.
+    """
     summary = record.summary(key)
     slices = [item for _, items in sorted(record.timed[key].items()) for item in items]
     samples = statistics.call_times(slices) / 1e6
@@ -143,7 +148,7 @@ def row_of(
         batch_size=batch_size,
         optimizer=_optimizer(engine, summary),
         providers=_providers(engine, summary),
-        device=_device(summary),
+        device=_device(device, summary),
         timestamp=_utc(slices[-1].t0 + (slices[-1].settle or 0) + sum(slices[-1].ns)),
         first_call_ms=summary.first_ms,
         load_ms=summary.load_ms,
@@ -198,13 +203,11 @@ def _providers(engine: str, summary: CandidateSummary) -> str:
     return ";".join(used) if isinstance(used, list | tuple) else ""
 
 
-def _device(summary: CandidateSummary) -> str:
-    """Where it really ran: a fall-back to the processor counts as that."""
-    asked = str(summary.facts.get("device") or "cpu").lower()
-    fallback = str(summary.facts.get("fallback") or "")
-    if "cpuexecutionprovider runs the model" in fallback.lower() or asked.startswith("cpu"):
-        return "cpu"
-    return "cuda" if any(word in asked for word in ("cuda", "nvidia", "tensorrt", "geforce", "tesla")) else asked
+def _device(asked: str, summary: CandidateSummary) -> str:
+    """Where it really ran: ``cuda`` for ``cuda:1``, and the processor where the engine fell back to that."""
+    found = str(summary.facts.get("device") or asked)
+    fell_back = "CPUExecutionProvider runs the model" in str(summary.facts.get("fallback") or "")
+    return "cpu" if fell_back or found == "cpu" else asked.partition(":")[0]
 
 
 def _utc(monotonic_ns: int) -> str:

@@ -270,6 +270,7 @@ def _rows(found: Measured, subject: Subject, call: _Call, export: ExportResult |
             found.record,
             candidate.key,
             engine=candidate.runtime.name,
+            device=candidate.device,
             batch_size=_batch(subject, call),
             run=call.number,
             class_name=subject.class_name,
