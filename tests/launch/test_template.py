@@ -175,34 +175,44 @@ def test_an_input_without_source_can_be_forked_and_one_that_is_gone_cannot(tmp_p
 
 MODULES = """
     import sys
-    {imports}
-    names = {{name.partition(".")[0] for name in sys.modules}}
-    print(sorted(name for name in names if not name.startswith("_")))
+    def show():
+        names = {name.partition(".")[0] for name in sys.modules}
+        print(sorted(name for name in names if not name.startswith("_")))
+    show()
+    import numpy
+    show()
     print(sorted(name for name in sys.modules if name.startswith("numpy.")))
+    """
+
+LIBRARIES = """
+    import sys, torch
+    print(torch.get_num_threads(), torch.is_grad_enabled(), torch.rand(3).shape, torch.__spec__.name)
+    open("seeds", "a").write(f"{torch.initial_seed()}\\n")
+    import torch._dynamo
+    print(torch._dynamo is sys.modules["torch._dynamo"], torch._dynamo.__spec__.name)
+    import onnx, onnxruntime, numpy.random as random
+    print(onnx.__version__, onnxruntime.get_available_providers(), onnx.__spec__.name, random.rand(4).shape)
+    """
+
+SEED = """
+    import torch
+    open("seeds", "a").write(f"{torch.initial_seed()}\\n")
     """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_script_finds_the_modules_threads_and_numbers_of_a_fresh_interpreter(
     script: Writer, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [
-        MODULES.format(imports="pass"),
-        MODULES.format(imports="import numpy"),
-        "import torch\nprint(torch.get_num_threads(), torch.is_grad_enabled(), torch.rand(3).shape)",
-        "import torch._dynamo, sys\nprint(torch._dynamo is sys.modules['torch._dynamo'], torch._dynamo.__spec__.name)",
-        "import onnx, onnxruntime\nprint(onnx.__version__, onnxruntime.get_available_providers(), onnx.__spec__.name)",
-        "import torch\nprint('seeds'); open('seeds', 'a').write(f'{torch.initial_seed()}\\n')",
-        "import torch\nprint('seeds'); open('seeds', 'a').write(f'{torch.initial_seed()}\\n')",
-        "import numpy.random as r\nassert (r.rand(4) != r.rand(4)).all()\nprint('drawn')",
-    ]
+    texts = [MODULES, LIBRARIES, SEED]
     paths = [script(text, f"s{index}.py") for index, text in enumerate(texts)]
 
     monkeypatch.chdir(tmp_path)
     told = {}
     for how in ({"fresh": True}, {"prewarm": 1}):
         results = run(paths, cache, steps=["discover", "export-pytorch"], **how)
-        told[str(how)] = [log_of(result, "discover")[:2] for result in results]
+        told[str(how)] = [log_of(result, "discover")[:3] for result in results]
 
     fresh, prewarmed = told.values()
     for text, one, other in zip(texts, fresh, prewarmed, strict=True):
