@@ -9,24 +9,16 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # navigator_statuses.py, shared by these tests
 
+from navigator_samples import SMALL, TEXT, samples
+
 import turnkey
 import turnkey.navigator as nav
 from turnkey.navigator.runner_table import remove_kind
-
-TEXT = '<ir_version: 8, opset_import: ["": 17]> g (float[N,4] x) => (float[N,4] y) { y = Exp (x) }'
-SMALL = nav.ProfilerConfig(batch_sizes=[1], measurement_request_count=5, stability_percentage=1000.0)
-"""One rung of few calls; these tests are about packages, not about noise."""
-
-
-def samples(count: int = 3, batch: int = 2) -> list[np.ndarray]:
-    generator = np.random.default_rng(0)
-    return [generator.standard_normal((batch, 4)).astype(np.float32) for _ in range(count)]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,10 @@ from turnkey.navigator.workspace import Workspace
 
 MOST_ROTATED = 8
 """Distinct inputs that profiling rotates through."""
+_ROTATED_BYTES = 256 << 20
+"""Of all of them together; a large batch rotates through fewer."""
+_COPIES = 4
+"""Of one input or output that exist at once: here, in the file for workers, in the worker, in the runtime's form."""
 SEED = 0
 
 
@@ -70,7 +75,8 @@ class Prepared:
             name: np.concatenate([sample[name] for sample in fitting]) for name in self.batched
         }
         available = min(len(array) for array in rows.values())
-        count = max(1, min(MOST_ROTATED, available))
+        row_bytes = sum(array.nbytes // len(array) for array in rows.values())
+        count = max(1, min(MOST_ROTATED, available, _ROTATED_BYTES // max(1, row_bytes * batch)))
         inputs = []
         for turn in range(count):
             picked = (np.arange(batch) + turn * max(1, available // count)) % available
@@ -82,6 +88,20 @@ class Prepared:
             outputs=(first, *[None] * (count - 1)),
             seed=SEED,
         )
+
+    def needed_bytes(self, batch: int) -> int:
+        """What inputs and outputs of a batch size take at least, all copies of them together; a lower bound."""
+        profiled = self.samples[self.choice.profiling[0]]
+        inputs = sum(
+            array.nbytes // max(1, len(array)) * batch if name in self.batched else array.nbytes
+            for name, array in profiled.items()
+        )
+        outputs = sum(
+            math.prod(batch if axis == 0 and extent < 0 else max(1, extent) for axis, extent in enumerate(spec.shape))
+            * _item_bytes(spec.dtype)
+            for spec in self.metadata.outputs
+        )
+        return _COPIES * (inputs + outputs)
 
     def as_given(self) -> SampleSet:
         """Samples of the profiling shape as they came, for models without a batch axis."""
@@ -255,6 +275,12 @@ def _read(
     if of_file is None:
         return calls.samples, calls.structure
     return tuple(_by_file_names(sample, of_file) for sample in calls.samples), calls.structure
+
+
+def _item_bytes(dtype: str) -> int:
+    from turnkey.formats.onnx_signature import dtype_of
+
+    return int(dtype_of(dtype).itemsize)
 
 
 def _row_shapes(sample: Sample, batched: Sequence[str]) -> list[tuple[int, ...]]:

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from turnkey import host
 from turnkey.errors import TurnkeyError, from_dict
 from turnkey.measure import Record, Settings, TargetDescription, Windows, run_experiment, run_in_process
 from turnkey.measure.climb import Climb, run_ladder
+from turnkey.measure.experiment import MEMORY_SHARE
 from turnkey.measure.ladder import LadderRule, Stop
 from turnkey.measure.verdict import Kind
 from turnkey.measure.windows import timed_calls
@@ -230,7 +232,14 @@ def profile_contestants(
             )
     for key, climb in result.climbs.items():
         found[key] = _profiled(climb, ask, batched=batched, relative_to=relative_to)
+        if rungs.refused is not None and found[key].stop_reason == str(Stop.COMPLETE):
+            found[key] = replace(found[key], stop_reason=str(Stop.MEMORY_GUARD))
     return found
+
+
+def fits(prepared: Prepared, batch: int) -> bool:
+    """Whether inputs and outputs of a batch size fit into the memory that is free, by this process's limits."""
+    return prepared.needed_bytes(batch) <= MEMORY_SHARE * host.available_memory_bytes()
 
 
 class _Rungs:
@@ -246,6 +255,8 @@ class _Rungs:
         self._module: Mapping[str, Any] | None = None
         self._samples: dict[int, SampleSet] = {}
         self._handed: dict[int, Handover] = {}
+        self.refused: int | None = None
+        """The batch size whose inputs and outputs alone would not fit into memory."""
 
     def hand_over(self) -> None:
         """Write the live source for fresh processes, once. Raises HandoverImpossible."""
@@ -255,7 +266,10 @@ class _Rungs:
         self._module = handover.module
 
     def targets(self, batch: int) -> list[TargetDescription]:
-        """All contestants at a batch size; none where the source itself does not take it."""
+        """All contestants at a batch size; none where its inputs and outputs alone would not fit into memory."""
+        if self._batched and self._samples and not fits(self._prepared, batch):
+            self.refused = batch
+            return []
         samples = self._at(batch)
         if batch not in self._handed:
             source = self._prepared.source.bare(samples)
@@ -273,9 +287,7 @@ class _Rungs:
         listen: Any,
     ) -> Record:
         """One rung in this process, with the interface of `run_experiment`."""
-        from turnkey.host import fair_threads
-
-        threads = settings.threads or fair_threads()
+        threads = settings.threads or host.fair_threads()
         samples = self._samples[max(self._samples)]
         live = {each.key: self._contestants[each.key] for each in targets}
         made = {key: each.target(self._prepared, samples, threads=threads) for key, each in live.items()}
@@ -404,6 +416,8 @@ def _self_stabilized(contestant: Contestant, prepared: Prepared, ask: Profile) -
     rungs: list[Rung] = []
     threshold = 1 + (ask.config.throughput_cutoff_threshold or 0.0)
     for batch in sizes(ask.rule(batched=batched)):
+        if rungs and batched and not fits(prepared, batch):
+            return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.MEMORY_GUARD))
         samples = prepared.at_batch(batch) if batched else prepared.as_given()
         runner = cls(prepared.source.model if contestant.path is None else contestant.path)
         try:
