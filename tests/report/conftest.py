@@ -53,6 +53,7 @@ def make_build(cache: Path) -> MakeBuild:
         chosen: str | None = None,
         cache_dir: Path = cache,
         verification: Sequence[Mapping[str, Any]] = (),
+        conversions: Sequence[Mapping[str, Any]] = (),
         variants: Sequence[Variant] = (),
         labels: Mapping[str, Sequence[str]] | None = None,
         **statistics: Any,
@@ -69,6 +70,7 @@ def make_build(cache: Path) -> MakeBuild:
             measurements=tuple(measurements),
             chosen=chosen,
             verification=tuple(verification),
+            conversions=tuple(conversions),
             variants=tuple(variants),
             labels={key: tuple(values) for key, values in (labels or {}).items()},
         )

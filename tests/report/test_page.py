@@ -150,6 +150,19 @@ def test_failures_stand_together_with_links_to_their_models(
     assert re.search(r"no kernel for Foo</td><td class=\"n\">2</td>.*#model-0.*#model-1", markup)
 
 
+def test_conversions_that_failed_stand_together_though_their_builds_are_successful(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    made = {"key": "openvino", "format": "openvino", "outcome": "made", "seconds": 1.5}
+    failed = {"key": "executorch", "format": "executorch", "outcome": "failed", "error": {"what": "no operator Foo"}}
+    for name in ("a", "b"):
+        make_build(name, conversions=[made, failed])
+    text = Tags(page_of(cache, tmp_path)).text
+    assert "to openvino: 2 of 2" in text
+    assert "to executorch: 0 of 2" in text
+    assert "convert --to executorchno operator Foo2a b" in text
+
+
 def test_builds_of_one_name_are_told_apart_by_their_caches(make_build: MakeBuild, tmp_path: Path) -> None:
     for name in ("first", "second"):
         make_build("any", cache_dir=tmp_path / name)

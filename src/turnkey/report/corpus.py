@@ -14,8 +14,8 @@ _STATUS = "tool_status:"
 _PASSED = "successful"
 
 
-def pass_rates(builds: Iterable[ReportedBuild]) -> list[tuple[str, int, int]]:
-    """(tool, builds in which it passed, builds in which it ran), in the order in which the tools ran."""
+def pass_rates(builds: Sequence[ReportedBuild]) -> list[tuple[str, int, int]]:
+    """(tool, builds in which it passed, builds in which it ran), in the order in which the tools ran, then formats."""
     passed: Counter[str] = Counter()
     ran: Counter[str] = Counter()
     for build in builds:
@@ -24,6 +24,11 @@ def pass_rates(builds: Iterable[ReportedBuild]) -> list[tuple[str, int, int]]:
                 tool = key.removeprefix(_STATUS)
                 ran[tool] += 1
                 passed[tool] += status == _PASSED
+    for build in builds:
+        for entry in build.conversions:
+            step = f"to {entry.get('format')}"
+            ran[step] += 1
+            passed[step] += entry.get("outcome") == "made"
     return [(tool, passed[tool], number_of) for tool, number_of in ran.items()]
 
 

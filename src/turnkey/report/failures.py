@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from turnkey.report.cell import MISSING
 from turnkey.report.source import ReportedBuild
 
+_Groups = Mapping[tuple[str, str], list[ReportedBuild]]
 FAILED = ("error", "timeout", "killed")
 
 
@@ -29,16 +31,38 @@ class FailureCluster:
 
 
 def failure_clusters(builds: Iterable[ReportedBuild]) -> list[FailureCluster]:
-    """All clusters, the most frequent first."""
+    """Builds that failed, the most frequent cluster first."""
     groups: dict[tuple[str, str], list[ReportedBuild]] = {}
     for build in builds:
         if build.status in FAILED:
             groups.setdefault((failed_tool(build), message(build)), []).append(build)
-    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
         FailureCluster(tool=tool, message=said, builds=tuple(failed), log=failed[0].statistics.get("error_log"))
-        for (tool, said), failed in ordered
+        for (tool, said), failed in _most_frequent(groups)
     ]
+
+
+def conversion_clusters(builds: Iterable[ReportedBuild]) -> list[FailureCluster]:
+    """Conversions that failed, by format and message; the builds themselves may be successful."""
+    groups: dict[tuple[str, str], list[ReportedBuild]] = {}
+    for build in builds:
+        for entry in build.conversions:
+            if entry.get("outcome") == "failed":
+                groups.setdefault((f"convert --to {entry.get('format')}", conversion_message(entry)), []).append(build)
+    return [
+        FailureCluster(tool=tool, message=said, builds=tuple(failed), log=None)
+        for (tool, said), failed in _most_frequent(groups)
+    ]
+
+
+def conversion_message(entry: Mapping[str, Any]) -> str:
+    """Why a conversion failed, in one line; empty if it did not."""
+    error = entry.get("error")
+    return str(error.get("what") or "") if isinstance(error, Mapping) else str(error or "")
+
+
+def _most_frequent(groups: _Groups) -> list[tuple[tuple[str, str], list[ReportedBuild]]]:
+    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def failed_tool(build: ReportedBuild) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from turnkey.measure import LoadResult, Record
 from turnkey.report.candidate_row import CandidateRow, candidate_rows
-from turnkey.report.failures import FAILED, failed_tool, message
+from turnkey.report.failures import FAILED, conversion_message, failed_tool, message
 from turnkey.report.figure import NONE, is_number, number, size
 from turnkey.report.plots import Curve, curve_plot, interval_plot, scatter_plot, stacked_plot
 from turnkey.report.recorded import Recorded, read_records, slice_points, verdicts, warm_up_points
@@ -40,6 +40,7 @@ class ModelSection:
         failure: the failed tool and its message; empty if nothing failed.
         log: of the failure.
         facts, environment: name and value.
+        conversions: rows of format, variant, outcome, seconds and why it failed.
         verification: rows of origin, variant, verdict, samples, errors.
         validity: what must not be used, and what the measurement notes.
     """
@@ -51,6 +52,7 @@ class ModelSection:
     candidates: tuple[CandidateRow, ...]
     plots: tuple[Plot, ...]
     facts: tuple[tuple[str, str], ...]
+    conversions: tuple[tuple[str, ...], ...]
     verification: tuple[tuple[str, ...], ...]
     validity: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
@@ -88,6 +90,7 @@ def model_section(build: ReportedBuild, *, title: str, anchor: str, with_samples
         candidates=rows,
         plots=tuple(_plots(rows, recorded, with_samples=with_samples)),
         facts=tuple(_facts(build)),
+        conversions=tuple(_conversions(build.conversions)),
         verification=tuple(_verification(build.verification)),
         validity=tuple(_validity(rows, recorded)),
         environment=tuple(_environment(build, recorded)),
@@ -251,6 +254,12 @@ def _facts(build: ReportedBuild) -> Iterable[tuple[str, str]]:
         yield f"label {key}", ", ".join(map(str, values))
     for variant in build.variants:
         yield f"variant {variant.key}", f"{size(variant.size_bytes)}, by {variant.exporter or NONE}"
+
+
+def _conversions(entries: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:
+    for entry in entries:
+        texts = (str(entry.get(name, NONE)) for name in ("format", "key", "outcome"))
+        yield (*texts, number(entry.get("seconds")), conversion_message(entry))
 
 
 def _verification(entries: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from typing import Any
 from turnkey.errors import MissingDependencyError, TurnkeyError
 from turnkey.measure import acceptance
 from turnkey.report import corpus, figure
-from turnkey.report.failures import FailureCluster, failure_clusters
+from turnkey.report.failures import FailureCluster, conversion_clusters, failure_clusters
 from turnkey.report.model_section import ModelSection, Plot, model_section
 from turnkey.report.plots import ranked_plot, share_plot
 from turnkey.report.source import ReportedBuild, titles
@@ -56,7 +56,9 @@ def report_page(builds: Sequence[ReportedBuild], *, title: str, unreadable: Iter
         title=title,
         sentences=corpus.sentences(builds, sections),
         plots=list(_corpus_plots(builds, sections)),
-        clusters=[_cluster(cluster, by_build) for cluster in failure_clusters(builds)],
+        clusters=[
+            _cluster(cluster, by_build) for cluster in [*failure_clusters(builds), *conversion_clusters(builds)]
+        ],
         sections=sections,
         unreadable=[str(error) for error in unreadable],
         certificates=_certificates(builds),

@@ -26,6 +26,7 @@ class ReportedBuild:
         measurements: one entry per measured candidate, of the state file.
         chosen: key of the recommended candidate.
         verification: one entry per (variant, signature), of the state file.
+        conversions: one entry per step of ``convert``, made or failed, of the state file.
         variants: stored forms of the model.
         labels: by key, as in the first line of a script.
     """
@@ -37,6 +38,7 @@ class ReportedBuild:
     measurements: tuple[Mapping[str, Any], ...] = ()
     chosen: str | None = None
     verification: tuple[Mapping[str, Any], ...] = ()
+    conversions: tuple[Mapping[str, Any], ...] = ()
     variants: tuple[Variant, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -114,6 +116,7 @@ def read_build(paths: BuildPaths) -> tuple[ReportedBuild, list[TurnkeyError]]:
         measurements=state.measurements if state else (),
         chosen=state.chosen if state else None,
         verification=state.verification if state else (),
+        conversions=state.conversions if state else (),
         variants=state.variants if state else (),
         labels=state.labels if state else {},
     ), errors
