@@ -1,0 +1,78 @@
+"""The tool optimize: all forms, gated by verification, one experiment, the best for a goal."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from model_builds import Net, edit, export, samples_of, source, state_of
+
+from turnkey.errors import UsageError
+from turnkey.tools.contenders import wanted_formats, wanted_runtimes
+from turnkey.tools.optimize import Optimize
+
+
+def build(tmp_path):
+    return export(state_of(tmp_path, source(Net(), samples_of((2, 3, 8), (2, 3, 8)))))
+
+
+@pytest.mark.slow
+def test_the_smallest_of_the_valid_ones_is_chosen_and_what_failed_is_listed(tmp_path):
+    state = Optimize().run(
+        build(tmp_path),
+        goal="size",
+        to=["onnx-opt", "onnx-fp16", "onnx-int4"],
+        runtimes=["onnxruntime"],
+        effort="quick",
+        threads=1,
+    )
+    sizes = {entry["variant"]: entry["size_bytes"] for entry in state.measurements}
+    assert {"onnx", "onnx-opt", "onnx-fp16"} <= set(sizes)
+    smaller = [entry["key"] for entry in state.measurements if 0 < entry["size_bytes"] < sizes[state.results]]
+    refused = state.statistics["recommendation"].partition("not considered: ")[2]
+    assert all(f"{key}: " in refused for key in smaller)  # a noisy host spoils a measurement, and says so
+    assert state.listing.splitlines()[-1].startswith("best for size: ")
+    assert state.statistics["optimized_for"] == "size"
+    assert {entry["key"] for entry in state.verification} >= set(sizes)
+
+
+def test_a_wrong_file_is_never_a_candidate(tmp_path):
+    def spoil(model):
+        node = next(node for node in model.graph.node if node.op_type == "Relu")
+        node.op_type = "Neg"
+
+    state = build(tmp_path)
+    edit(state, spoil)
+    with pytest.raises(UsageError, match="no variant is valid") as caught:
+        Optimize().run(state, to=["onnx-opt"], runtimes=["onnxruntime"], effort="quick")
+    assert "onnx: invalid" in caught.value.evidence
+
+
+def test_exact_leaves_out_every_form_of_lower_precision():
+    runtimes = wanted_runtimes(["onnxruntime"])
+    every, exact = (wanted_formats((), runtimes=runtimes, exact=choice) for choice in (False, True))
+    assert {"onnx-fp16", "onnx-int8-static"} <= set(every)
+    assert not {name for name in exact if "fp16" in name or "int" in name}
+    assert "onnx-opt" in exact
+
+
+def test_formats_that_no_wanted_runtime_executes_are_not_made():
+    assert not any(
+        name.startswith("openvino") for name in wanted_formats((), runtimes=wanted_runtimes(["ort"]), exact=True)
+    )
+    with pytest.raises(UsageError):
+        wanted_formats(["openvino"], runtimes=wanted_runtimes(["onnxruntime"]), exact=False)
+
+
+def test_an_optimiser_that_changed_nothing_is_not_raced(tmp_path):
+    from turnkey.tools.contenders import contenders, made
+    from turnkey.tools.race import verified
+
+    state = build(tmp_path)
+    state, failures = made(state, state.model, ["onnx-opt"])
+    assert failures == []
+    state, verdicts = verified(state, state.model, ["onnx", "onnx-opt"])
+    names = [c.key for c in contenders(state, state.model, wanted_runtimes(["onnxruntime"]), verdicts, exact=True)]
+    assert names == ["onnx @ onnxruntime", "onnx-opt @ onnxruntime"]
+    assert isinstance(onnx.load(state.build_dir / state.variant("onnx-opt").path), onnx.ModelProto)
+    assert np.isfinite(verdicts["onnx-opt"].worst("max_abs"))

@@ -1,0 +1,92 @@
+"""The tool quantize: what pays stays, what is wrong is named, and the build goes on with the form before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from model_builds import export, source, state_of
+
+from turnkey.errors import ConversionError
+from turnkey.model.call import CallStructure, Leaf
+from turnkey.model.samples import SampleSet
+from turnkey.tools.quantize import Quantize, parse_scheme
+
+
+class Mlp(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1 = torch.nn.Linear(32, 64)
+        self.fc2 = torch.nn.Linear(64, 8)
+
+    def forward(self, x):
+        return self.fc2(torch.relu(self.fc1(x)))
+
+
+def build(tmp_path, count=12):
+    generator = np.random.default_rng(0)
+    inputs = tuple({"x": generator.standard_normal((16, 32)).astype(np.float32)} for _ in range(count))
+    structure = CallStructure(args=(Leaf("x"),), kwargs={})
+    samples = SampleSet(structure=structure, inputs=inputs, outputs=(None,) * count)
+    return export(state_of(tmp_path, source(Mlp().eval(), samples)))
+
+
+def entry(state, scheme):
+    return next(each for each in state.statistics["quantization"] if each["scheme"] == scheme)
+
+
+def test_loss_metric_and_layers_are_told_and_without_a_measurement_nothing_is_chosen(tmp_path):
+    metric = tmp_path / "metric.py"
+    metric.write_text("def shift(a, b):\n    return -float(abs(a[0]['output'] - b[0]['output']).max())\n")
+    state = Quantize().run(build(tmp_path), metric=f"{metric}:shift", per_layer=True, skip_benchmark=True)
+    static = entry(state, "onnx-int8-static")
+    assert 0 < static["losses"][0]["relative_l2"] < 0.1
+    assert static["metric"] < 0 == static.get("base_metric", 0)
+    assert static["layers"]
+    assert not static["pays"]
+    assert state.results == "onnx"
+    assert "its speed was not measured" in state.listing
+    assert "calibrated on 6 captured inputs, judged on 6 others" in state.listing
+    assert {each["key"] for each in state.verification} >= {"onnx", "onnx-int8-dynamic", "onnx-int8-static"}
+
+
+def test_a_form_calibrated_on_garbage_is_refused_and_named(tmp_path):
+    state = build(tmp_path)
+    np.savez(tmp_path / "garbage.npz", x=np.random.default_rng(1).standard_normal((8, 16, 32)) * 1e-3)
+    state = Quantize().run(
+        state, to=["onnx-int8-static"], calibration=str(tmp_path / "garbage.npz"), skip_benchmark=True
+    )
+    assert "invalid" in entry(state, "onnx-int8-static")["refusal"]
+    assert "onnx-int8-static: refused: invalid" in state.listing
+    assert any(each["key"] == "onnx-int8-static" and each["verdict"] == "invalid" for each in state.verification)
+    assert state.results == "onnx"
+
+
+def test_a_metric_that_falls_too_far_refuses(tmp_path):
+    metric = tmp_path / "metric.py"
+    metric.write_text("def same(a, b):\n    return all((x['output'] == y['output']).all() for x, y in zip(a, b))\n")
+    arguments = {"to": ["onnx-int8-dynamic"], "metric": f"{metric}:same", "max_drop": 0.5, "skip_benchmark": True}
+    state = Quantize().run(build(tmp_path), **arguments)
+    assert "same falls from 1 to 0, allowed: 0.5" in entry(state, "onnx-int8-dynamic")["refusal"]
+
+
+@pytest.mark.slow
+def test_every_scheme_gets_a_verdict_against_the_form_it_was_made_from(tmp_path):
+    state = Quantize().run(build(tmp_path), to=["onnx-int8-dynamic"], effort="quick", threads=1)
+    line = next(each for each in state.listing.splitlines() if each.startswith("onnx-int8-dynamic: "))
+    assert "pays: FASTER" in line or "not quantised: " in line
+    assert {each["variant"] for each in state.measurements} == {"onnx", "onnx-int8-dynamic"}
+    paid = entry(state, "onnx-int8-dynamic")["pays"]
+    assert state.results == ("onnx-int8-dynamic" if paid else "onnx")
+
+
+def test_where_nothing_can_be_quantised_every_scheme_says_why(tmp_path):
+    with pytest.raises(ConversionError, match="nothing could be quantised") as caught:
+        Quantize().run(build(tmp_path), to=["onnx-int8-static", "onnx-int8-dynamic"], operators=["Conv"])
+    assert caught.value.evidence.count("onnx-int8") >= 2
+
+
+def test_a_scheme_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="onnx-int8-static"):
+        parse_scheme("int8")
