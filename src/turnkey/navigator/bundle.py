@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError
-from turnkey.navigator.inplace_config import inplace_config
+from turnkey.navigator.inplace_settings import inplace_config
 from turnkey.navigator.workbench import digest_of
 from turnkey.pipeline.archive import Archive, read_archive, write_archive
 from turnkey.version import __version__

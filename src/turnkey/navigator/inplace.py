@@ -26,7 +26,7 @@ from turnkey.model.torch_bridge import array_of, is_tensor, tensor_of
 from turnkey.navigator import dispatch
 from turnkey.navigator.exceptions import ConfigurationError, NotFoundError
 from turnkey.navigator.format import DeviceKind
-from turnkey.navigator.inplace_config import MOST_SAMPLES, OptimizeConfig, inplace_config
+from turnkey.navigator.inplace_settings import MOST_SAMPLES, OptimizeConfig, inplace_config
 from turnkey.navigator.package_archive import load_from_workspace
 from turnkey.navigator.package_result import Package
 from turnkey.navigator.runner import NavigatorRunner

@@ -1,0 +1,133 @@
+"""Modules optimised where they are: recorded, optimised per structure of inputs, and served by the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import turnkey
+import turnkey.navigator as nav
+from turnkey.errors import ArtifactError
+from turnkey.navigator.exceptions import ConfigurationError, NotFoundError
+from turnkey.navigator.inplace import forget, registered, structure_key
+
+
+class Encoder(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+        self.width = 3
+
+    def forward(self, x: torch.Tensor, *, scale: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        y = self.linear(x)
+        return {"y": y if scale is None else y * scale, "x": x.relu()}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(nav.inplace_config, "cache_dir", tmp_path / "inplace")
+    yield tmp_path / "inplace"
+    for name in registered():
+        forget(name)
+
+
+CONFIG = nav.OptimizeConfig(
+    target_formats=["torchscript"],
+    runners=["TorchScriptCPU"],
+    custom_configs=[nav.TorchScriptConfig(jit_type="trace", strict=False)],
+    profiler_config=nav.ProfilerConfig(batch_sizes=[1], measurement_request_count=3, stability_percentage=1000.0),
+)
+
+
+def test_a_wrapped_module_is_what_it_was_until_it_is_optimised() -> None:
+    encoder = Encoder().eval()
+    wrapped = turnkey.Module(encoder, name="encoder")
+    x = torch.randn(2, 4)
+    assert isinstance(wrapped, torch.nn.Module)
+    assert wrapped.width == 3
+    assert torch.equal(wrapped(x)["y"], encoder(x)["y"])
+    assert not wrapped.is_optimized
+    with pytest.raises(ConfigurationError, match="wrapped already"):
+        turnkey.Module(Encoder(), name="encoder")
+    with pytest.raises(ConfigurationError):
+        turnkey.Module(Encoder(), name="../up")
+
+
+def test_calls_of_one_structure_share_a_key_and_others_do_not() -> None:
+    x = torch.ones(2, 4)
+    assert structure_key((x,), {}) == structure_key((torch.zeros(5, 4),), {})
+    assert structure_key((x,), {}) != structure_key((x,), {"scale": x})
+    assert structure_key((x,), {}) != structure_key((x.double(),), {})
+
+
+def test_what_was_never_optimised_or_never_called_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="no module is wrapped"):
+        nav.optimize(lambda sample: None, [(1, 0)])
+    turnkey.Module(Encoder(), name="encoder")
+    with pytest.raises(NotFoundError, match="not optimised before"):
+        turnkey.load_optimized()
+    with pytest.raises(ConfigurationError, match="none of the wrapped"):
+        nav.optimize(lambda sample: None, [(1, 0)])
+
+
+@pytest.mark.slow
+def test_a_module_is_optimised_served_loaded_again_and_shipped(cache: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder().eval()
+    wrapped = turnkey.Module(encoder, name="encoder")
+    samples = [(2, torch.randn(2, 4)) for _ in range(3)]
+    nav.optimize(lambda sample: wrapped(sample), samples, CONFIG)
+    assert wrapped.is_optimized
+    assert not list(cache.rglob("*.pkl"))
+    x = torch.randn(5, 4)
+    with torch.no_grad():
+        expected = encoder(x)
+        found = wrapped(x)
+    assert list(found) == ["y", "x"], "in the module's own structure"
+    assert torch.allclose(found["y"], expected["y"], atol=1e-6)
+    [structure] = wrapped.structures.values()
+    assert structure.runner is not None
+    scaled = wrapped(x, scale=torch.tensor(2.0))
+    assert torch.allclose(scaled["y"], expected["y"] * 2, atol=1e-6), "another structure: the module itself"
+
+    nav.bundle.save(tmp_path / "all.bundle", tags={"prod"})
+    forget("encoder")
+    again = turnkey.Module(encoder, name="encoder")
+    turnkey.load_optimized()
+    assert again.is_optimized
+    assert torch.allclose(again(x)["y"], expected["y"], atol=1e-6)
+    times = nav.profile(lambda sample: again(sample), samples[:1], window_size=3, stability_percentage=1000.0)
+    assert {"eager", "torchscript-trace @ TorchScriptCPU"} <= set(times)
+    assert times["eager"][0]["request_count"] > 0
+    forget("encoder")
+
+    nav.inplace_config.cache_dir = tmp_path / "other"
+    assert nav.bundle.is_matching(tmp_path / "all.bundle", tags={"prod"})
+    assert not nav.bundle.is_matching(tmp_path / "all.bundle", tags={"test"})
+    with pytest.raises(ArtifactError, match="another machine or purpose"):
+        nav.bundle.load(tmp_path / "all.bundle", tags={"test"})
+    nav.bundle.load(tmp_path / "all.bundle", tags={"prod"})
+    third = turnkey.Module(encoder, name="encoder")
+    turnkey.load_optimized()
+    assert third.is_optimized, "bundles use the one setting of the cache"
+
+
+def test_a_bundle_that_was_changed_is_refused(cache: Path, tmp_path: Path) -> None:
+    import zipfile
+
+    (cache / "encoder" / "k").mkdir(parents=True)
+    (cache / "encoder" / "k" / "inplace.json").write_text("{}")
+    nav.bundle.save(tmp_path / "b.bundle")
+    members: dict[str, Any] = {}
+    with zipfile.ZipFile(tmp_path / "b.bundle") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["encoder/k/inplace.json"] = b"[]"
+    with zipfile.ZipFile(tmp_path / "b.bundle", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ArtifactError, match="was changed"):
+        nav.bundle.load(tmp_path / "b.bundle")

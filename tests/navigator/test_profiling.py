@@ -1,0 +1,134 @@
+"""The documented results of profiling, from all calls of the last windows pooled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import turnkey.navigator as nav
+from turnkey.measure import Record
+from turnkey.measure.windows import stability
+from turnkey.navigator.exceptions import ProfilingError, UnstableMeasurementError
+from turnkey.navigator.profiling import Profile, pooled_numbers
+from turnkey.runtimes.target import ModelTarget
+
+MS = 1e6
+
+
+def test_the_specifications_example_is_pooled_and_not_averaged_over_windows() -> None:
+    window = [1 * MS] * 49 + [51 * MS]
+    found = pooled_numbers(window * 3, batch=1)
+    assert found["avg_latency"] == pytest.approx(2.0)
+    assert found["std_latency"] == pytest.approx(7.0)
+    assert found["p95_latency"] == pytest.approx(1.0)
+    assert found["p99_latency"] == pytest.approx(51.0), "averaged windows would say 26.5"
+    assert found["throughput"] == pytest.approx(500.0)
+    assert found["request_count"] == 150
+
+
+def test_a_spike_in_every_window_shows_in_the_deviation() -> None:
+    found = pooled_numbers(([1 * MS] * 24 + [26 * MS]) * 3, batch=1)
+    assert found["std_latency"] == pytest.approx(4.899, rel=1e-3), "the deviation of window deviations is 0"
+
+
+@given(st.lists(st.floats(1e3, 1e9), min_size=1, max_size=200), st.none() | st.integers(1, 64))
+def test_percentiles_are_monotone_and_throughput_follows_the_mean(times: list[float], batch: int | None) -> None:
+    found = pooled_numbers(times, batch=batch)
+    percentiles = [found[f"p{q}_latency"] for q in (50, 90, 95, 99)]
+    assert percentiles == sorted(percentiles)
+    assert found["throughput"] == pytest.approx(1000 * max(1, batch or 1) / found["avg_latency"])
+
+
+def test_only_the_last_windows_that_agreed_count() -> None:
+    rule = Profile(config=nav.ProfilerConfig(measurement_request_count=2)).windows()
+    found = stability(np.array([9, 9, 1, 1, 1, 1, 1, 1]) * MS, rule)
+    assert found.stable_at == 4
+    assert found.ends[found.stable_at - 1 - found.window_count] == 2, "the first window is left out"
+
+
+def test_fewer_than_three_trials_test_as_many_windows() -> None:
+    rule = Profile(config=nav.ProfilerConfig(max_trials=2, measurement_request_count=1)).windows()
+    assert stability(np.array([1.0, 1.0]) * MS, rule).window_count == 2
+
+
+def test_the_ladder_is_ascending_without_duplicates_whatever_was_given() -> None:
+    from turnkey.measure.ladder import sizes
+
+    rule = Profile(config=nav.ProfilerConfig(batch_sizes=[8, 1, 4, 1])).rule(batched=True)
+    assert list(sizes(rule)) == [1, 4, 8]
+    later = nav.OptimizationProfile(max_batch_size=100)
+    rule = Profile(config=later.profiler_config(), later=later).rule(batched=True)
+    assert list(sizes(rule)) == [1, 2, 4, 8, 16, 32, 64, 100]
+    assert rule.throughput_backoff_limit == 2
+    as_given = Profile(config=nav.ProfilerConfig(batch_sizes=[None]))
+    assert list(sizes(as_given.rule(batched=True))) == [1]
+
+
+def test_an_unstable_rung_is_repeated_twice_with_longer_windows_before_it_is_an_error() -> None:
+    assert Profile().rule(batched=True).unstable_repeats == 2
+    assert Profile().rule(batched=True).on_unstable == "stop"
+    assert Profile(on_unstable="flag").rule(batched=True).on_unstable == "flag"
+
+
+def test_what_never_became_stable_carries_its_finished_rungs_and_windows() -> None:
+    error = UnstableMeasurementError("no", rungs=[{"batch_size": 1}], means_ms=[1.0, 2.0])
+    assert isinstance(error, ProfilingError)
+    assert isinstance(error, RuntimeError)
+    assert error.rungs == ({"batch_size": 1},)
+    assert error.means_ms == (1.0, 2.0)
+    assert error.message == "no"
+    assert error.log_path is None
+
+
+def test_the_timed_call_is_the_runners_own_without_a_frame_of_ours() -> None:
+    from turnkey.model.call import CallStructure, Leaf
+    from turnkey.model.samples import SampleSet
+    from turnkey.runtimes import LoadRequest, find_runtime
+
+    structure = CallStructure(args=(Leaf("x"),), kwargs={})
+    samples = SampleSet(structure=structure, inputs=({"x": np.ones(2)},), outputs=(None,))
+    request = LoadRequest(module=np.exp, structure=structure, threads=1)
+    target = ModelTarget(find_runtime("python"), request=lambda: request, samples=lambda: samples)
+    target.load()
+    assert target.run.__self__ is target._runner  # type: ignore[attr-defined]
+    target.close()
+
+
+def test_cold_calls_are_kept_apart_from_the_measured_windows(package: nav.Package) -> None:
+    [rung] = package.status.models["onnx"].runners_status["OnnxCPU"].rungs
+    record = Record.load(package.workspace / rung.record)
+    kinds = {item.kind for item in record.slices}
+    assert "timed" in kinds
+    assert rung.first_call_ms is not None
+    assert rung.load_ms is not None
+    assert rung.request_count % 5 == 0, "whole windows of timed calls"
+    assert len(rung.means_ms) >= 3
+
+
+def test_inputs_rotate_over_distinct_rows_at_every_batch_size(tmp_path: Path) -> None:
+    from navigator_samples import samples
+
+    from turnkey.navigator.format import Format
+    from turnkey.navigator.preparation import prepare
+
+    prepared = prepare(
+        lambda x: x + 1,
+        Format.PYTHON,
+        samples(6),
+        sample_count=2,
+        batching=True,
+        input_names=None,
+        output_names=None,
+        say=lambda text: None,
+    )
+    for batch in (1, 3, 64):
+        found = prepared.at_batch(batch)
+        assert {each["input__0"].shape for each in found.inputs} == {(batch, 4)}
+        assert len({each["input__0"].tobytes() for each in found.inputs}) == len(found.inputs) == 8
+        first = found.outputs[0]
+        assert first is not None
+        assert (first["output__0"] == found.inputs[0]["input__0"] + 1).all()
