@@ -23,6 +23,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,9 +53,18 @@ def load_cases(kinds: list[str], match: str) -> dict[str, Any]:
         warnings.simplefilter("ignore")  # the cases provoke overflows on purpose
         cases = []
         for kind in kinds:
-            found = load_node_model_tests() if kind == "node" else load_model_tests(kind=kind)
-            cases += [case for case in found if kind == "node" or case.model_dir or case.url]
+            # Light models stand among the real ones, by the place of their file in the package.
+            found = load_node_model_tests() if kind == "node" else load_model_tests(kind=_KINDS.get(kind, kind))
+            cases += [case for case in found if kind == "node" or case.model_dir or _is_light(case)]
     return {case.name: case for case in cases if match in case.name}
+
+
+_KINDS = {"light": "real"}
+_LIGHT = "onnx/backend/test/data/light/"
+
+
+def _is_light(case: Any) -> bool:
+    return bool(case.url) and case.url.startswith(_LIGHT)
 
 
 def model_and_data(case: Any) -> tuple[Any, list[tuple[list[Any], list[Any]]]]:
@@ -63,13 +73,9 @@ def model_and_data(case: Any) -> tuple[Any, list[tuple[list[Any], list[Any]]]]:
 
     if case.model is not None:
         return case.model, [([_array(x) for x in i], [_array(x) for x in o]) for i, o in case.data_sets]
-    base = Path(onnx.__file__).parent / "backend/test/data"
-    if case.model_dir is None:  # light models: the file has the weights' shapes, and one stored output
-        light = (
-            base / "light" / f"light_{case.url.rpartition('/')[2].removesuffix('.onnx').removeprefix('light_')}.onnx"
-        )
-        model = onnx.load(light)
-        return model, [([], [_proto(Path(str(light).replace(".onnx", "_output_0.pb")))])]
+    if _is_light(case):  # the file makes its weights, all equal; one output is stored
+        path = Path(onnx.__file__).parent / case.url.removeprefix("onnx/")
+        return onnx.load(path), [([], [_proto(path.with_name(f"{path.stem}_output_0.pb"))])]
     model = onnx.load(Path(case.model_dir) / "model.onnx")
     sets = []
     for directory in sorted(Path(case.model_dir).glob("test_data_set*")):
@@ -131,10 +137,20 @@ def exported(case: Any, directory: Path) -> Any:
     """The case's tarball, read back."""
     import turnkey.mlf as mlf
 
-    model, _ = model_and_data(case)
+    model, data_sets = model_and_data(case)
     path = directory / "case.tar"
-    mlf.export(model, path, name="case", compile=False, optimize="none", executor="aot")
+    dims = dict(_extents(model, data_sets[0][0] if data_sets else []))
+    mlf.export(model, path, name="case", compile=False, optimize="none", executor="aot", dims=dims)
     return mlf.load(path)
+
+
+def _extents(model: Any, inputs: list[Any]) -> Iterator[tuple[str, int]]:
+    """Numbers for symbolic dimensions, from the case's own data."""
+    for value, given in zip(model.graph.input, inputs, strict=False):
+        shape = np.shape(given) if isinstance(given, np.ndarray) else ()
+        for dim, extent in zip(value.type.tensor_type.shape.dim, shape, strict=False):
+            if dim.dim_param:
+                yield dim.dim_param, extent
 
 
 def code_digest(library: Any) -> str:
@@ -164,7 +180,7 @@ def judged(case: Any, library: Any, directory: Path) -> tuple[str, str]:
 
     _, data_sets = model_and_data(case)
     module = library.module()
-    runner = ModuleRunner(module, build(module, cflags=("-O0",), cache=directory))
+    runner = ModuleRunner(module, build(module, cflags=("-O2" if _is_light(case) else "-O0",), cache=directory))
     for given, expected in data_sets:
         inputs = given if given or not module.inputs else _light_inputs(module)
         sample = {

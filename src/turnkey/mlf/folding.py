@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
 _NOT_FOLDED = frozenset([*_RANDOM, "If", "Loop", "Scan"])
 _FOLD_LIMIT_BYTES = 1 << 20
+NO_TENSOR = "it is"
+"""What the reason begins with for a value that has no shape because it is something else."""
 
 
 def infer(model: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -43,11 +45,11 @@ def infer(model: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> tuple[
         tensor = value.type.tensor_type
         extents = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
         if value.type.WhichOneof("value") != "tensor_type":
-            unknown[name] = f"it is a {(value.type.WhichOneof('value') or 'value').removesuffix('_type')}"
+            unknown[name] = f"{NO_TENSOR} a {(value.type.WhichOneof('value') or 'value').removesuffix('_type')}"
         elif not tensor.HasField("shape") or -1 in extents:
             unknown[name] = f"axis {extents.index(-1)}" if -1 in extents else "its shape"
         elif tensor.elem_type == onnx.TensorProto.STRING:
-            unknown[name] = "it is of strings"
+            unknown[name] = f"{NO_TENSOR} of strings"
         else:
             kind = dtypes.of_onnx(tensor.elem_type, tensor=name)
             tensors[name] = Tensor(name=name, dtype=kind.name, shape=tuple(extents))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
-from turnkey.mlf.folding import fold
+from turnkey.mlf.folding import NO_TENSOR, fold
 from turnkey.mlf.tensor import Tensor
 from turnkey.mlf.weights import weights_apart, with_ir_version
 
@@ -108,7 +108,7 @@ def fix_dimensions(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.Mode
     """Give numbers to symbolic input dimensions.
 
     Raises:
-        MlfUsageError: a name that no input has, or a number below 1.
+        MlfUsageError: a name that no input has, or a negative number.
         NonStaticShapeError: one is left over.
     """
     import onnx
@@ -117,7 +117,7 @@ def fix_dimensions(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.Mode
     inputs = [value for value in model.graph.input if value.name not in weights]
     names = {dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim if dim.dim_param}
     for name, number in dims.items():
-        if name not in names or number < 1:
+        if name not in names or number < 0:
             raise failure(
                 "mlf-bad-option",
                 f"no input has a dimension called {name!r} that could be {number}",
@@ -158,6 +158,13 @@ def _dynamic(tensor: str, where: str, dimension: str) -> Exception:
 def unknown_shape(prepared: Prepared) -> Exception:
     """The error for the first tensor whose shape inference could not tell."""
     name, reason = next(iter(prepared.unknown.items()))
+    if reason.startswith(NO_TENSOR):
+        return failure(
+            "mlf-non-tensor",
+            f"{name!r} is no tensor of numbers",
+            evidence=f"{name!r} inside of the graph: {reason}",
+            remedy="export a model that computes with tensors",
+        )
     return _dynamic(name, reason, "")
 
 

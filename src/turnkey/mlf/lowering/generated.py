@@ -196,6 +196,9 @@ def steps_of(
     if node is not None and generated.temporaries:
         raise emx.Refused("it needs temporaries between its calls")
     written = {name for call in generated.calls for name in call.outputs}
+    foreign = sorted({name for call in generated.calls for name in (*call.inputs, *call.outputs)} - names.keys())
+    if foreign:
+        raise emx.Refused(f"a call takes {foreign[0]}, which is no tensor of the graph")
     steps = [
         Step(
             kernel=_checked(call, names, tensors, node),
