@@ -10,7 +10,7 @@ import pytest
 
 from turnkey.measure import Shape, TargetDescription, run_load
 from turnkey.pipeline.state import Variant
-from turnkey.report import write_report
+from turnkey.report import write_record_page, write_report
 
 from .conftest import MEASUREMENT, MakeBuild, simulated_record
 
@@ -205,6 +205,14 @@ def test_numbers_of_clients_give_a_curve_and_a_sentence(cache: Path, make_build:
     text = page_of(cache, tmp_path)
     assert "Latency and throughput over clients" in text
     assert "numpy peaks at" in text
+
+
+def test_a_record_alone_has_a_page_with_every_number_from_its_samples(tmp_path: Path) -> None:
+    simulated_record({"torch": 2.0, "onnx": 1.0}, tmp_path / "run.zip", reference="torch")
+    text = Tags(write_record_page([tmp_path / "run.zip"], tmp_path / "out").read_text(encoding="utf-8")).text
+    assert re.search(r"onnx: FASTER (1\.9|2\.0)\d×", text)
+    assert "run.zip" in text
+    assert "calls to steady" in text
 
 
 def test_an_empty_cache_gives_a_page_too(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:

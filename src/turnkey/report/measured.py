@@ -107,12 +107,28 @@ def of_record(record: Record, *, model: str) -> tuple[Measured, ...]:
         summary = record.summary(key)
         entry: dict[str, Any] = {
             "key": key,
+            "variant": summary.facts.get("variant"),
+            "runtime": summary.facts.get("runtime"),
+            "threads": summary.threads,
             "latency_ms": summary.latency_ms,
             "latency_low_ms": summary.low_ms,
             "latency_high_ms": summary.high_ms,
+            **{f"p{q}_ms": summary.percentiles_ms.get(q) for q in (50, 90, 95, 99)},
+            "throughput_items_per_second": summary.throughput_per_s,
+            "import_ms": summary.import_ms,
+            "load_ms": summary.load_ms,
+            "compile_ms": summary.compile_ms,
+            "first_call_ms": summary.first_ms,
+            "calls_to_steady": summary.warm_calls,
+            "break_even_calls": record.break_even_calls(key) if record.verdict(key) else None,
+            "course": summary.course,
+            "cpu_ms": summary.cpu_ms,
+            "threads_used": summary.threads_used,
             "peak_memory_bytes": summary.peak_memory_bytes,
             "validity": summary.validity,
             "reasons": list(summary.reasons),
+            "notes": list(summary.notes),
+            "error": None if summary.error is None else summary.error.get("what"),
         }
         found.append(Measured(model=model, candidate=key, entry=entry, record=record))
     return tuple(found)

@@ -39,8 +39,17 @@ class Cluster:
     members: tuple[ModelSection, ...]
 
 
-def report_page(builds: Sequence[ReportedBuild], *, title: str, unreadable: Iterable[TurnkeyError] = ()) -> str:
+def report_page(
+    builds: Sequence[ReportedBuild],
+    *,
+    title: str,
+    unreadable: Iterable[TurnkeyError] = (),
+    names: Sequence[str] | None = None,
+) -> str:
     """The report of these builds as one HTML file.
+
+    Args:
+        names: what each build is called; None takes its own name.
 
     Raises:
         MissingDependencyError: Jinja2 is not installed.
@@ -48,7 +57,7 @@ def report_page(builds: Sequence[ReportedBuild], *, title: str, unreadable: Iter
     with_samples = len(builds) <= SAMPLE_PLOTS
     sections = [
         model_section(build, title=name, anchor=f"model-{index}", with_samples=with_samples)
-        for index, (build, name) in enumerate(zip(builds, titles(builds), strict=True))
+        for index, (build, name) in enumerate(zip(builds, names or titles(builds), strict=True))
     ]
     by_build = {id(build): section for build, section in zip(builds, sections, strict=True)}
     return render(

@@ -15,7 +15,7 @@ from turnkey.report.cell import unguarded
 from turnkey.report.files import csv_text, json_text, markdown_text, write_files
 from turnkey.report.overview import overview
 from turnkey.report.rows import Table, build_table, error_table, measurement_table
-from turnkey.report.source import collect
+from turnkey.report.source import ReportedBuild, collect
 from turnkey.version import __version__
 
 FORMATS = ("csv", "html", "json", "md")
@@ -99,6 +99,35 @@ def write_report(
         )
     files = write_files(directory, texts, day=moment.date())
     return Report(overview=shown, files=files, content=content, unreadable=found.unreadable)
+
+
+def write_record_page(records: Sequence[Path], directory: Path) -> Path:
+    """Write the HTML page of measurement records that stand for themselves, every number from their samples.
+
+    Raises:
+        InputError, ArtifactError: there is no record at a path, or the page cannot be written.
+        MissingDependencyError: the page's template engine is not installed.
+    """
+    from turnkey.measure import Record
+    from turnkey.report.measured import of_record
+    from turnkey.report.page import report_page
+
+    moment = datetime.now(UTC)
+    builds = [
+        ReportedBuild(
+            cache_dir=path.parent.parent,
+            name=path.parent.name,
+            status="successful",
+            statistics={},
+            measurements=tuple(
+                {**item.entry, "record": path.name} for item in of_record(Record.load(path), model=path.name)
+            ),
+        )
+        for path in records
+    ]
+    names = [path.name for path in records]
+    page = report_page(builds, title=f"Turnkey report, {moment:%Y-%m-%d}", names=names)
+    return write_files(directory, {"html": page}, day=moment.date())["html"]
 
 
 def get_dict(report_csv: str | Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:

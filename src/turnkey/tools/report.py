@@ -78,12 +78,16 @@ class Report(Tool):
     ) -> int:
         """Write the files and print the table; 1 if a cache or a build could not be read."""
         from turnkey import settings
-        from turnkey.report import print_table, write_report
+        from turnkey.report import print_table, write_record_page, write_report
 
         if records:
             from turnkey.tools.record_listing import print_records
 
-            print_records([settings.absolute_path(path) for path in records], as_json=context.as_json)
+            paths = [settings.absolute_path(path) for path in records]
+            print_records(paths, as_json=context.as_json)
+            if html or "html" in formats:
+                page = write_record_page(paths, settings.absolute_path(output_dir))
+                print(page, file=sys.stderr if context.as_json else sys.stdout)
             return 0
 
         caches = [settings.absolute_path(path) for path in input_caches or context.cache_dirs or [context.cache_dir]]
