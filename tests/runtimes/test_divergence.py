@@ -237,7 +237,7 @@ def resident():
 source = source_of(Wide(), (1, 512), 0.1)
 with torch.no_grad():
     for child in source.module.layers[::2]:
-        child.weight.mul_(1.5)
+        child.weight.normal_(0, 1.1 / 512**0.5)
 path = Path(sys.argv[1])
 nodes, weights = [], []
 for index in range(0, 200, 2):
@@ -253,7 +253,7 @@ for index in range(0, 200, 2):
     nodes.append(onnx.helper.make_node(operator, [f"g{{index}}"], [out], f"/layers/layers.{{index + 1}}/Tanh"))
 ports = [onnx.helper.make_tensor_value_info(name, 1, [1, 512]) for name in ("x", "output")]
 graph = onnx.helper.make_graph(nodes, "deep", ports[:1], ports[1:], weights)
-onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)]), path)
+onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10), path)
 size = path.stat().st_size
 del graph, weights, nodes
 import gc; gc.collect()
