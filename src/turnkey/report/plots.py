@@ -82,12 +82,12 @@ def ranked_plot(bars: Sequence[Bar], *, title: str, label: str) -> str:
 
 
 def curve_plot(curves: Sequence[Curve], *, title: str, x_label: str, y_label: str, joined: bool = True) -> str:
-    """Lines (or dots only) of several series over common axes; logarithmic where values are far apart."""
+    """Lines of several series over common axes, logarithmic where values are far apart; or dots over time."""
     left, right, top, bottom = 46, WIDTH - 10, 24, 196
     drawing = Drawing(WIDTH, 230, title=title)
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
-    x_scale = scale_of(xs, start=left, end=right, is_log=wants_log(xs) and min(xs) > 0)
+    x_scale = scale_of(xs, start=left, end=right, is_log=joined and wants_log(xs) and min(xs) > 0)
     y_scale = scale_of(ys, start=bottom, end=top, is_log=wants_log(ys) and min(ys) > 0)
     drawing.x_axis(x_scale, y=bottom, top=top, label=x_label + (", log" if x_scale.is_log else ""))
     drawing.y_axis(y_scale, x=left, right=right, label=y_label + (", log" if y_scale.is_log else ""))
