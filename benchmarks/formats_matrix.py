@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,8 @@ FORMATS = (
 """In an order in which parents come first."""
 FURTHER_RUNTIMES = {"onnx": ("openvino",)}
 """Runtimes of a variant beside its first one."""
+GROUP = 6
+"""Candidates beside torch in one experiment."""
 NOT_MEASURED = ("torch-exportedprogram-int8-static", "torch-exportedprogram-int8-dynamic")
 """Quantise and dequantise operator by operator; they are there to be compiled."""
 
@@ -91,7 +94,11 @@ def work(architecture: Architecture, *, threads: int) -> None:
         arguments = {"script_args": f"--arch {architecture.name} {architecture.arguments}", "input": str(script)}
         state = turnkey.Sequence([("discover", arguments)]).launch(start)
         statistics = state.statistics
-        found |= {key: statistics.get(key) for key in ("class", "parameters")} | {"formats": {}, "threads": threads}
+        found |= {key: statistics.get(key) for key in ("class", "parameters")} | {
+            "formats": {},
+            "candidates": {},
+            "threads": threads,
+        }
         write(architecture, found)
     reference = Reference(source_of(state))
     state, complete = keep_reference_outputs(state, reference)
@@ -104,10 +111,11 @@ def work(architecture: Architecture, *, threads: int) -> None:
         write_state(state)
         write(architecture, found)
         print(f"{architecture.name}: {wanted}: {found['formats'][wanted]['outcome']}", flush=True)
-    if "candidates" not in found:
+    write(architecture, {**found, "doing": "measuring"})
+    for rows in measured(state, complete, found, threads=threads):
+        found["candidates"] |= rows
         write(architecture, {**found, "doing": "measuring"})
-        found["candidates"] = measured(state, complete, found, threads=threads)
-        write(architecture, found)
+    write(architecture, {**found, "complete": True})
 
 
 def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, Any]]:
@@ -141,8 +149,11 @@ def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, A
     }
 
 
-def measured(state: Any, samples: Any, found: dict[str, Any], *, threads: int) -> dict[str, Any]:
-    """All candidates in one experiment: latency, ratio to torch with interval, what their outputs showed."""
+def measured(state: Any, samples: Any, found: dict[str, Any], *, threads: int) -> Iterator[dict[str, Any]]:
+    """Candidates that have no row yet, torch beside a few of them in each experiment: more would not fit into memory.
+
+    A row has latency, ratio to torch with interval, and what the outputs showed.
+    """
     from turnkey.measure import Settings, run_experiment
     from turnkey.runtimes.handover import handed_over
     from turnkey.tools.candidates import candidates_of
@@ -157,31 +168,32 @@ def measured(state: Any, samples: Any, found: dict[str, Any], *, threads: int) -
         for variants, runtimes in pairs
         for candidate in candidates_of(state, source, runtimes=runtimes, variants=variants, options={})
     ]
+    torch, others = candidates[0], [each for each in candidates[1:] if each.key not in found["candidates"]]
     with handed_over(source, samples, with_module=True) as handover:
-        record = run_experiment(
-            [candidate.description(handover) for candidate in candidates],
-            reference="torch",
-            settings=Settings(effort="quick", threads=threads, budget_s=1800.0),
-            path=RESULTS / f"{state.build_name}.record.zip",
-            listen=lambda text: print(text, flush=True),
-        )
-    rows = {}
-    for candidate in candidates:
-        summary, verdict = record.summary(candidate.key), record.verdict(candidate.key)
-        rows[candidate.key] = {
-            "variant": None if candidate.variant is None else candidate.variant.key,
-            "runtime": candidate.runtime.name,
-            "latency_ms": summary.latency_ms,
-            "ratio": None if verdict is None else [verdict.ratio, verdict.low, verdict.high],
-            "verdict": None if verdict is None else str(verdict.kind),
-            "is_valid": verdict is None or verdict.is_valid,
-            "checked": summary.facts.get("verification"),
-            "compile_ms": summary.compile_ms,
-            "fallback": summary.facts.get("fallback"),
-            "reasons": list(summary.reasons),
-            "error": None if summary.error is None else summary.error["what"],
-        }
-    return rows
+        for first in range(0, len(others), GROUP):
+            group = [torch, *others[first : first + GROUP]]
+            record = run_experiment(
+                [candidate.description(handover) for candidate in group],
+                reference=torch.key,
+                settings=Settings(effort="quick", threads=threads),
+                listen=lambda text: print(text, flush=True),
+            )
+            yield {candidate.key: row_of(candidate, record) for candidate in group}
+
+
+def row_of(candidate: Any, record: Any) -> dict[str, Any]:
+    summary, verdict = record.summary(candidate.key), record.verdict(candidate.key)
+    return {
+        "variant": None if candidate.variant is None else candidate.variant.key,
+        "runtime": candidate.runtime.name,
+        "latency_ms": summary.latency_ms,
+        "ratio": None if verdict is None else [verdict.ratio, verdict.low, verdict.high],
+        "is_valid": verdict is None or verdict.is_valid,
+        "checked": summary.facts.get("verification"),
+        "compile_ms": summary.compile_ms,
+        "reasons": list(summary.reasons),
+        "error": None if summary.error is None else summary.error["what"],
+    }
 
 
 def read(architecture: Architecture) -> dict[str, Any]:
@@ -199,18 +211,18 @@ def write(architecture: Architecture, found: dict[str, Any]) -> None:
 
 def drive(architecture: Architecture, *, threads: int) -> None:
     """Workers, one after another, until nothing is missing."""
-    while "candidates" not in read(architecture):
+    while not read(architecture).get("complete"):
         command = [sys.executable, __file__, "--work", architecture.name, "--threads", str(threads)]
         worker = subprocess.Popen(command, start_new_session=True)
         reason = watched(worker, architecture)
         found = read(architecture)
         doing = found.pop("doing", None)
-        if "candidates" in found:
+        if found.get("complete"):
             return
         if doing is None:
             raise SystemExit(f"{architecture.name} was not discovered: {reason}")
         if doing == "measuring":
-            found["candidates"], found["measuring_failed"] = {}, reason
+            found |= {"complete": True, "measuring_failed": reason}
         else:
             found["formats"][doing] = {"outcome": "failed", "reason": reason}
         write(architecture, found)
@@ -257,7 +269,7 @@ def main() -> None:
 
 
 def write_page() -> None:
-    there = {each.name: read(each) for each in ARCHITECTURES if "candidates" in read(each)}
+    there = {each.name: read(each) for each in ARCHITECTURES if read(each).get("complete")}
     PAGE.write_text(page(there, formats=FORMATS, live=LIVE, of=len(ARCHITECTURES)), encoding="utf-8")
     print(f"{len(there)} of {len(ARCHITECTURES)} architectures in {PAGE.relative_to(REPOSITORY)}", flush=True)
 

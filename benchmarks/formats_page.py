@@ -81,7 +81,12 @@ def best_of(item: Mapping[str, Any]) -> str | None:
         for key, row in item["candidates"].items()
         if row["latency_ms"] is not None and row["is_valid"] and _is_verified(item, row)
     ]
-    return min(sound, key=lambda key: item["candidates"][key]["latency_ms"], default=None)
+    return max(sound, key=lambda key: speed(item["candidates"][key]), default=None)
+
+
+def speed(row: Mapping[str, Any]) -> float:
+    """Torch's latency over the candidate's, measured together; 1 for torch itself."""
+    return float(row["ratio"][0]) if row["ratio"] else 1.0
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -97,7 +102,7 @@ def _is_verified(item: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 def _gain(candidates: Mapping[str, Any], key: str | None, rival: str) -> float | None:
     if key is None or candidates.get(rival, {}).get("latency_ms") is None:
         return None
-    return float(candidates[rival]["latency_ms"]) / float(candidates[key]["latency_ms"])
+    return speed(candidates[key]) / speed(candidates[rival])
 
 
 def _matrix(found: Found, formats: Sequence[str], live: Sequence[str]) -> Iterable[str]:

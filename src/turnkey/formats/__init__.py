@@ -40,6 +40,8 @@ FORMATS = PluginTable(
         "openvino-bf16": "turnkey.formats.openvino:BFLOAT16",
         "openvino-int8": "turnkey.formats.openvino:INT8",
         "jax": "turnkey.formats.jax:FORMAT",
+        "tf-savedmodel": "turnkey.formats.tensorflow:SAVED_MODEL",
+        "onnx-tensorflow": "turnkey.formats.tensorflow:ONNX",
         "tensorrt": "turnkey.formats.tensorrt:FORMAT",
         "tensorrt-fp16": "turnkey.formats.tensorrt:FLOAT16",
         "mlf": "turnkey.mlf.format:FORMAT",

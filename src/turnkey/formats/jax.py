@@ -32,7 +32,7 @@ class Jax:
     converts_from = ("python",)
     suffix = ".stablehlo"
     requires = ("jax",)
-    install = "pip install jax"
+    install = "pip install 'turnkey[jax]'"
     settings_type = JaxSettings
 
     def convert(self, request: ConvertRequest) -> Conversion:

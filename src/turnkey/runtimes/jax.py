@@ -78,7 +78,7 @@ class JaxRuntime:
     executes: tuple[str, ...] = ("jax",)
     devices: tuple[str, ...] = ("cpu",)
     requires: tuple[str, ...] = ("jax",)
-    install = "pip install jax"
+    install = "pip install 'turnkey[jax]'"
     compiles = True
 
     def load(self, request: LoadRequest) -> JaxRunner:
