@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,8 @@ def _public(module: Any) -> list[str]:
 def _entry(name: str, value: Any) -> Iterator[str]:
     yield f"### `{name}`"
     if inspect.isclass(value) or callable(value):
-        try:
+        with suppress(TypeError, ValueError):  # some built-in callables have no signature
             yield f"```text\n{name.rpartition('.')[2]}{_signature(value)}\n```"
-        except (TypeError, ValueError):
-            pass  # some built-in callables have no signature
     yield from _docstring(value)
 
 

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnkey.measure import LoadResult, Record
+from turnkey.measure import LoadResult
 from turnkey.report.candidate_row import CandidateRow, candidate_rows
 from turnkey.report.failures import FAILED, conversion_message, failed_tool, message
 from turnkey.report.figure import NONE, is_number, number, size
-from turnkey.report.plots import Curve, curve_plot, interval_plot, scatter_plot, stacked_plot
-from turnkey.report.recorded import Recorded, read_records, slice_points, verdicts, warm_up_points
+from turnkey.report.model_plots import Plot, model_plots
+from turnkey.report.recorded import Recorded, read_records, verdicts
 from turnkey.report.source import ReportedBuild
 
-_CALLS = tuple(10.0**power for power in range(7))
 _ENVIRONMENT = (
     *("processor", "physical_cores", "affinity_cpus", "cpu_quota", "fair_threads", "memory_bytes", "os", "kernel"),
     *("governor", "turbo_off", "virtualisation", "python"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
-    """A drawing with what it shows; ``svg`` is markup that `turnkey.report.svg` made."""
-
-    title: str
-    svg: str
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +78,7 @@ def model_section(build: ReportedBuild, *, title: str, anchor: str, with_samples
         status=build.status,
         sentences=tuple(_sentences(build, rows, recorded.loads)),
         candidates=rows,
-        plots=tuple(_plots(rows, recorded, with_samples=with_samples)),
+        plots=tuple(model_plots(rows, recorded, with_samples=with_samples)),
         facts=tuple(_facts(build)),
         conversions=tuple(_conversions(build.conversions)),
         verification=tuple(_verification(build.verification)),
@@ -111,136 +101,6 @@ def _sentences(build: ReportedBuild, rows: Sequence[CandidateRow], loads: Sequen
         yield f"{load.sentence()}."
     if build.status != "successful":
         yield f"{build.status}: {message(build)}."
-
-
-def _plots(rows: Sequence[CandidateRow], recorded: Recorded, *, with_samples: bool) -> Iterable[Plot]:
-    bars = [bar for row in rows if (bar := row.bar()) is not None]
-    if bars:
-        svg = interval_plot(bars, title="Latency of each candidate with its interval", label="latency, ms")
-        yield Plot(title="Latency", svg=svg, note="Bars are 95 % intervals; hollow marks are INVALID.")
-    yield from _costs(rows)
-    yield from _curves(rows, recorded.loads)
-    yield from _starts(rows)
-    for record in recorded.records.values() if with_samples else ():
-        yield from _samples(record, rows)
-
-
-def _costs(rows: Sequence[CandidateRow]) -> Iterable[Plot]:
-    """Latency against memory, size and error, where more than one candidate has them."""
-    costs: tuple[tuple[str, Callable[[CandidateRow], float | None], float], ...] = (
-        ("peak memory, MiB", lambda row: row.figure("peak_memory_bytes"), 1 / 2**20),
-        ("size, MiB", lambda row: row.figure("size_bytes"), 1 / 2**20),
-        ("relative error", lambda row: row.relative_l2, 1.0),
-    )
-    for label, cost, unit in costs:
-        marks = [
-            (bar, value * unit, row.is_unbeaten)
-            for row in rows
-            if (bar := row.bar()) is not None and (value := cost(row))
-        ]
-        if len(marks) > 1:
-            title = f"Latency against {label.partition(',')[0]}"
-            svg = scatter_plot(marks, title=title, x_label="latency, ms", y_label=label)
-            note = "Filled marks: nothing is as good in latency, memory, size and error and better in one."
-            yield Plot(title=title, svg=svg, note=note)
-
-
-def _curves(rows: Sequence[CandidateRow], loads: Sequence[LoadResult]) -> Iterable[Plot]:
-    """Latency over throughput, with the batch size or the number of clients at each point."""
-    groups: dict[tuple[str, str, str], dict[int, tuple[float, float]]] = {}
-    for row in rows:
-        batch, rate = row.entry.get("batch_size"), row.figure("throughput_items_per_second")
-        if isinstance(batch, int) and rate is not None and row.latency_ms is not None:
-            name = (str(row.entry.get("variant")), row.runtime, str(row.entry.get("threads")))
-            groups.setdefault(name, {})[batch] = (rate, row.latency_ms)
-    climbed = {name: points for name, points in groups.items() if len(points) > 1}
-    if climbed:
-        curves = [
-            Curve(
-                label=f"{name[0]} @ {name[1]}",
-                index=index,
-                points=[points[batch] for batch in sorted(points)],
-                marks=[str(batch) for batch in sorted(points)],
-            )
-            for index, (name, points) in enumerate(climbed.items())
-        ]
-        yield _throughput_plot(curves, "Latency and throughput over batch sizes", "Numbers are batch sizes.")
-    closed = [load for load in loads if load.shape.kind == "concurrency"]
-    if closed:
-        curves = [
-            Curve(
-                label=load.key,
-                index=index,
-                points=[(trial.throughput_per_s, _residence_ms(trial)) for trial in load.trials],
-                marks=[str(trial.clients) for trial in load.trials],
-            )
-            for index, load in enumerate(closed)
-        ]
-        yield _throughput_plot(curves, "Latency and throughput over clients", "Numbers are concurrent clients.")
-
-
-def _throughput_plot(curves: Sequence[Curve], title: str, note: str) -> Plot:
-    svg = curve_plot(curves, title=title, x_label="items per second", y_label="latency, ms")
-    return Plot(title=title, svg=svg, note=f"{note} {', '.join(curve.label for curve in curves)}.")
-
-
-def _residence_ms(trial: Any) -> float:
-    """Median latency of a closed loop, else its mean by Little's law."""
-    if trial.p50_ms is not None:
-        return float(trial.p50_ms)
-    return 1000 * float(trial.in_flight or trial.clients or 1) / max(float(trial.throughput_per_s), 1e-9)
-
-
-def _starts(rows: Sequence[CandidateRow]) -> Iterable[Plot]:
-    started = [(row.key, row.cold_start) for row in rows if row.cold_start]
-    if not started:
-        return
-    svg = stacked_plot(started, title="Cold start of each candidate", label="milliseconds to the first answer")
-    yield Plot(title="Cold start", svg=svg, note="Import, load, compile, first call, one after another, ever darker.")
-    timed = [row for row in rows if row.cold_start and row.latency_ms]
-    if len(timed) > 1:
-        curves = [
-            Curve(
-                label=row.key,
-                index=row.index,
-                points=[
-                    (calls, (math.fsum(value for _, value in row.cold_start) + calls * (row.latency_ms or 0)) / 1e3)
-                    for calls in _CALLS
-                ],
-            )
-            for row in timed
-        ]
-        svg = curve_plot(curves, title="Total time over calls", x_label="calls", y_label="seconds with start")
-        yield Plot(title="Break-even", svg=svg, note=_break_even(timed))
-
-
-def _break_even(rows: Sequence[CandidateRow]) -> str:
-    said = []
-    for row in rows:
-        calls = row.figure("break_even_calls")
-        if calls is not None and row.ratio is not None:
-            when = "from the first call" if calls == 0 else f"after {calls:,.0f} calls"
-            said.append(f"{row.key} pays back its start {when}")
-    return ("; ".join(said) + ".") if said else "Where lines cross, the later start is paid back."
-
-
-def _samples(record: Record, rows: Sequence[CandidateRow]) -> Iterable[Plot]:
-    shown = [row for row in rows if row.key in record.keys]
-    timed = [Curve(label=row.key, index=row.index, points=slice_points(record, row.key)) for row in shown]
-    timed = [curve for curve in timed if curve.points]
-    if timed:
-        svg = curve_plot(
-            timed, title="Timed slices in time order", x_label="seconds", y_label="ms per call", joined=False
-        )
-        note = f"Each dot is the median of one slice; {', '.join(curve.label for curve in timed)} take turns."
-        yield Plot(title="Timed calls", svg=svg, note=note)
-    warm = [Curve(label=row.key, index=row.index, points=warm_up_points(record, row.key)) for row in shown]
-    warm = [curve for curve in warm if curve.points]
-    if warm:
-        svg = curve_plot(warm, title="Warm-up calls", x_label="number of the call", y_label="ms per call")
-        steady = [f"{row.key} {row.entry['calls_to_steady']}" for row in shown if row.entry.get("calls_to_steady")]
-        note = f"Calls to steady: {', '.join(steady)}." if steady else "The first calls of one process each."
-        yield Plot(title="Warm-up", svg=svg, note=note)
 
 
 def _facts(build: ReportedBuild) -> Iterable[tuple[str, str]]:

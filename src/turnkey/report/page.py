@@ -21,7 +21,8 @@ from turnkey.errors import MissingDependencyError, TurnkeyError
 from turnkey.measure import acceptance
 from turnkey.report import corpus, figure
 from turnkey.report.failures import FailureCluster, conversion_clusters, failure_clusters
-from turnkey.report.model_section import ModelSection, Plot, model_section
+from turnkey.report.model_plots import Plot
+from turnkey.report.model_section import ModelSection, model_section
 from turnkey.report.plots import ranked_plot, share_plot
 from turnkey.report.source import ReportedBuild, titles
 from turnkey.version import __version__
