@@ -36,3 +36,24 @@ def test_an_unknown_format_is_a_usage_error_that_lists_the_known_ones():
     with pytest.raises(UsageError, match="'onx'") as caught:
         find_format("onx")
     assert "onnx-fp16" in caught.value.evidence
+
+
+@pytest.mark.parametrize("name", FORMATS.builtin)
+def test_every_format_has_its_name_defaults_for_its_settings_and_parents_that_exist(name):
+    form = find_format(name)
+    assert form.name == name
+    assert form.settings_type() == form.settings_type()
+    assert set(form.converts_from) <= set(FORMATS.names())
+    assert form.install.startswith("pip install")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["torchscript-trace", "torchscript-script", "torch-exportedprogram", "torch-aoti", "executorch", "python", "jax"],
+)
+def test_a_format_without_anything_to_convert_says_where_to_start(name, tmp_path):
+    form = find_format(name)
+    with pytest.raises(ConversionError) as caught:
+        form.convert(ConvertRequest(path=tmp_path / "m", settings=form.settings_type()))
+    assert "turnkey" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
