@@ -29,6 +29,10 @@ TOOLS: dict[str, tuple[Argument, ...]] = {
     ),
     "report": (Argument(flags=("-o", "--output-dir"), help=""),),
     "show-mlf": (Argument(flags=("archive",), help=""), Argument(flags=("--full",), arity=Arity.FLAG, help="")),
+    "compare": (
+        Argument(flags=("sources",), arity=Arity.MANY, help=""),
+        Argument(flags=("--allow",), arity=Arity.MANY, help=""),
+    ),
 }
 GRAMMAR = Grammar(global_arguments=GLOBALS, tool_names=tuple(TOOLS), arguments_of=TOOLS.__getitem__)
 
@@ -69,6 +73,10 @@ def refusal(line: str) -> str:
             "show-mlf --full report report",
             [("", {}), ("show-mlf", {"full": (), "archive": ("report",)}), ("report", {})],
         ),
+        ("compare a b c", [("", {}), ("compare", {"sources": ("a", "b", "c")})]),
+        ("compare report b report", [("", {}), ("compare", {"sources": ("report", "b")}), ("report", {})]),
+        ("compare a -- report -- -b", [("", {}), ("compare", {"sources": ("a", "report", "-b")})]),
+        ("compare a --allow x y", [("", {}), ("compare", {"sources": ("a",), "allow": ("x", "y")})]),
         ("cache --list -b a -- report", [("", {}), ("cache", {"list": (), "build_names": ("a", "report")})]),
         ("cache -b report a report", [("", {}), ("cache", {"build_names": ("report", "a")}), ("report", {})]),
         ("-- discover discover", [("", {"input_files": ("discover",)}), ("discover", {})]),

@@ -55,6 +55,17 @@ def test_numbers_outside_their_range_are_refused(
             parse(text)
 
 
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("2.5 %", 0.025), (" 100% ", 1.0)])
+def test_a_percentage_has_its_sign(text: str, share: float) -> None:
+    assert quantity.percentage(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["5", "0.05", "0%", "-1%", "nan%", "inf%", "%", "5%%", "5% more", ""])
+def test_what_is_no_percentage_above_zero_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        quantity.percentage(text)
+
+
 @given(st.integers(min_value=1, max_value=1 << 50))
 def test_a_shown_size_is_read_as_nearly_the_same_size(size: int) -> None:
     assert quantity.size_bytes(quantity.size_text(size).replace(" bytes", "")) == pytest.approx(size, rel=0.06)

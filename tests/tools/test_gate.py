@@ -56,6 +56,41 @@ def test_what_cannot_be_a_gate_is_a_usage_error(
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_at_the_end_of_a_sequence_the_working_tree_is_judged_with_the_same_tools(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = ["gate", "--base", "HEAD", "--max-slowdown", "50%", "--effort", "standard"]
+    code = main(["-d", str(tmp_path / "cache"), "-i", "net.onnx", "load-onnx", "optimize-ort", *gate])
+    shown = capsys.readouterr()
+    assert code in (0, 2)
+    assert "building net.onnx of the working tree: load-onnx optimize-ort" in shown.err
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_live_models_are_measured_each_with_the_modules_of_its_revision(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "src" / "layers").mkdir(parents=True)
+    (repository / "net.py").write_text(
+        "import torch\nfrom layers import DEPTH\ntorch.manual_seed(0)\n"
+        "layers = [m for _ in range(DEPTH) for m in (torch.nn.Linear(64, 64), torch.nn.Tanh())]\n"
+        "torch.nn.Sequential(*layers)(torch.ones(16, 64))\n"
+    )
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    for depth in (4, 40):
+        (repository / "src" / "layers" / "__init__.py").write_text(f"DEPTH = {depth}\n")
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", f"{depth} layers"], check=True)
+    words = ["-i", "net.py", "--base", "HEAD~1", "--head", "HEAD", "--runtime", "torch", "--effort", "standard"]
+    code = main(["--json", "gate", *words, "--exact", "none"])
+    [judged] = json.loads(capsys.readouterr().out)["tools"]["gate"]["inputs"]
+    assert (code, judged["answer"]) == (1, "REGRESSION")
+    assert judged["slowdown"]["low"] > 0.05
+
+
+@pytest.mark.nightly
 def test_a_revision_against_itself_passes_and_writes_its_summary(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

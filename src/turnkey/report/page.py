@@ -1,7 +1,7 @@
 """The HTML report: one self-contained file, written from templates that escape everything that is not ours.
 
 No text from outside is marked as safe; drawings come from `turnkey.report.svg`, which escapes. The page may load
-nothing (a content security policy says so), and of scripts it runs only the one with the digest that it names.
+nothing (a content security policy says so), and of styles and scripts only those with the digests that it names count.
 
 Scope: usable at a thousand models. Beyond `SAMPLE_PLOTS` models the plots of single calls are left out, and the page
 says how to get them for one model.
@@ -96,10 +96,14 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": figure.number, "size": figure.size}
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style, script = _asset("page.css"), _asset("page.js")
     return environment.get_template(template).render(
-        version=__version__, style=_asset("page.css"), script=script, script_digest=f"sha256-{digest}", **values
+        version=__version__,
+        style=style,
+        style_digest=_digest(style),
+        script=script,
+        script_digest=_digest(script),
+        **values,
     )
 
 
@@ -126,6 +130,11 @@ def _certificates(builds: Iterable[ReportedBuild]) -> list[str]:
     caches = dict.fromkeys(build.cache_dir for build in builds)
     found = {certificate for cache in caches if (certificate := acceptance.load(Path(cache))) is not None}
     return [line for certificate in found for line in certificate.lines()]
+
+
+def _digest(text: str) -> str:
+    """As a content security policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _asset(name: str) -> str:
