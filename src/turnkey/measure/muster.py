@@ -91,12 +91,14 @@ class Muster:
         self._write = write
         self._seed = seed
         self._at_once = max(1, at_once)
+        self._import_ns: dict[str, int] = {}
         self.members: dict[str, Member] = {}
 
     def gather(self, names: Sequence[str], report: RoundReport) -> None:
         """Start the processes and let them import, a few at a time; each then sleeps until it is its turn to load.
 
-        Importing is no part of loading and nothing is timed yet, so the cores may be shared here and only here.
+        Importing is no part of loading and nothing is timed yet, so the cores may be shared here and only here. What
+        took longest to import before starts first, so that no core waits for it at the end.
         """
         importing: list[Member] = []
 
@@ -105,7 +107,7 @@ class Muster:
             if self._arrive(member, report):
                 member.worker.sleep()
 
-        for name in names:
+        for name in sorted(names, key=lambda name: -self._import_ns.get(name.removesuffix(TWIN_SUFFIX), 0)):
             if len(importing) > self._at_once:
                 settle()
             member = self._start(name, report, attempt=0)
@@ -252,6 +254,7 @@ class Muster:
             self.lose(member, report, lost)
             return False
         member.facts.update(_loaded(loaded))
+        self._import_ns[member.name.removesuffix(TWIN_SUFFIX)] = loaded.import_ns
         if not member.worker.can_sleep:
             member.facts["notes"].append("peers-not-stopped: idle workers wait in a blocking read")
         member.call_ns = loaded.call_ns
