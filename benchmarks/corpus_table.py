@@ -71,7 +71,7 @@ REMARKS: dict[str, str] = {
 """What a reader must know of an architecture's row, where the row or the message alone does not say."""
 
 
-def run(architecture: Architecture, *, cache: Path, runtimes: list[str]) -> dict[str, Any]:
+def run(architecture: Architecture, *, cache: Path, runtimes: list[str], threads: int | None) -> dict[str, Any]:
     """One architecture through all steps; what came of it as plain data.
 
     All run in this process, since importing the libraries and warming the exporter up costs more than a network.
@@ -82,7 +82,7 @@ def run(architecture: Architecture, *, cache: Path, runtimes: list[str]) -> dict
             ("discover", {"script_args": f"--arch {architecture.name} {architecture.arguments}"}),
             "export-pytorch",
             "verify",
-            ("benchmark", {"runtimes": runtimes, "effort": "quick"}),
+            ("benchmark", {"runtimes": runtimes, "effort": "quick", "threads": threads}),
         ],
         cache_dir=cache / f"{architecture.library}-{architecture.name}",
         lean_cache=True,
@@ -155,6 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="forty architectures through the main job, as a table")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these, also where a result is there already")
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime"], metavar="NAME", help="what is measured")
+    parser.add_argument("--threads", type=int, help="of every runtime; by default the fair number")
     parser.add_argument("--place", type=Path, default=RESULTS, help="results and caches; elsewhere no page is written")
     parser.add_argument("--table-only", action="store_true", help="write the page, run nothing")
     arguments = parser.parse_args()
@@ -164,7 +165,7 @@ def main() -> None:
     for architecture in () if arguments.table_only else wanted:
         if architecture.result(place).exists() and arguments.only is None:
             continue
-        found = run(architecture, cache=place / "cache", runtimes=arguments.runtimes)
+        found = run(architecture, cache=place / "cache", runtimes=arguments.runtimes, threads=arguments.threads)
         architecture.result(place).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"{architecture.library}/{architecture.name}: {found['status']} ({found['seconds']:.0f} s)", flush=True)
     if place != RESULTS:

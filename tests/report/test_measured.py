@@ -8,7 +8,7 @@ import pytest
 
 from turnkey.errors import ArtifactError, InputError
 from turnkey.pipeline.archive import write_archive
-from turnkey.report.measured import read_side
+from turnkey.report.measured import qualified, read_side
 
 from .conftest import MEASUREMENT, MakeBuild, simulated_record
 
@@ -31,6 +31,16 @@ def test_a_cache_a_build_and_a_record_hold_the_same_candidate(cache: Path, make_
         [item] = read_side(path).items
         assert (item.model, item.candidate) == ("net", "a")
         assert item.record is not None
+
+
+def test_models_that_several_sources_have_are_told_apart(make_build: MakeBuild, tmp_path: Path) -> None:
+    for cache, name in (("first", "any"), ("second", "any"), ("second", "own")):
+        paths = make_build(
+            name, cache_dir=tmp_path / cache, measurements=[{**MEASUREMENT, "key": "a", "record": "r.zip"}]
+        )
+        simulated_record({"a": 1.0}, paths.directory / "r.zip", effort="quick")
+    sides = qualified([read_side(tmp_path / "first"), read_side(tmp_path / "second")])
+    assert [item.model for side in sides for item in side.items] == ["first/any", "second/any", "own"]
 
 
 def test_a_package_carries_its_records(tmp_path: Path) -> None:

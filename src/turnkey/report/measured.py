@@ -7,8 +7,9 @@ are tried; a further kind is one more function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,21 @@ def of_record(record: Record, *, model: str) -> tuple[Measured, ...]:
         }
         found.append(Measured(model=model, candidate=key, entry=entry, record=record))
     return tuple(found)
+
+
+def qualified(sides: Sequence[Side]) -> list[Side]:
+    """The sides with models told apart: one that several sides have gets the name of its side before its own."""
+    names = Counter(name for side in sides for name in {item.model for item in side.items})
+    return [
+        replace(
+            side,
+            items=tuple(
+                item if names[item.model] == 1 else replace(item, model=f"{side.label}/{item.model}")
+                for item in side.items
+            ),
+        )
+        for side in sides
+    ]
 
 
 def _cache(path: Path) -> Side | None:

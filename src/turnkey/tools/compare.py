@@ -75,6 +75,8 @@ class Compare(Tool):
         **arguments: Any,
     ) -> int:
         """Print the comparison; 1 if a source could not be read, or nothing could be compared."""
+        from dataclasses import replace
+
         from turnkey import settings
         from turnkey.report.comparison import compare
         from turnkey.report.comparison_files import write_comparison
@@ -83,7 +85,10 @@ class Compare(Tool):
         from turnkey.report.overview import print_table
         from turnkey.report.source import collect
 
-        sides = [read_side(settings.absolute_path(path)) for path in sources]
+        paths = [settings.absolute_path(path) for path in sources]
+        sides = [read_side(path) for path in paths]
+        if len({side.label for side in sides}) < len(sides):
+            sides = [replace(side, label=str(path)) for side, path in zip(sides, paths, strict=True)]
         if context.build_names is not None:
             found = collect([settings.absolute_path(path) for path in context.cache_dirs], only=context.build_names)
             sides.append(of_builds(found.builds, label="this call", unreadable=found.unreadable))
