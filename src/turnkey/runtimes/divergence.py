@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turnkey.errors import TurnkeyError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.layer_search import LayerLoss, LayerSearch
+from turnkey.runtimes.layer_values import ValueStore, outputs_in_parts
 from turnkey.runtimes.segment import run_part
 from turnkey.verify import OutputComparison, Tolerances, compare, precision_of
 
@@ -110,7 +112,7 @@ def explain_divergence(
         for index, form in enumerate(forms):
             limits = _limits(tolerances, form)
             whole = open_weightless(form.path, Path(scratch) / "form")
-            failure = _first_failure(reference, whole, limits)
+            failure = _first_failure(reference, whole, limits, Path(scratch))
             if failure is None:
                 continue
             sample, found = failure
@@ -166,15 +168,19 @@ def _limits(tolerances: Tolerances, form: Form) -> Tolerances:
 
 
 def _first_failure(
-    reference: Reference, whole: WeightlessModel, limits: Tolerances
+    reference: Reference, whole: WeightlessModel, limits: Tolerances, scratch: Path
 ) -> tuple[Sample, OutputComparison] | None:
     """The first captured sample whose outputs differ, and how."""
     samples = reference.with_outputs(reference.source.samples)
     for sample, expected in zip(samples.inputs, samples.outputs, strict=True):
         assert expected is not None, "the reference completed them"
-        found = compare(
-            expected, run_part(whole, outputs=whole.output_names, given={}, sample=sample), tolerances=limits
-        )
+        with tempfile.TemporaryDirectory(dir=scratch) as parts:
+            try:
+                computed = outputs_in_parts(whole, sample, ValueStore(Path(parts)))
+            except TurnkeyError as error:  # a value that no file can hold, such as a sequence, lies between two parts
+                print(f"{whole.directory.name} is run as a whole: {error.what}")
+                computed = run_part(whole, outputs=whole.output_names, given={}, sample=sample)
+        found = compare(expected, computed, tolerances=limits)
         if found.first_failure is not None:
             return sample, found.first_failure
     return None

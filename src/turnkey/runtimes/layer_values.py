@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from turnkey.formats.onnx_segment import WeightlessModel
     from turnkey.model.call import CallStructure
 
+_PARTS = 4
 _AT_ONCE = 32
 """Values of a file that one run gives out: bounds what it holds at a time."""
 
@@ -31,10 +32,12 @@ class ValueStore(Mapping[str, np.ndarray]):
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._paths: dict[str, Path] = {}
+        self._count = 0  # of all values that were ever put: a file name is never used twice
 
     def put(self, name: str, array: np.ndarray) -> None:
         """Write one value; types that numpy lacks become float32."""
-        path = self._directory / f"{len(self._paths)}.npy"
+        path = self._directory / f"{self._count}.npy"
+        self._count += 1
         plain = array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
         np.save(path, plain)
         self._paths[name] = path
@@ -96,6 +99,28 @@ def keep_file_values(whole: WeightlessModel, sample: Sample, wanted: Sequence[st
         names = [name for name in wanted[start : start + _AT_ONCE] if name not in store]
         for name, array in run_part(whole, outputs=names, given=store, sample=sample).items():
             store.put(name, array)
+
+
+def outputs_in_parts(whole: WeightlessModel, sample: Sample, store: ValueStore) -> Sample:
+    """The outputs of a file, run in a few parts one after another, so that the weights of one are there at a time.
+
+    What one part hands to the next goes through ``store``.
+    """
+    from turnkey.formats.onnx_graph import names_read
+    from turnkey.runtimes.segment import run_part
+
+    nodes = whole.model.graph.node
+    for part in range(1, _PARTS):
+        end = len(nodes) * part // _PARTS
+        made = {value for node in nodes[:end] for value in node.output if value}
+        read_later = {name for node in nodes[end:] for name in names_read(node)} | set(whole.output_names)
+        wanted = sorted((made & read_later) - set(store))
+        for name, array in run_part(whole, outputs=wanted, given=store, sample=sample).items() if wanted else ():
+            store.put(name, array)
+    outputs = {name: np.asarray(store[name]) for name in whole.output_names if name in store}
+    left = [name for name in whole.output_names if name not in outputs]
+    outputs |= run_part(whole, outputs=left, given=store, sample=sample) if left else {}
+    return {name: outputs[name] for name in whole.output_names}
 
 
 @contextmanager
