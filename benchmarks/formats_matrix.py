@@ -2,6 +2,7 @@
 
     python benchmarks/formats_matrix.py                    # all, or what is missing of them
     python benchmarks/formats_matrix.py --only bert        # one, again
+    python benchmarks/formats_matrix.py --measure-again    # on a free machine, what was measured on a busy one
     python benchmarks/formats_matrix.py --page-only        # the page from what is there
 
 Every architecture is worked on by a process of its own, which leaves what it knows after each format in
@@ -75,9 +76,10 @@ NOT_MEASURED = ("torch-exportedprogram-int8-static", "torch-exportedprogram-int8
 """Quantise and dequantise operator by operator; they are there to be compiled."""
 
 
-def work(architecture: Architecture, *, threads: int) -> None:
+def work(architecture: Architecture, *, threads: int, passes: int | None) -> None:
     """What is missing of one architecture, in this process."""
     import turnkey
+    from turnkey.measure import Settings
     from turnkey.pipeline.revival import revived
     from turnkey.pipeline.state_file import write_state
     from turnkey.pipeline.stored_source import source_of
@@ -112,7 +114,7 @@ def work(architecture: Architecture, *, threads: int) -> None:
         write(architecture, found)
         print(f"{architecture.name}: {wanted}: {found['formats'][wanted]['outcome']}", flush=True)
     write(architecture, {**found, "doing": "measuring"})
-    for rows in measured(state, complete, found, threads=threads):
+    for rows in measured(state, complete, found, settings=Settings(effort="quick", threads=threads, passes=passes)):
         found["candidates"] |= rows
         write(architecture, {**found, "doing": "measuring"})
     write(architecture, {**found, "complete": True})
@@ -149,12 +151,12 @@ def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, A
     }
 
 
-def measured(state: Any, samples: Any, found: dict[str, Any], *, threads: int) -> Iterator[dict[str, Any]]:
+def measured(state: Any, samples: Any, found: dict[str, Any], *, settings: Any) -> Iterator[dict[str, Any]]:
     """Candidates that have no row yet, torch beside a few of them in each experiment: more would not fit into memory.
 
     A row has latency, ratio to torch with interval, and what the outputs showed.
     """
-    from turnkey.measure import Settings, run_experiment
+    from turnkey.measure import run_experiment
     from turnkey.runtimes.handover import handed_over
     from turnkey.tools.candidates import candidates_of
 
@@ -175,7 +177,7 @@ def measured(state: Any, samples: Any, found: dict[str, Any], *, threads: int) -
             record = run_experiment(
                 [candidate.description(handover) for candidate in group],
                 reference=torch.key,
-                settings=Settings(effort="quick", threads=threads),
+                settings=settings,
                 listen=lambda text: print(text, flush=True),
             )
             yield {candidate.key: row_of(candidate, record) for candidate in group}
@@ -209,10 +211,11 @@ def write(architecture: Architecture, found: dict[str, Any]) -> None:
     unfinished.replace(architecture.result)
 
 
-def drive(architecture: Architecture, *, threads: int) -> None:
+def drive(architecture: Architecture, *, threads: int, passes: int | None) -> None:
     """Workers, one after another, until nothing is missing."""
     while not read(architecture).get("complete"):
         command = [sys.executable, __file__, "--work", architecture.name, "--threads", str(threads)]
+        command += [] if passes is None else ["--passes", str(passes)]
         worker = subprocess.Popen(command, start_new_session=True)
         reason = watched(worker, architecture)
         found = read(architecture)
@@ -250,20 +253,24 @@ def watched(worker: subprocess.Popen[bytes], architecture: Architecture) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="twelve architectures in every format on every runtime, as a page")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these, also where a result is there already")
+    parser.add_argument("--measure-again", action="store_true", help="measure anew what was converted before")
     parser.add_argument("--page-only", action="store_true", help="write the page, run nothing")
     parser.add_argument("--threads", type=int, default=1, help="of every runtime")
+    parser.add_argument("--passes", type=int, help="of each candidate; fewer than usual where others use the machine")
     parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     by_name = {architecture.name: architecture for architecture in ARCHITECTURES}
     if arguments.work:
-        work(by_name[arguments.work], threads=arguments.threads)
+        work(by_name[arguments.work], threads=arguments.threads, passes=arguments.passes)
         return
     wanted = [by_name[name] for name in arguments.only] if arguments.only else list(ARCHITECTURES)
     for architecture in () if arguments.page_only else wanted:
-        if arguments.only:
+        if arguments.measure_again and architecture.result.exists():
+            write(architecture, {**read(architecture), "candidates": {}, "complete": False})
+        elif arguments.only:
             architecture.result.unlink(missing_ok=True)
-        drive(architecture, threads=arguments.threads)
+        drive(architecture, threads=arguments.threads, passes=arguments.passes)
         write_page()
     write_page()
 

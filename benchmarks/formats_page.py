@@ -69,9 +69,20 @@ def _best(found: Found) -> Iterable[str]:
             cells.append(_DASH if gain is None else f"{gain:.2f}×")
             if gain is not None:
                 gains[rival].append(gain)
-        yield f"| {name} | {key or _DASH} | {' | '.join(cells)} |"
+        yield f"| {name}{' †' if _spoilt(item) else ''} | {key or _DASH} | {' | '.join(cells)} |"
     means = [f"{geometric_mean(values):.2f}× (of {len(values)})" if values else _DASH for values in gains.values()]
     yield f"| **geometric mean** | | {' | '.join(means)} |"
+    spoilt = sorted({_spoilt(item) for item in found.values()} - {""})
+    if spoilt:
+        yield ""
+        yield f"† measured on a busy machine, so that its figures are INVALID ({'; '.join(spoilt)}): run it again by"
+        yield "`benchmarks/formats_matrix.py --measure-again` where nothing else runs."
+
+
+def _spoilt(item: Mapping[str, Any]) -> str:
+    """Why the figures of an architecture are no good, in one word; empty if they are."""
+    reasons = item["candidates"].get("torch", {}).get("reasons") or [""]
+    return str(reasons[0]).partition(":")[0]
 
 
 def best_of(item: Mapping[str, Any]) -> str | None:
