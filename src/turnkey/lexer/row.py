@@ -180,11 +180,9 @@ def _units(record: Record, key: str) -> tuple[float, ...]:
 
 def _few(count: int) -> list[str]:
     """A percentile of too few samples is a number all the same, as documented, and is said to be one."""
-    weak = [f"p{q} {statistics.fewest_for_quantile(q / 100)}" for q in _PERCENTILES]
-    short = [
-        text for q, text in zip(_PERCENTILES, weak, strict=True) if count < statistics.fewest_for_quantile(q / 100)
-    ]
-    return [f"few samples ({count}) for an interval of: {', '.join(short)} wanted"] if short else []
+    wanted = {f"p{q}": statistics.fewest_for_quantile(q / 100) for q in _PERCENTILES}
+    short = [f"{name} ({least})" for name, least in wanted.items() if count < least]
+    return [f"too few samples ({count}) for an interval of {', '.join(short)}"] if short else []
 
 
 def _optimizer(engine: str, summary: CandidateSummary) -> str:
