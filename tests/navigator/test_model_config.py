@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import turnkey.navigator as nav
 from turnkey.navigator.call_settings import check_call
@@ -77,6 +78,15 @@ def test_a_configuration_for_no_format_is_an_error_and_one_for_no_target_warns()
         check_call(np.sin, custom_configs=[Mine()])
     with pytest.warns(ConfigurationWarning, match="no target"):
         check_call(np.sin, custom_configs=[nav.OnnxConfig()])
+
+
+def test_a_field_that_nothing_acts_on_is_said() -> None:
+    with pytest.warns(ConfigurationWarning, match="autocast of the custom config TorchExportedProgram"):
+        check_call(
+            torch.nn.Identity(),
+            target_formats=["torch-exportedprogram"],
+            custom_configs=[nav.TorchExportConfig(autocast=True)],
+        )
 
 
 def test_all_problems_of_a_call_are_told_before_any_work_in_one_error() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,9 @@ def check_call(
         if each not in targets:
             message = f"the custom config {configs[each].name()} is for {each.value}, which is no target of this call"
             warnings.warn(message, ConfigurationWarning, stacklevel=3)
+        for name in _without_effect(configs[each]):
+            message = f"{name} of the custom config {configs[each].name()} is stored and has no effect here"
+            warnings.warn(message, ConfigurationWarning, stacklevel=3)
     return CallSettings(
         source=kind,
         targets=targets,
@@ -211,6 +214,15 @@ def stored_configs(config: Mapping[str, Any], *, defaults: bool) -> list[CustomC
 def default_targets(framework: str) -> tuple[Format, ...]:
     """Targets of a framework by its stored name."""
     return next((found for kind, found in DEFAULT_TARGETS.items() if framework_of(kind) == framework), ())
+
+
+def _without_effect(config: CustomConfigForFormat) -> list[str]:
+    """Fields that were changed and that nothing acts on: said, since silence would promise an effect."""
+    if not is_dataclass(config):
+        return []
+    defaults = type(config)()
+    names = ("autocast", "autocast_dtype", "inference_mode", "dynamic_shapes", "export_device")
+    return [name for name in names if getattr(config, name, None) != getattr(defaults, name, None)]
 
 
 def _type_faults(sample_count: Any, batching: Any, input_names: Any, output_names: Any, verify_func: Any) -> list[str]:
