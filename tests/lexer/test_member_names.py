@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnkey.errors import UsageError
@@ -11,6 +11,7 @@ from turnkey.lexer.member_names import MemberNames, artifact_stem, file_stem
 from turnkey.pipeline.archive_directory import fault_of_names
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(st.lists(st.text(max_size=100), unique=True, max_size=8))
 def test_every_class_gets_a_name_that_any_reader_takes(names: list[str]) -> None:
     members = MemberNames()

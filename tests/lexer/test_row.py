@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnkey.lexer.row import COLUMNS, metrics
@@ -33,6 +33,7 @@ def test_the_example_of_the_specification() -> None:
     }
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(TIMES, st.integers(1, 64))
 def test_percentiles_rise_and_the_variance_is_the_square_of_the_deviation(times: list[float], batch: int) -> None:
     found = metrics(times, batch_size=batch)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnkey.errors import ArtifactError, InputError, UsageError
@@ -60,6 +60,7 @@ def test_what_was_written_is_read_back_and_unpacked(tmp_path: Path) -> None:
     assert {name: place.read_bytes() for name, place in places.items()} == MEMBERS
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(st.dictionaries(st.text(max_size=12), st.binary(max_size=64), min_size=1, max_size=6))
 def test_every_set_of_members_comes_back_or_is_refused_before_anything_is_written(
     tmp_path_factory: pytest.TempPathFactory, members: dict[str, bytes]
@@ -222,6 +223,7 @@ def test_changed_content_is_noticed_when_it_is_read(tmp_path: Path) -> None:
         archive.read("a")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused_and_raises_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
