@@ -13,6 +13,7 @@ log): ``{"number": n, "item": path}``. To the call: first ``{"ready": seconds, "
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -26,13 +27,14 @@ import traceback
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from turnkey.errors import TurnkeyError
 from turnkey.launch.veil import ImportRecord, Veil
 from turnkey.launch.warden import die_with_parent
 from turnkey.launch.work_item import read_work_item
 from turnkey.launch.worker import watch_over
+from turnkey.pipeline.capture import flush_everything
 
 _PROOF_SECONDS = 20.0
 _LARGEST_REQUEST = 1 << 16
@@ -73,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 
 class _Server:
-    """Forks and waits. A child leaves `serve` by its return, never sees the loop again."""
+    """Forks and waits. A child never comes back here."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -93,7 +95,7 @@ class _Server:
                     self._collect(descriptor)
 
     def _next_input(self) -> int | None:
-        """Fork for the next input; an exit code in the child, and when the call has gone."""
+        """Fork for the next input; an exit code when the call has gone."""
         content, descriptors, _, _ = socket.recv_fds(self._channel, _LARGEST_REQUEST, 3)
         if not content:
             return 0
@@ -101,14 +103,14 @@ class _Server:
         messages, lifeline, log = descriptors
         process = os.fork()
         if process == 0:
-            return self._become_warden(Path(request["item"]), messages, lifeline, log)
+            self._become_warden(Path(request["item"]), messages, lifeline, log)
         for descriptor in descriptors:
             os.close(descriptor)
         self._wardens[os.pidfd_open(process)] = (request["number"], process)
         _tell(self._channel, {"started": request["number"], "pid": process})
         return None
 
-    def _become_warden(self, item: Path, messages: int, lifeline: int, log: int) -> int:
+    def _become_warden(self, item: Path, messages: int, lifeline: int, log: int) -> NoReturn:
         os.setsid()
         self._channel.close()
         for descriptor in self._wardens:
@@ -116,13 +118,36 @@ class _Server:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        return watch_over(read_work_item(item), messages=messages, lifeline=lifeline)
+        warden, code = os.getpid(), 1
+        try:
+            code = watch_over(read_work_item(item), messages=messages, lifeline=lifeline)
+        except SystemExit as end:  # the worker's: see `turnkey.launch.warden.supervise`
+            code = end.code if isinstance(end.code, int) else 1
+        except BaseException:  # noqa: BLE001 - as the interpreter would: told in the log, and an exit code
+            traceback.print_exc()
+        _leave(code, orderly=os.getpid() != warden)
 
     def _collect(self, descriptor: int) -> None:
         number, process = self._wardens.pop(descriptor)
         os.close(descriptor)
         _, status = os.waitpid(process, 0)
         _tell(self._channel, {"ended": number, "exit_code": os.waitstatus_to_exitcode(status)})
+
+
+def _leave(code: int, *, orderly: bool) -> NoReturn:
+    """End a forked process without the destructors of C++ libraries.
+
+    ONNX Runtime's wait for a thread that runs in the template only, and so for ever. What Python itself does at the
+    end (threads, exit handlers, streams) is done before.
+
+    Args:
+        orderly: False for the warden, which has used none of it.
+    """
+    if orderly:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    flush_everything()
+    os._exit(code)
 
 
 def _doubt() -> str:

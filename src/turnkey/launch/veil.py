@@ -15,7 +15,6 @@ warm-up is done by the very tools that work later, so it is what they would have
 from __future__ import annotations
 
 import builtins
-import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -138,9 +137,13 @@ class Veil:
     def _return(self, name: str) -> None:
         if name not in self._hidden or name in sys.modules:
             return
-        if sys.meta_path[0] is not self:  # somebody waits for modules to arrive: through the door, then
-            importlib.import_module(name)
-            return
+        for finder in sys.meta_path[: sys.meta_path.index(self)]:
+            spec = finder.find_spec(name, None, None)
+            if spec is not None and spec.loader is not None:  # somebody waited for it: through the door, then
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[name] = module
+                spec.loader.exec_module(module)
+                return
         sys.modules[name] = self.module(name)
         self.come_back(name)
 
@@ -172,5 +175,5 @@ class _Returner:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
+        vars(module)["__spec__"] = self._spec  # some modules refuse attributes
         self._veil.come_back(self._name)
