@@ -238,7 +238,8 @@ def _name_of(port: Any, otherwise: str) -> str:
 
 
 def _dtype_of(port: Any) -> np.dtype[Any]:
-    return np.dtype(port.get_element_type().to_dtype())
+    dtype: np.dtype[Any] = np.dtype(port.get_element_type().to_dtype())
+    return dtype
 
 
 def _last_words(error: BaseException, limit: int = 400) -> str:

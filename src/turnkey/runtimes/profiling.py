@@ -33,6 +33,8 @@ _FEWEST_CALLS = 5
 _SECONDS = 1.0
 _PROFILED_CALLS = 10
 _WRAPPER = "module."
+_QUANTIZED = "_quantized"
+"""What ONNX Runtime's quantiser puts behind the name of a weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,15 +155,22 @@ def _from_events(events: list[dict[str, Any]], places: Mapping[str, str]) -> tup
 
 
 def _places_of_nodes(executed: Path, layer_of: LayerOf) -> dict[str, str]:
-    """Module path of each node of the executed graph: by the values that it makes, else by those that it reads."""
+    """Module path of each node of the executed graph: by its weights, else the values that it makes, else reads.
+
+    A fused node makes the value of its last part (an activation), and is better known by the weights of its first.
+    """
     if not executed.exists():
         return {}
     from turnkey.formats.onnx_file import load_graph
 
-    return {
-        node.name: next(filter(None, map(layer_of, (*node.output, node.name, *node.input))), "")
-        for node in load_graph(executed).graph.node
-    }
+    graph = load_graph(executed).graph
+    weights = {tensor.name for tensor in graph.initializer}
+
+    def names(node: onnx.NodeProto) -> list[str]:
+        read = [name.removesuffix(_QUANTIZED) for name in node.input if name in weights]
+        return [*read, *node.output, node.name, *node.input]
+
+    return {node.name: next(filter(None, map(layer_of, names(node))), "") for node in graph.node}
 
 
 def _of_openvino(request: LoadRequest, sample: Sample, layer_of: LayerOf) -> tuple[OperatorTime, ...]:
@@ -246,12 +255,14 @@ def _layers_of(exported: Path | None) -> LayerOf:
         return lambda name: ""
     from turnkey.formats.onnx_file import load_graph
 
+    graph = load_graph(exported).graph
+    weights = {tensor.name for tensor in graph.initializer}
     layers: dict[str, str] = {}
-    for node in load_graph(exported).graph.node:
+    for node in graph.node:
         layer = _innermost(node)
-        for name in (node.name, *node.output):
+        for name in (node.name, *node.output, *(name for name in node.input if name in weights)):
             if name and layer:
-                layers[name] = layer
+                layers.setdefault(name, layer)
     return lambda name: layers.get(name, "")
 
 

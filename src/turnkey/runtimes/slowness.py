@@ -82,18 +82,23 @@ class Finding:
 
 
 def findings(slow: Profile, fast: Profile) -> tuple[Finding, ...]:
-    """What explains the difference, the most telling first."""
+    """What explains the difference, the most telling first; nothing where it is not slower and nothing fell back."""
+    if not _is_slower(slow, fast):
+        return tuple(_fallback(slow, fast))
     causes = sorted([*_threads(slow, fast), *_idle_work(slow, fast)], key=lambda found: -found.excess_ms)
     return (*_fallback(slow, fast), *causes, *_layers(slow, fast))
 
 
 def headline(slow: Profile, fast: Profile, found: tuple[Finding, ...]) -> str:
     """One line: whether it is slower, by how much, and the first cause."""
-    ratio = slow.call_ms / fast.call_ms if fast.call_ms else float("inf")
-    if ratio < _SLOWER_FROM:
+    if not _is_slower(slow, fast):
         return f"{slow.key} is not slower than {fast.key} here: {slow.call_ms:.3g} ms against {fast.call_ms:.3g} ms"
     why = found[0].sentence if found else "no single cause: every layer takes a little longer"
-    return f"{slow.key} is {ratio:.1f} times slower than {fast.key}: {why}"
+    return f"{slow.key} is {slow.call_ms / fast.call_ms:.1f} times slower than {fast.key}: {why}"
+
+
+def _is_slower(slow: Profile, fast: Profile) -> bool:
+    return slow.call_ms >= _SLOWER_FROM * fast.call_ms
 
 
 def _fallback(slow: Profile, fast: Profile) -> Iterator[Finding]:
