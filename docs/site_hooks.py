@@ -19,6 +19,8 @@ from mkdocs.structure.files import File, Files
 DOCS = Path(__file__).parent
 MODULES = (
     ("turnkey", "What programs use"),
+    ("turnkey.navigator", "From model to package"),
+    ("turnkey.lexer", "The decorator"),
     ("turnkey.report", "Reports"),
     ("turnkey.measure", "The measuring engine"),
     ("turnkey.pipeline.tool", "Plug-ins: tools"),
