@@ -209,6 +209,17 @@ def test_the_automatic_ladder_ends_before_memory_does(tmp_path: Path, runner_cla
     assert [rung.batch_size for rung in found.rungs] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
+def test_a_model_of_one_batch_size_is_profiled_at_that_one(tmp_path: Path) -> None:
+    def fixed(x: np.ndarray) -> np.ndarray:
+        return x.reshape(2, 4) * 2
+
+    config = nav.ProfilerConfig(measurement_request_count=2, stability_percentage=1000.0)
+    package = nav.python.optimize(fixed, samples(), workspace=tmp_path / "w", profiler_config=config)
+    found = package.status.models["python"].runners_status["PythonRunner"]
+    assert [rung.batch_size for rung in found.rungs] == [2]
+    assert any("does not take batch size 1" in note for note in package.status.own["notes"])
+
+
 def test_rows_that_influence_each_other_are_told(tmp_path: Path) -> None:
     def normalized(x: np.ndarray) -> np.ndarray:
         return x - x.mean(axis=0, keepdims=True) + 1

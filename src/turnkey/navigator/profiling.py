@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from turnkey import host
-from turnkey.errors import TurnkeyError, from_dict
+from turnkey.errors import ModelError, TurnkeyError, from_dict
 from turnkey.measure import Record, Settings, TargetDescription, Windows, run_experiment, run_in_process
 from turnkey.measure.climb import Climb, run_ladder
 from turnkey.measure.experiment import MEMORY_SHARE
@@ -201,8 +201,12 @@ def profile_contestants(
     batched = prepared.metadata.batch_dim == 0 and not ask.config.is_as_given
     settings = Settings(effort=ask.effort, threads=ask.threads, seed=ask.seed, windows=ask.windows())
     rule = ask.rule(batched=batched)
+    if batched and ask.config.batch_sizes is None and not _takes(prepared, 1):
+        own = prepared.metadata.largest_batch or 1
+        say(f"only batch {own} is profiled, the dataloader's own: the source model does not take batch 1")
+        rule = replace(rule, batch_sizes=(own,), max_batch_size=None)
     with ExitStack() as stack:
-        rungs = _Rungs(prepared, others, batched=batched, stack=stack)
+        rungs = _Rungs(prepared, others, batched=batched, stack=stack, say=say)
         measure: Any = run_experiment
         if any(each.path is None for each in others):
             try:
@@ -242,16 +246,26 @@ def fits(prepared: Prepared, batch: int) -> bool:
     return prepared.needed_bytes(batch) <= MEMORY_SHARE * host.available_memory_bytes()
 
 
+def _takes(prepared: Prepared, batch: int) -> bool:
+    """Whether the source model computes a batch size; True where it is not at hand to ask."""
+    try:
+        prepared.at_batch(batch)
+    except ModelError:
+        return False
+    return True
+
+
 class _Rungs:
     """What is fed at each batch size, and to whom."""
 
     def __init__(
-        self, prepared: Prepared, contestants: Sequence[Contestant], *, batched: bool, stack: ExitStack
+        self, prepared: Prepared, contestants: Sequence[Contestant], *, batched: bool, stack: ExitStack, say: Any
     ) -> None:
         self._prepared = prepared
         self._contestants = {each.key: each for each in contestants}
         self._batched = batched
         self._stack = stack
+        self._say = say
         self._module: Mapping[str, Any] | None = None
         self._samples: dict[int, SampleSet] = {}
         self._handed: dict[int, Handover] = {}
@@ -266,11 +280,17 @@ class _Rungs:
         self._module = handover.module
 
     def targets(self, batch: int) -> list[TargetDescription]:
-        """All contestants at a batch size; none where its inputs and outputs alone would not fit into memory."""
+        """All contestants at a batch size; none where it would not fit into memory, or the source does not take it."""
         if self._batched and self._samples and not fits(self._prepared, batch):
             self.refused = batch
             return []
-        samples = self._at(batch)
+        try:
+            samples = self._at(batch)
+        except ModelError as error:
+            if not self._samples:
+                raise
+            self._say(f"batch {batch}: {error.what}: {error.evidence}")
+            return []
         if batch not in self._handed:
             source = self._prepared.source.bare(samples)
             self._handed[batch] = self._stack.enter_context(handed_over(source, samples, with_module=False))

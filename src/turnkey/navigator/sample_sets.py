@@ -8,6 +8,7 @@ taken away), inputs and outputs paired by index; what Turnkey itself computes wi
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,12 +109,14 @@ def read_documented(directory: Path) -> list[Sample]:
     )
     samples = []
     for _, path in files:
-        if path.is_symlink() or path.stat().st_size > _LIMIT_BYTES:
-            raise ArtifactError("a stored sample cannot be used", evidence=f"{path}: a link, or larger than 1 GiB")
         try:
+            with zipfile.ZipFile(path) as archive:
+                size_bytes = sum(info.file_size for info in archive.infolist())
+            if path.is_symlink() or size_bytes > _LIMIT_BYTES:
+                raise ValueError(f"a link, or {size_bytes} bytes unpacked; at most {_LIMIT_BYTES} are read")
             with np.load(path, allow_pickle=False) as stored:
                 samples.append({name: stored[name] for name in stored.files})
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise ArtifactError("a stored sample cannot be used", evidence=f"{path}: {error}") from error
     return samples
 
