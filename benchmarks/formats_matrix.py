@@ -237,12 +237,13 @@ def watched(worker: subprocess.Popen[bytes], architecture: Architecture) -> str:
     import os
     import signal
 
+    began = time.time()
     while True:
         try:
             code = worker.wait(timeout=5)
             return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with {code}"
         except subprocess.TimeoutExpired:
-            changed = architecture.result.stat().st_mtime if architecture.result.exists() else time.time()
+            changed = max(began, architecture.result.stat().st_mtime if architecture.result.exists() else 0.0)
             is_measuring = read(architecture).get("doing") == "measuring"
             if time.time() - changed > (MEASURING_TIMEOUT_SECONDS if is_measuring else STEP_TIMEOUT_SECONDS):
                 os.killpg(worker.pid, signal.SIGKILL)

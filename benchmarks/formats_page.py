@@ -138,6 +138,8 @@ def _candidate_of(item: Mapping[str, Any], made: Mapping[str, Any]) -> Mapping[s
 
 
 def _outcome(made: Mapping[str, Any]) -> str:
+    if not made:
+        return "not yet"
     return f"*{made['outcome']}*" if made.get("outcome") in ("invalid", "unverified") else _DASH
 
 

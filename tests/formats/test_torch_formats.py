@@ -10,6 +10,7 @@ from sources import source_of
 from turnkey.errors import ConversionError
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.formats.stored_call import read_stored_call
+from turnkey.host import has_vnni
 from turnkey.runtimes import LoadRequest, default_runtime, find_runtime
 
 TORCH_FORMATS = ("torchscript-trace", "torchscript-script", "torch-exportedprogram")
@@ -129,6 +130,7 @@ def test_a_program_is_quantised_by_torchao_and_stays_near(tmp_path):
         "torch-exportedprogram-int8-static", None, tmp_path / "int8.pt2", parent=program.path, samples=samples
     )
     assert narrow.facts["quantised_operators"] == 2
+    assert ("7 bits" in " ".join(narrow.notes)) is (not has_vnni())
     for size in (3, 4):
         sample = {"x": np.random.default_rng(9).standard_normal((size, 6)).astype(np.float32)}
         wanted = expected(module, sample)["logits"]

@@ -145,6 +145,8 @@ def test_settings_are_read_by_the_type_of_their_defaults():
     package = settings_of(find_format("torch-aoti"), {"threads": "2", "max_autotune": "true"})
     assert (package.threads, package.max_autotune, package.freezing) == (2, True, True)
     assert settings_of(find_format("onnx-fp16"), {"block": ["Softmax"]}).block == ("Softmax",)
+    asked = settings_of(find_format("torch-exportedprogram-int8-static"), {"reduce_range": "false"})
+    assert asked.reduce_range is False  # by its annotation: its default asks the processor
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.host import has_vnni
+
+_SEVEN_BITS = ("activations of 7 bits: this processor's 8-bit products saturate without VNNI",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +22,12 @@ class TorchAoSettings:
     """How to quantise.
 
     Attributes:
-        reduce_range: activations of 7 bits, for processors without VNNI, whose int8 products overflow otherwise.
+        reduce_range: activations of 7 bits, for processors without VNNI, whose 8-bit products saturate once the
+            program is compiled; None asks the processor at hand.
         calibration_samples: at most so many captured samples set the ranges.
     """
 
-    reduce_range: bool = False
+    reduce_range: bool | None = None
     calibration_samples: int = 32
 
 
@@ -58,19 +62,21 @@ class TorchAoInt8:
                 "there is no ExportedProgram to quantise",
                 remedy=f"turnkey -i SCRIPT.py discover convert --to {self.name}",
             )
+        settings: TorchAoSettings = request.settings
+        reduce_range = not has_vnni() if settings.reduce_range is None else settings.reduce_range
         program, call = read_program(request.parent)
         quantised = quantised_by_x86_rules(
             program.module(),
             call.signature,
-            request.samples[: request.settings.calibration_samples],
+            request.samples[: settings.calibration_samples],
             is_dynamic=self.mode == "dynamic",
-            reduce_range=request.settings.reduce_range,
+            reduce_range=reduce_range,
         )
         companion = write_program(recaptured(quantised.module, program, call), call, request.path)
         return Conversion(
             path=request.path,
             exporter="torchao-pt2e",
-            notes=(quantised.sentence,),
+            notes=(quantised.sentence, *(_SEVEN_BITS if reduce_range else ())),
             companions=(companion,),
             facts={"quantised_operators": quantised.operators},
         )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from turnkey.errors import ConversionError, TurnkeyError, UsageError
 from turnkey.formats import FORMATS, Conversion, ConvertRequest, Format, find_format
@@ -126,23 +126,30 @@ def settings_of(form: Format, given: Mapping[str, Any]) -> Any:
                 evidence=f"known: {', '.join(known) or 'none'}",
                 remedy=f"turnkey ... convert --to {form.name}",
             )
-        values[name] = _as_type_of(getattr(defaults, name), value, setting=f"{form.name}.{name}")
+        values[name] = _as_kind(_kind_of(form, name, getattr(defaults, name)), value, setting=f"{form.name}.{name}")
     return replace(defaults, **values) if values else defaults
 
 
-def _as_type_of(default: Any, value: Any, *, setting: str) -> Any:
-    if isinstance(default, tuple):
+def _kind_of(form: Format, name: str, default: Any) -> type:
+    """What a setting's text is to be: by its annotation where None is its default, else by the default."""
+    if default is not None:
+        return type(default)
+    hint = get_type_hints(form.settings_type)[name]
+    kinds = [kind for kind in get_args(hint) if isinstance(kind, type) and kind is not type(None)]
+    return kinds[0] if kinds else str
+
+
+def _as_kind(kind: type, value: Any, *, setting: str) -> Any:
+    if kind is tuple:
         return tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if not isinstance(value, str):
         return value
     try:
-        if isinstance(default, bool):
+        if kind is bool:
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
-        return type(default)(value) if isinstance(default, (int, float)) else value
+        return kind(value) if kind in (int, float) else value
     except (KeyError, ValueError) as error:
-        raise UsageError(
-            f"{setting} cannot be {value!r}", evidence=f"its default is {default!r}, a {type(default).__name__}"
-        ) from error
+        raise UsageError(f"{setting} cannot be {value!r}", evidence=f"it is a {kind.__name__}") from error
 
 
 def _performed(
