@@ -6,7 +6,7 @@
 3. Bisection (`divergent_step`): a part of the wrong form, fed with the layers' right values at its beginning, is run
    and compared at its end. About ``2 log2(layers)`` parts are run, none larger than half of the model.
 4. Inside the layer that is left, operators are compared with the values of the form before, by name, or with every
-   tensor that torch itself makes during the call of that layer.
+   tensor that torch itself makes.
 
 Memory: the weights of one part at a time, mapped from disk, and the values of one layer. What is left on disk
 afterwards is the part that is wrong, with its inputs, what they should give, and a script that runs it.

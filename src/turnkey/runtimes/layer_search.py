@@ -255,7 +255,7 @@ class LayerSearch:
         return _until_first_wrong(part.graph.node, agreeing, set(shared) - agreeing)
 
     def _suspects_by_value(self, part: onnx.ModelProto, step: int) -> Sequence[onnx.NodeProto]:
-        """Nodes behind the last whose value is one that torch makes, too, during the call of the layer."""
+        """Nodes behind the last whose value is one that torch makes, too."""
         source, nodes = self._reference.source, part.graph.node
         if source.module is None or len(_telling(nodes)) == 1:
             return _telling(nodes)
@@ -281,10 +281,9 @@ class LayerSearch:
                     if agreement.verdict is VerificationVerdict.VALID:
                         matched.add(name)
 
-        at_end = step > len(self._positions)
-        module = source.module if at_end else source.module.get_submodule(self._positions[step - 1].layer)
         structure = source.samples.structure
-        with tensors_made_in(module, see):
+        # The whole model: a part begins behind the last layer that is known, with operators of modules before its own.
+        with tensors_made_in(source.module, see):
             outputs_of(call_of(source.module, structure, self._sample), self._sample)
         return _until_first_wrong(nodes, matched, set(self._targets(step)))
 
