@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
+from turnkey.errors import ArtifactError
 from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.metadata import infer_metadata
 from turnkey.navigator.sample_sets import choose, read_documented, write_documented
@@ -55,3 +58,16 @@ def test_stored_rows_are_paired_by_index_not_by_the_order_of_a_directory(tmp_pat
     read = read_documented(tmp_path / "model_input" / "correctness")
     assert [float(each["x"][0]) for each in read] == list(range(12))
     assert read[0]["x"].shape == (1,), "the batch axis is taken away"
+
+
+def test_a_stored_sample_that_unpacks_to_more_than_a_gibibyte_or_is_pickled_is_refused(tmp_path) -> None:
+    folder = tmp_path / "correctness"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "0.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as member:
+        for _ in range(65):
+            member.write(bytes(16 << 20))
+    with pytest.raises(ArtifactError, match="cannot be used"):
+        read_documented(folder)
+    np.savez(folder / "0.npz", x=np.array([object()], dtype=object))
+    with pytest.raises(ArtifactError, match="cannot be used"):
+        read_documented(folder)
