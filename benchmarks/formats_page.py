@@ -39,6 +39,8 @@ def page(found: Found, *, formats: Sequence[str], live: Sequence[str], of: int) 
         "Not run here, for want of a GPU: `tensorrt`, `torch-tensorrt` with their float16 forms, and the runtimes",
         "`tensorrt`, `tensorrt-engine`, `torch-tensorrt`. `turnkey system-info` says what a machine can run and what",
         "the rest lacks; `turnkey ... convert --to FORMAT` makes any of them; [plug-ins](plugins.md) add others.",
+        "`jax`, `tf-savedmodel` and `onnx-tensorflow` start from functions instead of modules: their tests run them",
+        "where JAX and TensorFlow are installed.",
         "",
         "## The best verified candidate",
         "",

@@ -12,7 +12,8 @@ from turnkey.errors import ConversionError, MissingDependencyError, UsageError
 from turnkey.formats import find_format
 from turnkey.pipeline.state import Variant
 from turnkey.tools import Convert
-from turnkey.tools.conversion import key_of, settings_of
+from turnkey.tools.conversion import key_of
+from turnkey.tools.format_settings import settings_of
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from turnkey.navigator.runner_adapter import runtime_of
 from turnkey.navigator.tolerances import compare_outputs, summarize
 from turnkey.pipeline import durable
 from turnkey.runtimes import LoadRequest, Runner
-from turnkey.tools.conversion import settings_of
+from turnkey.tools.format_settings import settings_of
 from turnkey.verify import batch_size
 
 _CHUNK_BYTES = 1 << 20
