@@ -15,6 +15,7 @@ SCRIPTS = {
     "Start of the command line": "startup.py",
     "Discovery": "discovery_overhead.py",
     "Timed loop of the benchmark": "loop_overhead.py",
+    "Comparison of four runtimes": "four_runtimes.py",
 }
 
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import turnkey
@@ -23,6 +24,7 @@ from turnkey.measure import Record
 from turnkey.tools.benchmark_table import benchmark_table, details_table
 
 TARGET_S = 120.0
+RUNTIMES = ("torch", "torch-compile", "onnxruntime")
 SCRIPT = """
 import torch
 
@@ -68,7 +70,8 @@ def spent(record: Record) -> Counter[str]:
 def main() -> int:
     """Print the comparison and its cost; 1 where the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runtimes", nargs="+", default=["torch", "torch-compile", "onnxruntime", "openvino"])
+    installed = [*RUNTIMES, *(["openvino"] if find_spec("openvino") else [])]
+    parser.add_argument("--runtimes", nargs="+", default=installed, help="openvino among them if it is installed")
     parser.add_argument("--effort", default="standard", choices=("quick", "standard", "rigorous"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
