@@ -59,11 +59,14 @@ def source_of(module, shape=(2, 16), scale=1.0):
     )
 
 
-@pytest.fixture(params=["torchscript", "dynamo"])
+BOTH = pytest.mark.parametrize("exported", ["torchscript", "dynamo"], indirect=True)
+
+
+@pytest.fixture
 def exported(request, tmp_path):
     source = source_of(Deep())
     path = tmp_path / "model.onnx"
-    settings = OnnxExportSettings(opset=18, exporter=request.param)
+    settings = OnnxExportSettings(opset=18, exporter=getattr(request, "param", "torchscript"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         find_format("onnx").convert(ConvertRequest(source=source, path=path, settings=settings))
@@ -93,6 +96,7 @@ def run_reproduction(directory):
     return subprocess.run([sys.executable, "repro.py"], cwd=directory, capture_output=True, text=True, timeout=120)
 
 
+@BOTH
 def test_a_wrong_operator_of_the_export_is_named_with_its_module_and_reproduced(exported, tmp_path):
     source, path = exported
 
@@ -112,6 +116,7 @@ def test_a_wrong_operator_of_the_export_is_named_with_its_module_and_reproduced(
     assert list(path.parent.glob(".explain-*")) == []
 
 
+@BOTH
 def test_the_form_that_went_wrong_is_told_from_the_one_it_was_made_from(exported, tmp_path):
     source, path = exported
 

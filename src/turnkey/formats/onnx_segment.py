@@ -75,7 +75,7 @@ class _Field:
 
 
 def open_weightless(path: Path, directory: Path) -> WeightlessModel:
-    """The graph of a file, with its weights copied (or linked, where they were external) into ``directory``.
+    """The graph of a file, with its weights copied into ``directory``.
 
     Raises:
         InputError: not a readable ONNX file.
@@ -87,7 +87,9 @@ def open_weightless(path: Path, directory: Path) -> WeightlessModel:
     except (DecodeError, IndexError, ValueError) as error:
         raise InputError(f"{path.name} is not an ONNX model", evidence=f"{path}: {error}") from error
     for external in external_files(path) if _refers_elsewhere(model) else ():
-        _link(external, directory / external.relative_to(path.parent))
+        copied = directory / external.relative_to(path.parent)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(external, copied)  # onnx takes links of any kind for an attack
     types, shapes = _known_values(model)
     return WeightlessModel(model=model, directory=directory, element_types=types, shapes=shapes)
 
@@ -229,16 +231,6 @@ def _refers_elsewhere(model: onnx.ModelProto) -> bool:
         for entry in tensor.external_data
         if entry.key == "location"
     )
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under another name; a copy where the file system has no links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _known_values(model: onnx.ModelProto) -> tuple[dict[str, int], dict[str, tuple[int | None, ...]]]:
