@@ -56,7 +56,7 @@ def samples() -> list[torch.Tensor]:
     return [torch.randn(2, 3, 64, 64, generator=generator) for _ in range(8)]
 
 
-def ours(batch_sizes: list[int] | None, workspace: Path) -> tuple[float, nav.Package]:
+def ours(batch_sizes: list[int] | None, threads: int | None, workspace: Path) -> tuple[float, nav.Package]:
     """Seconds and the package of one whole run."""
     torch.manual_seed(0)
     model, data = SmallCNN().eval(), samples()
@@ -70,6 +70,7 @@ def ours(batch_sizes: list[int] | None, workspace: Path) -> tuple[float, nav.Pac
         profiler_config=nav.ProfilerConfig(batch_sizes=list(batch_sizes) if batch_sizes else None),
         target_device="cpu",
         workspace=workspace,
+        threads=threads,
     )
     return time.perf_counter() - began, package
 
@@ -96,11 +97,12 @@ def described(package: nav.Package) -> str:
     """The winner by latency, with what its figure rests on."""
     best = package.get_best_runtime(nav.MinLatencyStrategy())
     rung = min(best.runner_status.rungs, key=lambda each: each.p50_latency)
+    latency = rung.ci_center or rung.p50_latency
     interval = "" if rung.ci_low is None or rung.ci_high is None else f" [{rung.ci_low:.4g}, {rung.ci_high:.4g}]"
     worst = max((each.atol or 0.0 for each in best.runner_status.tolerances), default=0.0)
     ties = f", tied with {', '.join(best.ties)}" if best.ties else ""
     return (
-        f"{best.model_key} @ {best.runner_name}: {rung.p50_latency:.4g} ms{interval} at batch {rung.batch_size}, "
+        f"{best.model_key} @ {best.runner_name}: {latency:.4g} ms{interval} at batch {rung.batch_size}, "
         f"{rung.request_count} calls, {rung.validity}; verified, largest difference {worst:.2g}{ties}"
     )
 
@@ -108,6 +110,7 @@ def described(package: nav.Package) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-sizes", type=int, nargs="+", help="by default the automatic ladder")
+    parser.add_argument("--threads", type=int, help="of every runner; by default the cores at hand")
     parser.add_argument("--repeats", type=int, default=1)
     arguments = parser.parse_args()
     winners: Counter[str] = Counter()
@@ -115,7 +118,7 @@ def main() -> int:
     seconds = []
     for number in range(arguments.repeats):
         with tempfile.TemporaryDirectory(prefix="optimize-") as scratch:
-            took, package = ours(arguments.batch_sizes, Path(scratch) / "ours")
+            took, package = ours(arguments.batch_sizes, arguments.threads, Path(scratch) / "ours")
             best = package.get_best_runtime(nav.MinLatencyStrategy())
             winner = f"{best.model_key} @ {best.runner_name}"
             winners[winner] += 1

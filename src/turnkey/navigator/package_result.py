@@ -196,11 +196,12 @@ class Package:
         for each in sorted(found.entries, key=lambda entry: min(rung.p50_latency for rung in entry.rungs)):
             fastest = min(each.rungs, key=lambda rung: rung.p50_latency)
             best = max(each.rungs, key=lambda rung: rung.throughput)
+            latency = fastest.ci_center or fastest.p50_latency
             interval = ""
             if fastest.ci_low is not None and fastest.ci_high is not None:
                 interval = f" [{fastest.ci_low:.3g}, {fastest.ci_high:.3g}]"
             lines.append(
-                f"{each.key}: {fastest.p50_latency:.4g} ms{interval} at batch {fastest.batch_size}, "
+                f"{each.key}: {latency:.4g} ms{interval} at batch {fastest.batch_size}, "
                 f"{best.throughput:.4g}/s at batch {best.batch_size}"
             )
             lines.extend(f"  {note}" for note in each.runner.notes)

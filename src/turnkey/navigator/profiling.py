@@ -377,6 +377,7 @@ def _rung(key: str, record: Record, *, batch: int | None, relative_to: Path) -> 
         **numbers,
         stable=stability.stable,
         stability_windows=stability.window_count,
+        ci_center=summary.latency_ms,
         ci_low=summary.low_ms,
         ci_high=summary.high_ms,
         record="" if record.path is None else record.path.relative_to(relative_to).as_posix(),

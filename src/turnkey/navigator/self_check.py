@@ -211,8 +211,8 @@ def compared(key: str, recorded: Rung, found: Rung, differences: Sequence[str]) 
         key=key,
         batch_size=recorded.batch_size,
         outcome=outcome,
-        recorded=(recorded.p50_latency, recorded.ci_low, recorded.ci_high),
-        found=(found.p50_latency, found.ci_low, found.ci_high),
+        recorded=(recorded.ci_center or recorded.p50_latency, recorded.ci_low, recorded.ci_high),
+        found=(found.ci_center or found.p50_latency, found.ci_low, found.ci_high),
         reason="; ".join(differences),
     )
 

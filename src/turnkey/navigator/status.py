@@ -86,7 +86,8 @@ class Rung:
         throughput: inferences per second, ``1000 * max(1, batch) / avg_latency``.
         request_count: calls pooled.
         stable: whether the last windows agreed.
-        ci_low, ci_high: bounds of the latency (the exponential of the mean log), from the measuring engine.
+        ci_center, ci_low, ci_high: the measuring engine's latency (exponential of the mean log of all slices) with
+            its interval; the median of the last windows alone, `p50_latency`, may lie elsewhere on a busy machine.
         saturated: this rung did not gain enough over the one before.
         record: the measurement with every call, relative to the workspace.
         validity: of the measurement, with the reasons against it.
@@ -105,6 +106,7 @@ class Rung:
     request_count: int
     stable: bool = True
     stability_windows: int = 3
+    ci_center: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     saturated: bool = False
