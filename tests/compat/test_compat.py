@@ -147,23 +147,24 @@ def test_the_navigator_is_turnkeys_under_its_own_name_and_nothing_heavy_is_impor
     assert done.stdout == "No module named 'model_navigator.nonsense'\n"
 
 
-@pytest.mark.parametrize("root", ["lexer", "model_navigator"])
-def test_installing_over_an_original_is_refused_and_changes_nothing_unless_it_is_meant(
-    root: str, source: Path, tmp_path: Path
+def test_installing_over_originals_is_refused_and_changes_nothing_unless_it_is_meant(
+    source: Path, tmp_path: Path
 ) -> None:
     python = environment_at(tmp_path / "venv")
-    original = make_original(python, root)
+    originals = {root: make_original(python, root) for root in ("lexer", "model_navigator")}
 
     refused = install(python, source)
     assert refused.returncode != 0
-    assert f"{root} belongs to original-{root} 0.0.2" in refused.stdout + refused.stderr
-    assert original.read_text() == "whose = 'original'\n"
+    for root, module in originals.items():
+        assert f"{root} belongs to original-{root} 0.0.2" in refused.stdout + refused.stderr
+        assert module.read_text() == "whose = 'original'\n"
 
     meant = install(python, source, TURNKEY_COMPAT_OVER_ORIGINALS="1")
     assert meant.returncode == 0, meant.stderr
-    told = run(python, f"import {root}", cwd=tmp_path)
-    assert told.returncode != 0
-    assert f"'{root}' is claimed by original-{root} as well as by turnkey-compat" in told.stderr
-    warned = run(python, f"import {root}", cwd=tmp_path, TURNKEY_COMPAT_OVER_ORIGINALS="1")
+    for root in originals:
+        told = run(python, f"import {root}", cwd=tmp_path)
+        assert told.returncode != 0
+        assert f"'{root}' is claimed by original-{root} as well as by turnkey-compat" in told.stderr
+    warned = run(python, "import lexer", cwd=tmp_path, TURNKEY_COMPAT_OVER_ORIGINALS="1")
     assert warned.returncode == 0
     assert "turnkey-compat answers" in warned.stderr
