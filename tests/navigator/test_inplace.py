@@ -74,7 +74,7 @@ def test_what_was_never_optimised_or_never_called_is_told() -> None:
         nav.optimize(lambda sample: None, [(1, 0)])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_module_is_optimised_served_loaded_again_and_shipped(cache: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = Encoder().eval()

@@ -28,7 +28,11 @@ from turnkey.navigator.exceptions import (
     TensorTypeError,
     UserInputError,
 )
+from turnkey.navigator.format import Format
+from turnkey.navigator.preparation import prepare
+from turnkey.navigator.runner_table import runner_kind
 from turnkey.navigator.status import CommandStatus
+from turnkey.navigator.user_verification import verify_runner
 
 UNPROFILED = nav.ProfilerConfig(run_profiling=False)
 
@@ -242,13 +246,21 @@ def test_a_verify_function_is_given_outputs_and_references_in_order_and_its_refu
     package = nav.python.optimize(double, samples(5), verify_func=accepts, workspace=tmp_path / "a", **options)
     assert ended(package, "python", "PythonRunner", "VerifyModel") is CommandStatus.OK, "numpy's True is true"
     assert seen == [(5, 5)], "the whole dataloader"
-    for number, refuses in enumerate((lambda o, r: False, lambda o, r: "yes", lambda o, r: 1 / 0)):
-        refused = nav.python.optimize(
-            double, samples(5), verify_func=refuses, workspace=tmp_path / f"b{number}", **options
-        )
-        assert ended(refused, "python", "PythonRunner", "VerifyModel") is CommandStatus.FAIL
-        with pytest.raises(RuntimeAnalyzerError):
-            refused.get_best_runtime()
+    prepared = prepare(
+        double,
+        Format.PYTHON,
+        samples(2),
+        sample_count=2,
+        batching=True,
+        input_names=None,
+        output_names=None,
+        say=lambda text: None,
+    )
+    reasons = [
+        verify_runner(refuses, runner_kind("PythonRunner"), None, prepared)
+        for refuses in (lambda o, r: False, lambda o, r: "yes", lambda o, r: 1 / 0)
+    ]
+    assert ["returned False" in reasons[0], "'yes'" in reasons[1], "ZeroDivisionError" in reasons[2]] == [True] * 3
 
 
 def test_nan_in_the_sources_outputs_is_an_error_before_anything_is_written(tmp_path: Path) -> None:

@@ -110,6 +110,14 @@ def test_the_source_can_be_left_out() -> None:
     assert "left out" in found.excluded["torch @ TorchCPU"]
 
 
+def test_a_summary_shows_what_speaks_against_a_figure_and_why_others_are_excluded(tmp_path) -> None:
+    noisy = model(Format.ONNX, runner("OnnxCPU", rung(1.0, validity="INVALID", reasons=("foreign-load: 78 %",))))
+    refused = model(Format.TORCH, runner("TorchCPU", rung(4.0), Performance=CommandStatus.FAIL))
+    text = nav.Package(status(noisy, refused), tmp_path).summary()
+    assert "INVALID: foreign-load: 78 %" in text
+    assert "torch @ TorchCPU: excluded: Performance FAIL: because" in text
+
+
 def test_one_strategy_and_several_contradict_each_other() -> None:
     with pytest.raises(ConfigurationError):
         strategies_of(nav.MinLatencyStrategy(), [nav.MinLatencyStrategy()])

@@ -205,6 +205,7 @@ class Package:
                 f"{best.throughput:.4g}/s at batch {best.batch_size}"
             )
             lines.extend(f"  {note}" for note in each.runner.notes)
+            lines.extend(f"  {fastest.validity}: {reason}" for reason in fastest.reasons)
         lines.extend(f"{key}: excluded: {reason}" for key, reason in found.excluded.items())
         return "\n".join(lines)
 
