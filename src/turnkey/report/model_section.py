@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from turnkey.measure import LoadResult
@@ -16,7 +17,7 @@ from turnkey.report.recorded import Recorded, read_records, verdicts
 from turnkey.report.source import ReportedBuild
 
 _ENVIRONMENT = (
-    *("processor", "physical_cores", "affinity_cpus", "cpu_quota", "fair_threads", "memory_bytes", "os", "kernel"),
+    *("processor", "physical_cores", "affinity_cpus", "cpu_quota", "fair_threads", "memory_bytes", "os"),
     *("governor", "turbo_off", "virtualisation", "python"),
 )
 
@@ -105,7 +106,9 @@ def _sentences(build: ReportedBuild, rows: Sequence[CandidateRow], loads: Sequen
 
 def _facts(build: ReportedBuild) -> Iterable[tuple[str, str]]:
     found = build.statistics
-    keys = ("class", "hash", "parameters", "exporter", "opset", "onnx_total_flops", "verify_status", "input")
+    keys = ("class", "hash", "parameters", "exporter", "opset", "onnx_total_flops", "verify_status")
+    if found.get("input"):
+        yield "input", Path(str(found["input"])).name  # a page goes to others: where it lay is in the CSV
     for key in keys:
         value = found.get(key)
         if value is not None and value != "":
