@@ -75,5 +75,7 @@ def sentences(builds: Sequence[ReportedBuild], sections: Sequence[ModelSection])
     if proven:
         ratios = sorted(row.ratio or 0.0 for row in proven)
         span = f"{number(ratios[0])}×" if len(ratios) == 1 else f"{number(ratios[0])}× to {number(ratios[-1])}×"
-        said.append(f"Proven faster than its reference: {len(proven):,} of {len(chosen):,} recommended, by {span}.")
+        said.append(
+            f"Faster than its reference by a verdict that stands: {len(proven):,} of {len(chosen):,}, by {span}."
+        )
     return said
