@@ -221,6 +221,27 @@ def test_a_script_finds_the_modules_threads_and_numbers_of_a_fresh_interpreter(
     assert (seeds[0] == seeds[1]) is (seeds[2] == seeds[3]), "drawn anew by each process, or by none"
 
 
+NETWORK = """
+    import torch
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return torch.relu(x) + {constant}
+    Net()(torch.ones(2, 3))
+    """
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_forked_workers_export_by_both_exporters_one_after_the_other(script: Writer, cache: Path) -> None:
+    paths = [script(NETWORK.format(constant=index), f"net{index}.py") for index in range(2)]
+    steps = ["discover", ("export-pytorch", {"exporter": "dynamo"}), ("export-pytorch", {"exporter": "torchscript"})]
+
+    results = run(paths, cache, steps=steps, prewarm=1)  # type: ignore[arg-type]
+
+    assert [result.status for result in results] == ["successful"] * 2, [str(result.error) for result in results]
+    assert len({result.model_hash for result in results}) == 2
+
+
 @pytest.mark.slow
 def test_a_template_that_warmed_up_for_an_export_serves(tmp_path: Path) -> None:
     template = Template((("discover", {}), ("export-pytorch", {}), ("optimize-ort", {})), log=tmp_path / "log.txt")

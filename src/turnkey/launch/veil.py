@@ -6,10 +6,12 @@ again, and a finder in front of all others hands them back when somebody imports
 import would have loaded in a fresh interpreter, no more. Nothing is executed twice.
 
 What belongs to what is learned while the template warms up (`ImportRecord`): which module imported which while it was
-being executed. Attributes of packages that lead to a hidden submodule are taken away and come back likewise.
+being executed. Where a package that is shown has a hidden submodule as its attribute, that is taken away likewise.
 
-Trade-offs: what a module did to others when it was loaded (registrations, patches, warning filters) has happened; the
-warm-up is done by the very tools that work later, so it is what they would have caused. ``--fresh`` has none of this.
+Trade-offs: hidden packages keep their attributes, since their code may hold on to modules and never import them again,
+so ``torch._dynamo`` is an attribute as soon as torch is there. What a module did to others when it was loaded
+(registrations, patches, warning filters) has happened; the warm-up is done by the very tools that work later, so it is
+what they would have caused. ``--fresh`` has none of this.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ class Veil:
             parent_name, _, child = name.rpartition(".")
             parent = sys.modules.get(parent_name)
             fields = getattr(parent, "__dict__", {})  # what stands in sys.modules need not be a module
-            if fields.get(child) is module:
+            if parent_name in self._shown and fields.get(child) is module:
                 self._children[name] = (fields, child, module)
                 del fields[child]
         for name in self._hidden:
