@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import platform
 import uuid
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,8 +121,6 @@ def test_a_claim_is_measured_again_and_compared_with_the_recorded_interval(saved
 
 def test_intervals_that_overlap_reproduce_and_other_hosts_are_not_compared(package: nav.Package) -> None:
     [rung] = package.status.models["onnx"].runners_status["OnnxCPU"].rungs
-    from dataclasses import replace
-
     base = replace(rung, p50_latency=1.0, ci_low=0.9, ci_high=1.1)
     near = replace(rung, p50_latency=1.1, ci_low=1.05, ci_high=1.2)
     far = replace(rung, p50_latency=2.0, ci_low=1.9, ci_high=2.1)
@@ -213,3 +213,24 @@ def test_a_source_that_is_not_attached_is_told(tmp_path: Path) -> None:
     found = nav.Package(status(model(Format.TORCH, runner("TorchCPU", rung(1.0)))), tmp_path)
     with pytest.raises(MissingSourceModelError, match="not attached"):
         found.get_runner()
+
+
+def test_a_winner_on_a_device_that_is_not_here_runs_on_the_processor(package: nav.Package) -> None:
+    from turnkey.navigator.runner_table import cuda_usable
+
+    if cuda_usable():
+        pytest.skip("there is a CUDA device")
+    model = package.status.models["onnx"]
+    moved = replace(model.runners_status["OnnxCPU"], runner_name="OnnxCUDA")
+    package.status = replace(package.status, models={"onnx": replace(model, runners_status={"OnnxCUDA": moved})})
+    x = np.ones((1, 4), np.float32)
+    with package.get_runner() as runner:
+        assert runner.name() == "OnnxCUDA"
+        assert np.allclose(runner.infer({"x": x})["y"], np.exp(x))
+
+
+def test_the_environment_is_that_of_the_running_interpreter(package: nav.Package) -> None:
+    environment = package.status.environment
+    assert environment["python_version"] == platform.python_version()
+    assert environment["python_packages"]["numpy"] == np.__version__
+    assert set(environment["cpu"]) == {"name", "physical_cores", "logical_cores", "min_frequency", "max_frequency"}
