@@ -277,7 +277,7 @@ def main() -> None:
 
 
 def write_page() -> None:
-    there = {each.name: read(each) for each in ARCHITECTURES if read(each).get("complete")}
+    there = {each.name: read(each) for each in ARCHITECTURES if read(each).get("candidates")}
     PAGE.write_text(page(there, formats=FORMATS, live=LIVE, of=len(ARCHITECTURES)), encoding="utf-8")
     print(f"{len(there)} of {len(ARCHITECTURES)} architectures in {PAGE.relative_to(REPOSITORY)}", flush=True)
 

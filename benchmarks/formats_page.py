@@ -69,7 +69,7 @@ def _best(found: Found) -> Iterable[str]:
         for rival in rivals:
             gain = _gain(item["candidates"], key, rival)
             cells.append(_DASH if gain is None else f"{gain:.2f}×")
-            if gain is not None:
+            if gain is not None and not _spoilt(item):  # a mean over figures that do not count counts for nothing
                 gains[rival].append(gain)
         yield f"| {name}{' †' if _spoilt(item) else ''} | {key or _DASH} | {' | '.join(cells)} |"
     means = [f"{geometric_mean(values):.2f}× (of {len(values)})" if values else _DASH for values in gains.values()]
