@@ -74,6 +74,7 @@ def prepared_bench(directory: Path, microseconds: float) -> tuple[Bench, ModelTa
     while True:
         target = loaded_target(directory, nodes)
         bench = Bench(lambda target=target: target, same_input=True)
+        bench.arrive()
         bench.warm(call_ns=bench.load().call_ns, n_warm=1000, freeze=False)
         call_ns = float(np.median(one_by_one(target.run, target.prepare(target.samples()[0]))))
         if call_ns >= microseconds * 1000 or nodes >= 1024:
