@@ -87,7 +87,11 @@ class SlurmCluster:
         self.variables = {"SLURM_CONF": str(self.path)}
         self._processes = [self._start("slurmctld", "-D", "-i")]
         self._processes += [self._start("slurmd", "-D", "-N", node) for node in ("n1", "n2")]
-        self._wait_for_nodes()
+        try:
+            self._wait_for_nodes()
+        except BaseException:
+            self.stop()
+            raise
 
     def command(self, *words: str) -> str:
         """Standard output of one of Slurm's commands."""
