@@ -122,8 +122,15 @@ def made(
             attempts.append(Quantized(scheme=scheme, base=base.key, refusal=refusal))
             continue
         variant = state.variant(found.key)
-        sizes = {"size_bytes": variant.size_bytes, "base_bytes": base.size_bytes}
-        attempts.append(Quantized(scheme=scheme, base=base.key, key=found.key, **sizes))
+        attempts.append(
+            Quantized(
+                scheme=scheme,
+                base=base.key,
+                key=found.key,
+                size_bytes=variant.size_bytes,
+                base_bytes=base.size_bytes,
+            )
+        )
     return state, tuple(attempts)
 
 
