@@ -97,6 +97,12 @@ def test_without_a_terminal_there_is_one_plain_line_per_tool() -> None:
     assert stream.getvalue() == 'Building "net"\nnet: discover skipped (1.2 s): nothing to do\n'
 
 
+def test_without_a_terminal_a_tool_that_waits_for_its_turn_says_so() -> None:
+    stream = io.StringIO()
+    PlainMonitor(stream).listen(event("tool-waiting", tool="benchmark", text="waiting for process 7"))
+    assert stream.getvalue() == "net: benchmark waiting for process 7\n"
+
+
 def test_an_input_that_was_killed_gets_a_plain_line_too() -> None:
     stream = io.StringIO()
     monitor = PlainMonitor(stream)

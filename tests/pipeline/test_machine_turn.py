@@ -32,7 +32,9 @@ class Other:
         text = textwrap.dedent(f"""
             import sys
             from turnkey.pipeline.machine_turn import machine_turn
-            with machine_turn(measures={measures}, cpus={cpus}, on_wait=lambda: print("waits", flush=True)):
+            def say(holders):
+                print("waits", *holders, flush=True)
+            with machine_turn(measures={measures}, cpus={cpus}, on_wait=say):
                 print("in", flush=True)
                 sys.stdin.readline()
             print("out", flush=True)
@@ -69,7 +71,7 @@ def test_builders_work_together_and_a_measurement_waits_for_them(others: list[Ot
     first, second = enter(others, measures=False), enter(others, measures=False)
     assert (first.says(), second.says()) == ("in", "in")
     measurement = enter(others, measures=True)
-    assert measurement.says() == "waits"
+    assert measurement.says().startswith("waits")
 
     first.leave()
     assert first.says() == "out"
@@ -78,13 +80,20 @@ def test_builders_work_together_and_a_measurement_waits_for_them(others: list[Ot
     assert measurement.says() == "in"
 
 
+def test_who_waits_is_told_who_has_the_turn(others: list[Other]) -> None:
+    measurement = enter(others, measures=True)
+    assert measurement.says() == "in"
+
+    assert enter(others, measures=False).says() == f"waits {measurement.process.pid}"
+
+
 def test_a_waiting_measurement_keeps_new_builders_out(others: list[Other]) -> None:
     builder = enter(others, measures=False)
     assert builder.says() == "in"
     measurement = enter(others, measures=True)
-    assert measurement.says() == "waits"
+    assert measurement.says().startswith("waits")
     late = enter(others, measures=False)
-    assert late.says() == "waits"
+    assert late.says().startswith("waits")
 
     builder.leave()
     assert measurement.says() == "in"
@@ -97,7 +106,7 @@ def test_a_killed_measurement_gives_its_turn_back(others: list[Other]) -> None:
     measurement = enter(others, measures=True)
     assert measurement.says() == "in"
     builder = enter(others, measures=False)
-    assert builder.says() == "waits"
+    assert builder.says().startswith("waits")
 
     measurement.process.kill()
 
@@ -108,7 +117,7 @@ def test_measurements_on_different_processors_do_not_meet(others: list[Other]) -
     first, second = enter(others, measures=True, cpus=(0, 2)), enter(others, measures=True, cpus=(1, 3))
 
     assert (first.says(), second.says()) == ("in", "in")
-    assert enter(others, measures=False, cpus=(3,)).says() == "waits"
+    assert enter(others, measures=False, cpus=(3,)).says().startswith("waits")
 
 
 def test_a_program_started_within_a_turn_works_within_it() -> None:
@@ -155,7 +164,7 @@ def test_an_empty_variable_switches_turns_off(own_lock: Path, monkeypatch: pytes
 def test_who_waits_sleeps(others: list[Other]) -> None:
     assert enter(others, measures=True).says() == "in"
     waiting = enter(others, measures=False)
-    assert waiting.says() == "waits"
+    assert waiting.says().startswith("waits")
     stat = Path(f"/proc/{waiting.process.pid}/stat")
 
     def ticks() -> int:

@@ -1,8 +1,8 @@
 """What the user sees while inputs are worked on.
 
-Without a terminal, or where the user wants no monitor: one plain line per finished tool, no control codes. Lines go
-to a duplicate of the standard error that was open at the start, because tools run with their descriptors redirected
-into logs.
+Without a terminal, or where the user wants no monitor: one plain line per finished tool, and one where a tool waits
+for its turn on this machine; no control codes. Lines go to a duplicate of the standard error that was open at the
+start, because tools run with their descriptors redirected into logs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Monitor(Protocol):
 
 
 class PlainMonitor:
-    """One line per finished tool and input, and the notes; nothing at all when ``quiet``.
+    """One line per finished or waiting tool and input, and the notes; nothing at all when ``quiet``.
 
     Args:
         inputs: how many there are; with many, one line per finished input, and now and then how far the call is.
@@ -61,6 +61,8 @@ class PlainMonitor:
             self._count(event, name)
         elif event.kind == "input-started":
             self._line(f'Building "{name}"')
+        elif event.kind == "tool-waiting":
+            self._line(f"{name}: {event.tool} {event.text}")
         elif event.kind == "tool-finished":
             self._line(f"{name}: {event.tool} {_ending(event)}")
             if event.status not in _HARMLESS:

@@ -43,7 +43,7 @@ _taken: list[bool] = []
 def machine_turn(
     *,
     measures: bool,
-    on_wait: Callable[[], None] = lambda: None,
+    on_wait: Callable[[tuple[int, ...]], None] = lambda holders: None,
     tell: Callable[[str], None] = lambda text: None,
     cpus: Iterable[int] | None = None,
 ) -> Iterator[None]:
@@ -51,7 +51,8 @@ def machine_turn(
 
     Args:
         measures: alone on them, else together with other builders.
-        on_wait: called once if somebody else has to finish first.
+        on_wait: called once if somebody else has to finish first, with the numbers of the processes that have a turn
+            there, as far as this user may see them.
         tell: is told why no turns can be taken here, if that is so.
         cpus: numbers of processors; by default those that this process may use.
 
@@ -79,7 +80,11 @@ def machine_turn(
 
 
 def _enter(
-    descriptor: int, path: Path, ranges: list[tuple[int, int]], measures: bool, on_wait: Callable[[], None]
+    descriptor: int,
+    path: Path,
+    ranges: list[tuple[int, int]],
+    measures: bool,
+    on_wait: Callable[[tuple[int, ...]], None],
 ) -> None:
     """Doors and rooms, lowest processor first: equal order everywhere, so nobody waits in a circle."""
     kind = fcntl.F_WRLCK if measures else fcntl.F_RDLCK
@@ -91,7 +96,7 @@ def _enter(
                     if _is_within_turn(path):
                         _give_back(descriptor)
                         return
-                    on_wait()
+                    on_wait(_holders(path))
                     told = True
                 _lock(descriptor, wanted, place, length, wait=True)
         _lock(descriptor, fcntl.F_UNLCK, _DOORS + start, length, wait=False)
@@ -141,12 +146,25 @@ def _is_within_turn(path: Path) -> bool:
     process = os.getppid()
     target = os.path.realpath(path)
     while process > 1:
-        with suppress(OSError):  # another user's process, or one that has ended
-            for number in os.listdir(f"/proc/{process}/fd"):
-                with suppress(OSError):
-                    if os.readlink(f"/proc/{process}/fd/{number}") == target and _holds(process, number):
-                        return True
+        if _has_turn(process, target):
+            return True
         process = _parent(process)
+    return False
+
+
+def _holders(path: Path) -> tuple[int, ...]:
+    """Processes that have a turn, or are ahead of us in the queue for one; ascending."""
+    target = os.path.realpath(path)
+    numbers = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
+    return tuple(number for number in numbers if number != os.getpid() and _has_turn(number, target))
+
+
+def _has_turn(process: int, target: str) -> bool:
+    with suppress(OSError):  # another user's process, or one that has ended
+        for number in os.listdir(f"/proc/{process}/fd"):
+            with suppress(OSError):
+                if os.readlink(f"/proc/{process}/fd/{number}") == target and _holds(process, number):
+                    return True
     return False
 
 

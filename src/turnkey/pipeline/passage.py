@@ -39,6 +39,9 @@ from turnkey.pipeline.tool import Steps, Tool, ToolKind, ToolSkipped
 
 INTERRUPTED = "interrupted (Ctrl-C); --resume continues it"
 
+_NAMED_HOLDERS = 3
+"""Processes that are named to who waits for them."""
+
 _Step = tuple[str, Mapping[str, Any], str]
 
 
@@ -152,12 +155,11 @@ class Passage:
     def _step(self, index: int, progress: _Progress, paths: BuildPaths, teller: Teller) -> Failure | None:
         """Have a turn on this machine for one tool; the failure if there was one."""
         name, tool = self.names[index], self.tools[index]
-        waits_for = "the tools at work elsewhere" if tool.measures else "a measurement"
-        with machine_turn(
-            measures=tool.measures,
-            on_wait=lambda: teller.waiting(name, f"waiting for {waits_for} on this machine"),
-            tell=teller.note,
-        ):
+
+        def say_who(holders: tuple[int, ...]) -> None:
+            teller.waiting(name, _waiting_for(holders, measures=tool.measures))
+
+        with machine_turn(measures=tool.measures, on_wait=say_who, tell=teller.note):
             return self._work(index, progress, paths, teller)
 
     def _work(self, index: int, progress: _Progress, paths: BuildPaths, teller: Teller) -> Failure | None:
@@ -298,6 +300,14 @@ class Passage:
 def _check_build(paths: BuildPaths) -> None:
     if not paths.state.is_file():
         raise InputError("there is no such build", evidence=str(paths.state), remedy="turnkey cache --list --all")
+
+
+def _waiting_for(holders: tuple[int, ...], *, measures: bool) -> str:
+    text = f"waiting for {'the tools at work elsewhere' if measures else 'a measurement'} on this machine"
+    if not holders:
+        return text
+    more = ", …" if len(holders) > _NAMED_HOLDERS else ""
+    return f"{text} (process {', '.join(map(str, holders[:_NAMED_HOLDERS]))}{more})"
 
 
 def _in_three_parts(exception: BaseException, log: Path) -> BaseException:
