@@ -113,6 +113,15 @@ def test_an_input_that_was_killed_gets_a_plain_line_too() -> None:
     assert len(stream.getvalue().splitlines()) == 2
 
 
+def test_what_was_on_the_terminal_already_is_kept_as_a_note_and_not_shown_again() -> None:
+    stream = io.StringIO()
+    monitor = PlainMonitor(stream)
+    monitor.listen(event("note", text="a table", echoed=True))
+    monitor.listen(event("note", text="a warning"))
+    assert stream.getvalue() == "a warning\n"
+    assert monitor.notes == ["a table", "a warning"]
+
+
 def test_a_quiet_monitor_writes_nothing_and_still_knows_the_notes() -> None:
     stream = io.StringIO()
     monitor = PlainMonitor(stream, quiet=True)

@@ -69,6 +69,8 @@ class PlainMonitor:
                 self._told.add(name)
         elif event.kind == "input-finished" and event.status not in _HARMLESS and name not in self._told:
             self._line(f"{name}: {_ending(event)}")  # no tool of it could say so: timed out, killed
+        elif event.kind == "note" and event.echoed:
+            self.notes.append(event.text)
         elif event.kind == "note":
             self.note(event.text)
 

@@ -22,6 +22,7 @@ class Event:
         seconds: duration of what finished.
         measures: the tool that started times calls: nothing may be drawn until it has finished.
         planned: names of all tools of the sequence, with ``input-started``.
+        echoed: the text has been on the terminal already, with what the tool printed.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Event:
     seconds: float = 0.0
     measures: bool = False
     planned: tuple[str, ...] = ()
+    echoed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,8 +55,8 @@ class Teller:
     input: str
     build_name: str
 
-    def note(self, text: str) -> None:
-        self.listen(Event(kind="note", input=self.input, build_name=self.build_name, text=text))
+    def note(self, text: str, *, echoed: bool = False) -> None:
+        self.listen(Event(kind="note", input=self.input, build_name=self.build_name, text=text, echoed=echoed))
 
     def waiting(self, tool: str, text: str) -> None:
         self.listen(Event(kind="tool-waiting", input=self.input, build_name=self.build_name, tool=tool, text=text))

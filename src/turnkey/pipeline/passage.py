@@ -21,7 +21,7 @@ from turnkey.pipeline import durable
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.build_name import claim_directory
-from turnkey.pipeline.capture import captured
+from turnkey.pipeline.capture import captured, is_in_log
 from turnkey.pipeline.environment import versions
 from turnkey.pipeline.events import Listener, Teller
 from turnkey.pipeline.failure import Failure
@@ -210,7 +210,8 @@ class Passage:
             failure = failure or Failure.of(error, tool=name)
             status, reason = "error", failure.error.what
         if state.listing:
-            teller.note(state.listing)
+            # Many tools print their listing too, and then with --verbose it has been seen.
+            teller.note(state.listing, echoed=self.echo and is_in_log(paths.log(name), state.listing))
         teller.finished(name, status, reason, time.perf_counter() - clock)
         return failure
 

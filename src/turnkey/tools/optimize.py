@@ -135,9 +135,9 @@ def _finished(found: Raced, *, goal: str, told: list[str]) -> State:
     state, choice = found.state, found.choice
     chosen = next((e for e in state.measurements if e.get("key") == choice.key), {})
     best = f"best for {goal}: {choice.key or 'none'}"
-    print(best, flush=True)
-    lines = [state.listing, *(["not in the race:", *(f"  {line}" for line in told)] if told else []), best]
+    lines = [*(["not in the race:", *(f"  {line}" for line in told)] if told else []), best]
+    print("\n".join(lines), flush=True)
     results = chosen.get("variant") or state.results
-    return replace(state, results=results, listing="\n".join(lines)).with_statistics(
+    return replace(state, results=results, listing="\n".join([state.listing, *lines])).with_statistics(
         optimized_for=goal, recommendation=f"{best}; {choice.sentence}"
     )
