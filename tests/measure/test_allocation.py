@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,18 @@ def test_where_rounds_differ_more_than_passes_rounds_stay_short() -> None:
 
 def test_a_round_never_more_than_doubles() -> None:
     assert passes(rounds(6, within=0.1, between=0.01), start_s=1) == pytest.approx(1 / (2 * CALL_NS / 1e9), abs=1)
+
+
+def test_rounds_of_pairs_that_differ_much_say_no_more_than_rounds_of_one_pair() -> None:
+    seen = rounds(6, within=0.02, between=0.01)
+    mixed = [
+        present
+        if r % 2
+        else {"a": present["a"], "slower": [replace(item, ns=[3 * item.ns[0]]) for item in present["b"]]}
+        for r, present in enumerate(seen)
+    ]
+    assert passes(mixed, start_s=10) == pytest.approx(passes(seen, start_s=10), rel=0.3)
+    assert passes(mixed, start_s=10) > 15
 
 
 @pytest.mark.parametrize("seen", [[], [{"a": rounds(1, within=0.1, between=0.1)[0]["a"]}]])

@@ -5,7 +5,8 @@ than rounds do, more passes per start pay; where rounds differ more, more starts
 √(c₂/c₁ · σ₁²/σ₂²): c₂ is the cost of a round's start, c₁ of a pass, σ₁² the variance of a pass and σ₂² of a round,
 both of the difference between two variants. The passes take at most as long as the start: a round at most doubles.
 
-Only variances of earlier rounds decide, never their means, so the comparison is not steered by what it shows.
+Only variances of earlier rounds decide, never their means, so the comparison is not steered by what it shows: where
+rounds are of different pairs (a twin that moved, the layout of pairs), each pair varies about its own mean.
 
 Source: Kalibera & Jones, "Rigorous benchmarking in reasonable time" (ISMM 2013), §6.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,23 +43,38 @@ def best_passes(rounds: Sequence[Mapping[str, Sequence[Slice]]], *, start_ns: fl
     if not seen or not slices or most <= fewest:
         return fewest
     pass_ns = sum(sum(item.ns) + (item.settle or 0) for item in slices) / passes
-    within = float(np.mean([variance for variance, _, _ in seen]))
-    middles = np.array([middle for _, middle, _ in seen])
+    within = float(np.mean([found.variance for found in seen]))
     between = _ROUND_VARIANCE
-    if len(seen) > 1:
-        noise = float(np.mean([variance / count for variance, _, count in seen]))
-        observed = max(0.0, float(np.var(middles, ddof=1)) - noise)
-        known = len(seen) - 1
+    middles: dict[tuple[str, str], list[float]] = {}
+    for found in seen:
+        middles.setdefault(found.pair, []).append(found.middle)
+    known = len(seen) - len(middles)  # a pair of which there is one round says nothing about rounds
+    if known:
+        noise = float(np.mean([found.variance / found.passes for found in seen]))
+        squares = sum(len(items) * float(np.var(items)) for items in middles.values())
+        observed = max(0.0, squares / known - noise)
         between = (_ROUND_WEIGHT * _ROUND_VARIANCE + known * observed) / (_ROUND_WEIGHT + known)
     best = math.sqrt(start_ns / pass_ns * within / between)
     return max(fewest, min(most, round(best), int(start_ns // pass_ns)))
 
 
-def _pass_differences(present: Mapping[str, Sequence[Slice]]) -> tuple[float, float, int] | None:
-    """Variance of a pass, median over passes, and their number, of the difference between the first two names.
+class _Seen(NamedTuple):
+    """What one round shows of the difference between its first two names.
 
-    The variance is the median's: π/2 times the square of the scale from the median absolute deviation.
+    Attributes:
+        variance: of a pass, for a median over them: π/2 times the square of the scale from the median absolute
+            deviation.
+        middle: median over passes.
     """
+
+    pair: tuple[str, str]
+    variance: float
+    middle: float
+    passes: int
+
+
+def _pass_differences(present: Mapping[str, Sequence[Slice]]) -> _Seen | None:
+    """None where there are no two names, or too few passes that both had."""
     table = pass_table(present)
     if len(table) < 2:
         return None
@@ -67,4 +84,5 @@ def _pass_differences(present: Mapping[str, Sequence[Slice]]) -> tuple[float, fl
         return None
     middle = float(np.median(differences))
     scale = _NORMAL_SCALE * float(np.median(np.abs(differences - middle)))
-    return math.pi / 2 * scale**2, middle, len(differences)
+    first, second, *_ = present
+    return _Seen(pair=(first, second), variance=math.pi / 2 * scale**2, middle=middle, passes=len(differences))
