@@ -118,7 +118,7 @@ class IsolatedProcess:
             self._lifeline = -1
 
     def clean_up(self) -> None:
-        """End it if it has not ended, with all that it started, and close the pipes."""
+        """End it if it has not ended, with all that it started, and close the pipes; a second time does nothing."""
         self.abandon()
         if not self.has_ended:
             self._warden.wait(2 * TERMINATION_SECONDS)
@@ -126,8 +126,10 @@ class IsolatedProcess:
         if self.ending is None and self._warden.pid is not None:
             _kill_session(self._warden.pid)
         self._warden.kill()
-        os.close(self._messages)
         self._is_open = False
+        if self._messages >= 0:
+            os.close(self._messages)
+            self._messages = -1
 
     def _take(self, line: bytes) -> None:
         """One message; whatever is not one of ours is ignored (a script may write to any descriptor)."""
