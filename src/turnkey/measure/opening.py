@@ -75,7 +75,7 @@ def unfinished(
     except TurnkeyError as error:
         tell(f"an unfinished record cannot be continued, starting anew: {error.what}")
         return None
-    same = ("settings", "reference", "tool")
+    same = ("schema", "settings", "reference", "tool")  # another schema has another rule for its units
     if any(run.get(name) != fresh[name] for name in same) or _plan(run) != _plan(fresh):
         return None
     return run, slices
