@@ -46,6 +46,14 @@ def test_rounds_of_different_sessions_are_not_taken_for_pairs() -> None:
     assert (found.low, found.high) == pytest.approx((math.exp(-welch.high), math.exp(-welch.low)))
 
 
+def test_records_of_two_schemas_are_compared_by_one_rule() -> None:
+    before = record({"a": 2.0, "b": 3.0}, seed=1)
+    after = record({"a": 1.0, "b": 3.0}, seed=2)
+    old = Record({**before.run, "schema": 1}, before.slices)
+    assert old.units != before.units
+    assert compare_records(old, "a", after, "a").verdict == compare_records(before, "a", after, "a").verdict
+
+
 def test_the_same_bytes_measured_in_both_are_the_yardstick() -> None:
     before = record({"a": 2.0, "same": 3.0}, seed=1, digest="d")
     after = record({"a": 2.6, "same": 3.9}, seed=2, digest="d")  # the host became slower by 1.3

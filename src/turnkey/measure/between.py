@@ -17,7 +17,8 @@ from typing import Any
 
 from turnkey.measure import verdict
 from turnkey.measure.record import Record
-from turnkey.measure.verdict import Kind, Verdict
+from turnkey.measure.units import units_of
+from turnkey.measure.verdict import Kind, Units, Verdict
 
 _APART = 1_000_000
 """Added to the rounds of the second record: rounds of different sessions are no pairs."""
@@ -64,14 +65,16 @@ def compare_records(
 
 
 def _judged(base: Record, base_key: str, other: Record, other_key: str) -> Between:
-    first, second = base.units.get(base_key, {}), other.units.get(other_key, {})
+    # Anew and by one rule: records of another schema or objective have other numbers of their own.
+    earlier, later = (units_of(record.timed, objective=base.settings.objective) for record in (base, other))
+    first, second = earlier.get(base_key, {}), later.get(other_key, {})
     if min(len(first), len(second)) < 2:
         note = "one process of each: use effort standard for a verdict between records"
         return Between(verdict=None, differences={}, notes=(note,))
     units = {base_key: dict(first), other_key + _MARK: _moved(second)}
-    stick = _yardstick(base, base_key, other, other_key)
+    stick = _yardstick(base, base_key, other, other_key, units=(earlier, later))
     if stick is not None:
-        units[stick + _STICK] = {**base.units[stick], **_moved(other.units[stick])}
+        units[stick + _STICK] = {**earlier[stick], **_moved(later[stick])}
     interval = verdict.difference(
         units,
         other_key + _MARK,
@@ -101,16 +104,14 @@ def _moved(units: Mapping[int, float]) -> dict[int, float]:
     return {number + _APART: unit for number, unit in units.items()}
 
 
-def _yardstick(base: Record, base_key: str, other: Record, other_key: str) -> str | None:
+def _yardstick(
+    base: Record, base_key: str, other: Record, other_key: str, *, units: tuple[Units, Units]
+) -> str | None:
     """A third candidate that both measured alike: the same stored bytes under the same conditions."""
     for key in base.measured:
-        if key in (base_key, other_key) or key not in other.measured or min(map(len, _rounds(base, other, key))) < 2:
+        if key in (base_key, other_key) or key not in other.measured or min(len(side[key]) for side in units) < 2:
             continue
         digests = {record.summary(key).facts.get("sha256") for record in (base, other)}
         if len(digests) == 1 and digests != {None} and not base.differences(other, pairs={key: key}):
             return key
     return None
-
-
-def _rounds(base: Record, other: Record, key: str) -> tuple[Mapping[int, float], Mapping[int, float]]:
-    return base.units[key], other.units[key]
