@@ -8,8 +8,12 @@ import pytest
 
 from turnkey.measure import Record, Settings, TargetDescription, run_experiment
 from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
+from turnkey.pipeline.state import State, Variant
+from turnkey.runtimes import find_runtime
 from turnkey.tools.benchmark_table import benchmark_table
-from turnkey.tools.recommendation import recommend
+from turnkey.tools.candidates import Candidate
+from turnkey.tools.measurements import loss_of
+from turnkey.tools.recommendation import GOALS, recommend
 
 TIMES = {"torch": 5e6, "onnx": 2e6, "onnx-opt": 2e6, "slow": 9e6}
 
@@ -33,7 +37,7 @@ def changed(record, **entry):
 
 def chosen(record, sizes=None, **verdicts):
     verification = {**dict.fromkeys(TIMES, "valid"), **{k.replace("_", "-"): v for k, v in verdicts.items()}}
-    return recommend(record, verification=verification, size_bytes=sizes or {})
+    return recommend(record, verification=verification, size_bytes=sizes or {}, losses={})
 
 
 def test_the_smaller_of_two_that_tie_is_recommended_and_the_tie_is_said(record):
@@ -60,8 +64,34 @@ def test_a_wrong_output_or_a_fall_back_found_while_measuring_refuses_a_candidate
     assert "provider-fallback" in chosen(fallback).refused["onnx"]
 
 
+@pytest.mark.parametrize("goal", GOALS)
+def test_what_is_recommended_in_spite_of_a_loss_says_it(record, goal):
+    told = {"verification": dict.fromkeys(TIMES, "valid"), "size_bytes": dict.fromkeys(TIMES, 7), "goal": goal}
+    losses = {key: f"{key} loses much" for key in TIMES}
+    choice = recommend(record, losses=losses, **told)
+    assert choice.loss == f"{choice.key} loses much"
+    assert choice.loss in choice.sentence
+    assert recommend(record, losses={}, **told).loss == ""
+
+
+def test_the_loss_of_a_variant_is_the_worst_that_verification_saw(tmp_path):
+    outputs = [{"name": "a", "relative_l2": 0.01, "max_abs": 0.3}, {"name": "b", "relative_l2": 0.06}]
+    state = State(tmp_path, "m", verification=({"key": "onnx-int8-static", "verdict": "valid", "outputs": outputs},))
+    runtime = find_runtime("onnxruntime")
+
+    def candidate(key):
+        variant = Variant(key=key, format="onnx", path="m.onnx", sha256="")
+        return Candidate(key=key, runtime=runtime, variant=variant, path=None, device="cpu")
+
+    assert loss_of(state, candidate("onnx-int8-static")) == (
+        "quantized to 8 bits: relative L2 0.06, largest error 0.3"
+    )
+    assert loss_of(state, candidate("onnx-opt")) == ""
+    assert "not kept" in loss_of(state, candidate("onnx-fp16"))
+
+
 def test_nothing_is_recommended_where_nothing_is_verified(record):
-    choice = recommend(record, verification={}, size_bytes={})
+    choice = recommend(record, verification={}, size_bytes={}, losses={})
     assert choice.key is None
     assert choice.sentence.startswith("nothing is recommended: ")
 

@@ -301,14 +301,15 @@ def with_results(
     from turnkey.pipeline.build import BuildPaths
     from turnkey.tools.benchmark_table import benchmark_table, details_table
     from turnkey.tools.experiment import tell
-    from turnkey.tools.measurements import measurement_entry, verification_of, with_performance_statistics
+    from turnkey.tools.measurements import loss_of, measurement_entry, verification_of, with_performance_statistics
     from turnkey.tools.recommendation import recommend
     from turnkey.verify import batch_size
 
     batch = batch_size(samples.inputs[0])
     sizes = {c.key: source.parameter_bytes if c.variant is None else c.variant.size_bytes for c in candidates}
     verified = {c.key: verification_of(state, c, record) for c in candidates}
-    choice = recommend(record, verification=verified, size_bytes=sizes, goal=goal)
+    losses = {c.key: loss_of(state, c) for c in candidates}
+    choice = recommend(record, verification=verified, size_bytes=sizes, losses=losses, goal=goal)
     assert record.path is not None, "the experiment was given a path"
     where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
     loads = {

@@ -38,6 +38,21 @@ def verification_of(state: State, candidate: Candidate, record: Record) -> str:
     return f"{candidate.variant.key} is {failed['verdict']}: {failed['reason']}"
 
 
+def loss_of(state: State, candidate: Candidate) -> str:
+    """What a candidate of another precision than the model's loses, in words; empty for one of the same."""
+    if candidate.precision is None:
+        return ""
+    mine = () if candidate.variant is None else state.verification
+    key = None if candidate.variant is None else candidate.variant.key
+    outputs = [output for entry in mine if entry.get("key") == key for output in entry.get("outputs", ())]
+    told = []
+    for measure, words in (("relative_l2", "relative L2"), ("max_abs", "largest error")):
+        values = [output[measure] for output in outputs if measure in output]
+        told += [f"{words} {max(values):.2g}"] if values else []
+    numbers = ", ".join(told) if told else "how far its outputs are off was not kept"
+    return f"{candidate.precision}: {numbers}"
+
+
 def measurement_entry(
     candidate: Candidate, record: Record, *, batch: int, size_bytes: int, verification: str, path: str
 ) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _finished(found: Raced, *, goal: str, told: list[str]) -> State:
     """The build goes on with the variant of the best candidate, where that is one."""
     state, choice = found.state, found.choice
     chosen = next((e for e in state.measurements if e.get("key") == choice.key), {})
-    best = f"best for {goal}: {choice.key or 'none'}"
+    best = f"best for {goal}: {choice.key or 'none'}" + (f", {choice.loss}" if choice.loss else "")
     lines = [*(["not in the race:", *(f"  {line}" for line in told)] if told else []), best]
     print("\n".join(lines), flush=True)
     results = chosen.get("variant") or state.results

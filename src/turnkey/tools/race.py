@@ -13,7 +13,7 @@ from turnkey.runtimes.reference import Reference
 from turnkey.runtimes.verification import VariantVerification
 from turnkey.tools.candidates import Candidate
 from turnkey.tools.experiment import compared
-from turnkey.tools.measurements import verification_of
+from turnkey.tools.measurements import loss_of, verification_of
 from turnkey.tools.recommendation import Recommendation, recommend
 from turnkey.tools.verdicts import keep_reference_outputs, variant_verification
 from turnkey.verify import Tolerances
@@ -79,5 +79,6 @@ def race(
     state = with_results(state, source, rotated, list(candidates), record, notes, with_details=False, goal=goal)
     sizes = {c.key: source.parameter_bytes if c.variant is None else c.variant.size_bytes for c in candidates}
     verdicts = {candidate.key: verification_of(state, candidate, record) for candidate in candidates}
-    choice = recommend(record, verification=verdicts, size_bytes=sizes, goal=goal)
+    losses = {candidate.key: loss_of(state, candidate) for candidate in candidates}
+    choice = recommend(record, verification=verdicts, size_bytes=sizes, losses=losses, goal=goal)
     return Raced(state=state, record=record, choice=choice)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ class Recommendation:
         key: of the candidate; None if none may be recommended.
         ties: candidates that are as fast; the choice among them went by memory, then size.
         refused: why each other candidate could not be chosen, by key.
+        loss: what the choice loses, in words; empty if it computes in the model's own precision.
     """
 
     key: str | None
     ties: tuple[str, ...] = ()
     refused: Mapping[str, str]
+    loss: str = ""
 
     @property
     def sentence(self) -> str:
@@ -34,11 +36,17 @@ class Recommendation:
         if self.key is None:
             return f"nothing is recommended: {reasons}"
         tie = f", as fast as {', '.join(self.ties)} and smaller" if self.ties else ""
-        return f"recommended: {self.key}{tie}" + (f"; not considered: {reasons}" if reasons else "")
+        loss = f", {self.loss}" if self.loss else ""
+        return f"recommended: {self.key}{tie}{loss}" + (f"; not considered: {reasons}" if reasons else "")
 
 
 def recommend(
-    record: Record, *, verification: Mapping[str, str], size_bytes: Mapping[str, int], goal: str = "latency"
+    record: Record,
+    *,
+    verification: Mapping[str, str],
+    size_bytes: Mapping[str, int],
+    losses: Mapping[str, str],
+    goal: str = "latency",
 ) -> Recommendation:
     """The best candidate for a goal that is verified and whose comparison stands.
 
@@ -48,6 +56,7 @@ def recommend(
     Args:
         verification: verdict by key of candidate: ``valid``, or why it does not count as verified.
         size_bytes: stored size by key, to settle ties after peak memory.
+        losses: by key, in words: what is recommended in spite of a loss says it. None decides anything here.
         goal: one of `GOALS`. For latency and throughput candidates tie whose difference is not proven; for size and
             memory the smallest wins, and of equal ones the fastest.
     """
@@ -67,7 +76,15 @@ def recommend(
     if not eligible:
         return Recommendation(key=None, refused=refused)
     if goal in ("size", "memory"):
-        return _smallest(record, eligible, refused, size_bytes=size_bytes, goal=goal)
+        choice = _smallest(record, eligible, refused, size_bytes=size_bytes, goal=goal)
+    else:
+        choice = _fastest(record, eligible, refused, size_bytes=size_bytes, goal=goal)
+    return replace(choice, loss=losses.get(choice.key or "", ""))
+
+
+def _fastest(
+    record: Record, eligible: list[str], refused: Mapping[str, str], *, size_bytes: Mapping[str, int], goal: str
+) -> Recommendation:
     fastest = min(eligible, key=lambda key: _slowness(record, key, goal=goal))
     tied = [fastest]
     for key in eligible:
