@@ -20,8 +20,6 @@ from turnkey.verify import Tolerances, precision_of
 
 LIVE = ("torch", "python")
 """The formats of live models: a module, and any other callable."""
-_BASELINE = "torch"
-"""The runtime that others are compared with where it is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
