@@ -76,6 +76,16 @@ def test_errors_are_grouped_by_tool_and_message(cache: Path, make_build: MakeBui
     assert (second["tool"], second["message"]) == ("discover", "'=HYPERLINK()")
 
 
+def test_messages_that_differ_in_names_and_numbers_are_one_error(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    for name, seconds in (("a", 12), ("b", 3600)):
+        reason = f"not finished after {seconds} s, '{name}' was at work"
+        make_build(name, "timeout", reason=reason, **{"tool_status:x": "timeout"})
+    [row] = read(write_report([cache], tmp_path).files["errors"])
+    assert (row["count"], row["builds"], row["message"]) == ("2", "a b", "not finished after 12 s, 'a' was at work")
+
+
 def test_a_broken_statistics_file_is_named_and_the_others_are_reported(
     cache: Path, make_build: MakeBuild, tmp_path: Path
 ) -> None:

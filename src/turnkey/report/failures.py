@@ -1,4 +1,7 @@
-"""What failed, grouped: builds that failed in the same tool with the same message stand together."""
+"""What failed, grouped: builds that failed in the same tool for the same cause stand together.
+
+As `turnkey.cli.causes` groups the results of a call: messages that differ in names, paths and numbers are one cause.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from turnkey.pipeline.failure_shape import shape_of
 from turnkey.report.cell import MISSING
 from turnkey.report.source import ReportedBuild
 
-_Groups = Mapping[tuple[str, str], list[ReportedBuild]]
+_Said = tuple[str, str, ReportedBuild]
+"""Tool, message and build."""
 FAILED = ("error", "timeout", "killed")
 
 
@@ -19,7 +24,7 @@ class FailureCluster:
 
     Attributes:
         tool: that failed; `MISSING` where no tool says so.
-        message: what happened, in one line.
+        message: what happened to the first of them, in one line.
         builds: in the order of the report.
         log: error log of the first.
     """
@@ -32,27 +37,19 @@ class FailureCluster:
 
 def failure_clusters(builds: Iterable[ReportedBuild]) -> list[FailureCluster]:
     """Builds that failed, the most frequent cluster first."""
-    groups: dict[tuple[str, str], list[ReportedBuild]] = {}
-    for build in builds:
-        if build.status in FAILED:
-            groups.setdefault((failed_tool(build), message(build)), []).append(build)
-    return [
-        FailureCluster(tool=tool, message=said, builds=tuple(failed), log=failed[0].statistics.get("error_log"))
-        for (tool, said), failed in _most_frequent(groups)
-    ]
+    failed = [(failed_tool(build), message(build), build) for build in builds if build.status in FAILED]
+    return _clusters(failed, has_log=True)
 
 
 def conversion_clusters(builds: Iterable[ReportedBuild]) -> list[FailureCluster]:
-    """Conversions that failed, by format and message; the builds themselves may be successful."""
-    groups: dict[tuple[str, str], list[ReportedBuild]] = {}
-    for build in builds:
-        for entry in build.conversions:
-            if entry.get("outcome") == "failed":
-                groups.setdefault((f"convert --to {entry.get('format')}", conversion_message(entry)), []).append(build)
-    return [
-        FailureCluster(tool=tool, message=said, builds=tuple(failed), log=None)
-        for (tool, said), failed in _most_frequent(groups)
+    """Conversions that failed, by format and cause; the builds themselves may be successful."""
+    failed = [
+        (f"convert --to {entry.get('format')}", conversion_message(entry), build)
+        for build in builds
+        for entry in build.conversions
+        if entry.get("outcome") == "failed"
     ]
+    return _clusters(failed, has_log=False)
 
 
 def conversion_message(entry: Mapping[str, Any]) -> str:
@@ -61,8 +58,19 @@ def conversion_message(entry: Mapping[str, Any]) -> str:
     return str(error.get("what") or "") if isinstance(error, Mapping) else str(error or "")
 
 
-def _most_frequent(groups: _Groups) -> list[tuple[tuple[str, str], list[ReportedBuild]]]:
-    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+def _clusters(failed: Iterable[_Said], *, has_log: bool) -> list[FailureCluster]:
+    groups: dict[tuple[str, str], list[_Said]] = {}
+    for tool, said, build in failed:
+        groups.setdefault((tool, shape_of(said)), []).append((tool, said, build))
+    return [
+        FailureCluster(
+            tool=tool,
+            message=alike[0][1],
+            builds=tuple(build for _, _, build in alike),
+            log=alike[0][2].statistics.get("error_log") if has_log else None,
+        )
+        for (tool, _), alike in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
 
 
 def failed_tool(build: ReportedBuild) -> str:
@@ -77,7 +85,7 @@ def failed_tool(build: ReportedBuild) -> str:
 
 
 def message(build: ReportedBuild) -> str:
-    """What happened, in one line: the same for builds that failed in the same way."""
+    """What happened, in one line."""
     for key in ("reason", "error_log"):
         lines = str(build.statistics.get(key) or "").splitlines()
         if lines:

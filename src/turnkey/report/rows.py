@@ -42,7 +42,7 @@ def measurement_table(builds: Iterable[ReportedBuild]) -> Table:
 
 
 def error_table(builds: Iterable[ReportedBuild]) -> Table:
-    """One row per (tool, message): how many builds, which, and the log of the first. Most frequent first."""
+    """One row per (tool, cause): how many builds, which, message and log of the first. Most frequent first."""
     rows = [
         (
             guarded(cluster.tool),
