@@ -95,6 +95,10 @@ def test_versions_that_cannot_be_read_are_refused(tmp_path: Path, version: str) 
     [
         lambda own: own["models"]["onnx"]["model_config"].update(path="../../etc/passwd"),
         lambda own: own["models"]["onnx"]["model_config"].update(key="/etc"),
+        lambda own: own["models"]["onnx"]["model_config"].update(key="torch"),
+        lambda own: own["models"].update({"../up": own["models"].pop("onnx")}),
+        lambda own: own["models"]["onnx"].update(commands={"x/../../up": next(iter(own["commands"].values()))}),
+        lambda own: own["models"]["onnx"]["runners"]["OnnxCPU"].update(runner_name='a"""\nimport os\n"""'),
         lambda own: own["models"]["onnx"].update(files=["a\\..\\b"]),
         lambda own: own["models"]["onnx"]["runners"]["OnnxCPU"]["rungs"][0].update(record="../x"),
         lambda own: own["models"]["onnx"]["model_config"].update(format="exe"),
@@ -103,7 +107,7 @@ def test_versions_that_cannot_be_read_are_refused(tmp_path: Path, version: str) 
         lambda own: own["models"]["onnx"].pop("sha256"),
     ],
 )
-def test_paths_that_leave_the_package_and_wrong_forms_are_refused(tmp_path: Path, spoil: Any) -> None:
+def test_paths_and_names_that_leave_the_package_and_wrong_forms_are_refused(tmp_path: Path, spoil: Any) -> None:
     document = status_document(full())
     spoil(document["turnkey"])
     (tmp_path / "status.yaml").write_text(yaml.safe_dump(document))

@@ -16,7 +16,8 @@ version  what this reader does about it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +62,8 @@ _KNOWN_RUNNERS = {
     *("PythonRunner", "TorchCPU", "TorchCUDA", "TorchScriptCPU", "TorchScriptCUDA", "TorchTensorRT"),
     *("OnnxCPU", "OnnxCUDA", "OnnxTensorRT", "TensorRT"),
 }
+_NAME = re.compile(r"\w(?:[\w.+,=:@() -]{0,198}[\w+)-])?")
+"""Of models, runners and commands: what becomes a part of file names and of the text of scripts."""
 T = TypeVar("T")
 
 
@@ -117,13 +120,13 @@ def read_status(path: Path) -> Status:
         if own is not None:
             if not isinstance(own, dict) or own.get("schema") != SCHEMA:
                 raise document.error("the part turnkey is of a version that cannot be read", "turnkey")
-            models = {str(key): _own_model_of(item) for key, item in own["models"].items()}
-            commands = {str(key): _command(item) for key, item in own["commands"].items()}
+            models = _models(own["models"], _own_model_of)
+            commands = {safe_name(key): _command(item) for key, item in own["commands"].items()}
             origin, facts = str(own["origin"]["format_version"]), dict(own["facts"])
         else:
-            models = {str(key): _documented_model_of(item) for key, item in data["models_status"].items()}
+            models = _models(data["models_status"], _documented_model_of)
             ends = data.get("status") or {}
-            commands = {str(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()}
+            commands = {safe_name(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()}
             origin, facts = version, {}
         return Status(
             uuid=str(data.get("uuid", "")),
@@ -162,6 +165,26 @@ def safe_relative(text: Any) -> str:
     if pure.is_absolute() or ".." in pure.parts or not pure.parts:
         raise ValueError(f"the path {text!r} leaves the package")
     return text
+
+
+def safe_name(text: Any) -> str:
+    """The name of a model, runner or command as it is stored.
+
+    Raises:
+        ValueError: it could not be a part of a file name, or would not stay text in a script.
+    """
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
+        raise ValueError(f"a name {text!r}")
+    return text
+
+
+def _models(items: Mapping[str, Any], read: Callable[[Mapping[str, Any]], ModelStatus]) -> dict[str, ModelStatus]:
+    """Models by key; one that is listed under another key than its own is refused."""
+    found = {safe_name(key): read(item) for key, item in items.items()}
+    for key, model in found.items():
+        if model.model_config.key != key:
+            raise ValueError(f"the model {key!r} calls itself {model.model_config.key!r}")
+    return found
 
 
 def _version(document: Document) -> str:
@@ -221,9 +244,9 @@ def _documented_model_of(item: Mapping[str, Any]) -> ModelStatus:
         ends = fields_of.get("status") or {}
         tolerances = (result.get(CORRECTNESS) or {}).get("per_output_tolerance") or []
         rungs = (result.get(PERFORMANCE) or {}).get("profiling_results") or []
-        runners[str(name)] = RunnerStatus(
-            runner_name=str(name),
-            commands={str(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()},
+        runners[safe_name(name)] = RunnerStatus(
+            runner_name=safe_name(name),
+            commands={safe_name(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()},
             tolerances=tuple(_known_fields(OutputTolerance, each) for each in tolerances),
             rungs=tuple(_known_fields(Rung, each) for each in rungs),
         )
@@ -231,13 +254,13 @@ def _documented_model_of(item: Mapping[str, Any]) -> ModelStatus:
     return ModelStatus(
         model_config=ModelConfig(
             format=Format(config.pop("format")),
-            key=safe_relative(config.pop("key")),
+            key=safe_name(config.pop("key")),
             path=safe_relative(config.pop("path")),
-            parent_key=config.pop("parent_key", None),
+            parent_key=_parent(config.pop("parent_key", None)),
             parameters=config,
         ),
         runners_status=runners,
-        commands={str(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()},
+        commands={safe_name(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()},
     )
 
 
@@ -259,13 +282,13 @@ def _own_model_of(item: Mapping[str, Any]) -> ModelStatus:
     return ModelStatus(
         model_config=ModelConfig(
             format=Format(config["format"]),
-            key=safe_relative(config["key"]),
+            key=safe_name(config["key"]),
             path=safe_relative(config["path"]),
-            parent_key=config["parent_key"],
+            parent_key=_parent(config["parent_key"]),
             parameters=_mapping(config["parameters"]),
         ),
-        runners_status={str(name): _runner(each) for name, each in item["runners"].items()},
-        commands={str(name): _command(run) for name, run in item["commands"].items()},
+        runners_status={safe_name(name): _runner(each) for name, each in item["runners"].items()},
+        commands={safe_name(name): _command(run) for name, run in item["commands"].items()},
         sha256=str(item["sha256"]),
         size_bytes=int(item["size_bytes"]),
         files=tuple(safe_relative(each) for each in item["files"]),
@@ -276,8 +299,8 @@ def _own_model_of(item: Mapping[str, Any]) -> ModelStatus:
 
 def _runner(item: Mapping[str, Any]) -> RunnerStatus:
     return RunnerStatus(
-        runner_name=str(item["runner_name"]),
-        commands={str(name): _command(run) for name, run in item["commands"].items()},
+        runner_name=safe_name(item["runner_name"]),
+        commands={safe_name(name): _command(run) for name, run in item["commands"].items()},
         tolerances=tuple(_known_fields(OutputTolerance, each) for each in item["tolerances"]),
         rungs=tuple(_rung(each) for each in item["rungs"]),
         complete=bool(item["complete"]),
@@ -299,6 +322,10 @@ def _command(item: Mapping[str, Any]) -> CommandRun:
         seconds=float(item["seconds"]),
         log_path=str(item["log_path"]),
     )
+
+
+def _parent(text: Any) -> str | None:
+    return None if text is None else safe_name(text)
 
 
 def _known_fields(kind: type[T], item: Mapping[str, Any]) -> T:
