@@ -42,9 +42,9 @@ def read_graph(content: object, *, path: str) -> Graph:
     for source, output in heads:
         if source >= len(nodes) or output >= nodes[source].outputs:
             raise reader.wrong("heads", f"there is no output {output} of node {source}")
-    for node in nodes:
+    for index, node in enumerate(nodes):
         if node.function == VIEW:
-            reader.check_view(node, nodes, entries, expected)
+            reader.check_view(node, entries[expected[index]], entries, expected)
     return Graph(
         nodes=tuple(nodes),
         entries=tuple(entries),
@@ -155,9 +155,8 @@ class _Reader:
             )
         return entries
 
-    def check_view(self, node: Node, nodes: Sequence[Node], entries: Sequence[Entry], first: Sequence[int]) -> None:
+    def check_view(self, node: Node, own: Entry, entries: Sequence[Entry], first: Sequence[int]) -> None:
         source, output = node.inputs[0] if node.inputs else (0, 0)
-        own = entries[first[nodes.index(node)]]
         read = entries[first[source] + output]
         if len(node.inputs) != 1 or own.storage != read.storage or own.bytes != read.bytes:
             raise self.wrong(node.name, "a view must share the storage and the size of its one input")
