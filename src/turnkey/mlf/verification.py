@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -174,25 +175,20 @@ def _check_equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarra
 
 def _check_threads(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> None:
     """Two threads with two workspaces at once; ctypes lets them run side by side."""
-    expected = runner.run(sample)
-    found: list[dict[str, np.ndarray]] = []
     start = threading.Barrier(2)
 
-    def work() -> None:
-        call = runner.prepare(sample)
+    def work(call: Call) -> dict[str, np.ndarray]:
         start.wait()
         for _ in range(3):
             if runner.module.abi.get("workspace") == "io":
                 call = runner.prepare(sample)
             runner.call(call)
-        found.append(runner.outputs(call))
+        return runner.outputs(call)
 
     if runner.module.abi.get("workspace") == "internal" or runner.serves_one_thread:
         return  # one workspace belongs to the module: one call at a time, as its header says
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for outputs in found:
-        _check_equal(expected, outputs)
+    expected = runner.run(sample)
+    calls = [runner.prepare(sample) for _ in range(2)]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for outputs in pool.map(work, calls):  # a thread that fails is a failure here too
+            _check_equal(expected, outputs)
