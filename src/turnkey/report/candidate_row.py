@@ -102,13 +102,7 @@ class CandidateRow:
     @property
     def cold_start(self) -> tuple[tuple[str, float], ...]:
         """What passes from starting a process to its first answer, milliseconds, in order."""
-        steps = (
-            ("import", "import_ms"),
-            ("load", "load_ms"),
-            ("compile", "compile_ms"),
-            ("first call", "first_call_ms"),
-        )
-        return tuple((name, value) for name, key in steps if (value := self.figure(key)) is not None)
+        return tuple((name, value) for name, key in _STEPS if (value := self.figure(key)) is not None)
 
     def bar(self) -> Bar | None:
         """Its latency for a plot; None if it has none."""
