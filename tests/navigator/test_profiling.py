@@ -132,3 +132,42 @@ def test_inputs_rotate_over_distinct_rows_at_every_batch_size(tmp_path: Path) ->
         first = found.outputs[0]
         assert first is not None
         assert (first["output__0"] == found.inputs[0]["input__0"] + 1).all()
+
+
+def test_a_smaller_batch_after_a_larger_one_is_measured_with_its_own_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ladder that begins again in this process, since the source cannot be rebuilt in another."""
+    from contextlib import ExitStack
+    from types import SimpleNamespace
+
+    from navigator_samples import samples
+
+    from turnkey.measure import Settings
+    from turnkey.navigator import profiling
+    from turnkey.navigator.format import Format
+    from turnkey.navigator.preparation import prepare
+    from turnkey.navigator.runner_table import runner_kind
+
+    prepared = prepare(
+        lambda x: x + 1,
+        Format.PYTHON,
+        samples(6),
+        sample_count=2,
+        batching=True,
+        input_names=None,
+        output_names=None,
+        say=lambda text: None,
+    )
+    fed: list[int] = []
+
+    def run(targets: dict[str, ModelTarget], **_: object) -> SimpleNamespace:
+        fed.extend(target.samples()[0]["input__0"].shape[0] for target in targets.values())
+        return SimpleNamespace()
+
+    monkeypatch.setattr(profiling, "run_in_process", run)
+    contestant = profiling.Contestant(model_key="python", kind=runner_kind("PythonRunner"), path=None)
+    with ExitStack() as stack:
+        rungs = profiling._Rungs(prepared, [contestant], batched=True, stack=stack, say=print)
+        for batch in (1, 4, 1):
+            targets = rungs.targets(batch)
+            rungs.measured_here(targets, reference=None, settings=Settings(threads=1), path=None, listen=None)
+    assert fed == [1, 4, 1]

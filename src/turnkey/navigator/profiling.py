@@ -269,6 +269,8 @@ class _Rungs:
         self._module: Mapping[str, Any] | None = None
         self._samples: dict[int, SampleSet] = {}
         self._handed: dict[int, Handover] = {}
+        self._asked = 0
+        """The batch size that was asked for last: what is measured next."""
         self.refused: int | None = None
         """The batch size whose inputs and outputs alone would not fit into memory."""
 
@@ -284,6 +286,7 @@ class _Rungs:
         if self._batched and self._samples and not fits(self._prepared, batch):
             self.refused = batch
             return []
+        self._asked = batch
         try:
             samples = self._at(batch)
         except ModelError as error:
@@ -308,7 +311,7 @@ class _Rungs:
     ) -> Record:
         """One rung in this process, with the interface of `run_experiment`."""
         threads = settings.threads or host.fair_threads()
-        samples = self._samples[max(self._samples)]
+        samples = self._samples[self._asked]
         live = {each.key: self._contestants[each.key] for each in targets}
         made = {key: each.target(self._prepared, samples, threads=threads) for key, each in live.items()}
         with ExitStack() as stack:
