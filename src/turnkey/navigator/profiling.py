@@ -6,6 +6,7 @@ last windows pooled; the measuring engine's interval and its verdicts about the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ import numpy as np
 
 from turnkey import host
 from turnkey.errors import ModelError, TurnkeyError, from_dict
-from turnkey.measure import Record, Settings, TargetDescription, Windows, run_experiment, run_in_process
+from turnkey.measure import Record, Settings, TargetDescription, Windows, run_experiment, run_in_process, statistics
 from turnkey.measure.climb import Climb, run_ladder
 from turnkey.measure.experiment import MEMORY_SHARE
 from turnkey.measure.ladder import LadderRule, Stop
@@ -402,14 +403,10 @@ def pooled_numbers(times_ns: Any, *, batch: int | None) -> dict[str, Any]:
     """
     times = np.asarray(times_ns, dtype=np.float64) / _NS_PER_MS
     average = float(times.mean())
-    p50, p90, p95, p99 = (float(value) for value in np.percentile(times, (50, 90, 95, 99)))
     return {
         "avg_latency": average,
-        "std_latency": float(times.std()),
-        "p50_latency": p50,
-        "p90_latency": p90,
-        "p95_latency": p95,
-        "p99_latency": p99,
+        "std_latency": math.sqrt(statistics.population_variance(times)),
+        **{f"p{q}_latency": statistics.linear_quantile(times, q / 100) for q in (50, 90, 95, 99)},
         "throughput": 1000 * max(1, batch or 1) / average,
         "request_count": len(times),
     }
