@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from turnkey.errors import TurnkeyError, UsageError
+from turnkey.errors import TurnkeyError
 from turnkey.measure import Record, Settings, run_experiment
 from turnkey.pipeline.tool import Steps
 from turnkey.report.gate.building import Built, build
@@ -124,9 +124,7 @@ def _judged(
                 )
             )
         return compare_built(request, item.name, sides[0], sides[1], work=work, tell=tell)
-    except UsageError:
-        raise
-    except TurnkeyError as error:
+    except TurnkeyError as error:  # also inputs that differ, or a runtime that cannot: of this input alone
         return Judgement(name=item.name, base=checkouts[0].title, head=checkouts[1].title, error=error)
 
 

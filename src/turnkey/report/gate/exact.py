@@ -110,18 +110,25 @@ def output_digest(description: TargetDescription, *, timeout_s: float) -> str:
     """16 hex digits over names, dtypes, shapes and bytes of all outputs, from a fresh process with one thread.
 
     Raises:
-        TurnkeyError: the process failed; with the tail of what it said.
+        TurnkeyError: the process failed, with the tail of what it said, or it took too long.
     """
     job = json.dumps({"factory": description.factory, "arguments": dict(description.arguments)})
-    done = subprocess.run(
-        [description.interpreter or sys.executable, "-m", "turnkey.report.gate.exact"],
-        input=job,
-        env={**os.environ, **description.environment, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [description.interpreter or sys.executable, "-m", "turnkey.report.gate.exact"],
+            input=job,
+            env={**os.environ, **description.environment, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TurnkeyError(
+            f"{description.key} did not compute its outputs in {timeout_s:g} s",
+            evidence=str(error),
+            remedy="a longer --build-timeout, or leave the digest out: gate --exact size nodes flops memory",
+        ) from error
     if done.returncode:
         raise TurnkeyError(
             f"{description.key} cannot compute its outputs",
