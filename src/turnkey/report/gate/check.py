@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from turnkey.errors import TurnkeyError
 from turnkey.measure import Record, Settings, run_experiment
+from turnkey.pipeline import durable
 from turnkey.pipeline.tool import Steps
 from turnkey.report.gate.building import Built, build
 from turnkey.report.gate.exact import METRICS, ExactResult, compare_exactly
@@ -143,8 +145,11 @@ def compare_built(request: GateRequest, name: str, base: Built, head: Built, *, 
     ]
     exact = compare_exactly(base, head, descriptions=targets, metrics=request.exact, timeout_s=request.timeout_s)
     tell(f"measuring {name} on {runtimes[HEAD]}")
-    path = _record_path(name, request.records or work)
+    # In the place of this gate alone: a record that another one left unfinished may be of other code.
+    path = _record_path(name, work)
     record = run_experiment(targets, reference=BASE, settings=request.settings, path=path, listen=tell)
+    if request.records is not None:
+        _keep(path, request.records)
     return judgement_of(record, name=name, limit=request.limit, exact=exact, **titles)
 
 
@@ -179,3 +184,20 @@ def _record_path(name: str, directory: Path) -> Path:
     stem = "".join(character if character.isalnum() or character in "-_." else "_" for character in name)
     directory.mkdir(parents=True, exist_ok=True)
     return directory / f"gate-{stem}.zip"
+
+
+def _keep(record: Path, directory: Path) -> None:
+    """Beside the records that are there already: of an input of the same name, or of an earlier gate.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    durable.make_directory(directory)
+    try:
+        for number in itertools.count(1):
+            place = directory / (record.name if number == 1 else f"{record.stem}-{number}.zip")
+            with suppress(FileExistsError), place.open("xb") as file:
+                file.write(record.read_bytes())
+                return
+    except OSError as error:
+        raise durable.cannot_write(directory, error) from error
