@@ -239,10 +239,14 @@ def _submitted(items: list[WorkItem], call: CallFolder, options: Options, listen
     for item in items:
         call.keep_item(item)
     ids = submit(items, call=call, options=options)
-    jobs = [_Job(id=job, item=item, call=call, number=item.number) for job, item in ids.items()]
-    kept = {job.id: {"number": job.number, "identity": _identity(job.item)} for job in jobs}
-    durable.write_text(call.slurm / "jobs.json", json.dumps({"version": 1, "jobs": kept}, indent=1) + "\n")
-    listen(_note(items[0], f"{len(jobs)} jobs submitted: {jobs[0].id} to {jobs[-1].id}, logs in {call.slurm}"))
+    try:
+        jobs = [_Job(id=job, item=item, call=call, number=item.number) for job, item in ids.items()]
+        kept = {job.id: {"number": job.number, "identity": _identity(job.item)} for job in jobs}
+        durable.write_text(call.slurm / "jobs.json", json.dumps({"version": 1, "jobs": kept}, indent=1) + "\n")
+        listen(_note(items[0], f"{len(jobs)} jobs submitted: {jobs[0].id} to {jobs[-1].id}, logs in {call.slurm}"))
+    except BaseException:  # nobody would know of them any more
+        cancel(ids)
+        raise
     return jobs
 
 
