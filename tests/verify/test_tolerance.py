@@ -63,3 +63,10 @@ def test_quantised_variants_are_judged_by_the_size_of_their_outputs_however_smal
         assert compare(wanted, near, tolerances=limits).verdict is VerificationVerdict.VALID
         assert compare(wanted, garbage, tolerances=limits).verdict is VerificationVerdict.INVALID
         assert compare(wanted, near).verdict is VerificationVerdict.INVALID
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.2, VerificationVerdict.VALID), (0.9, VerificationVerdict.INVALID)])
+def test_outputs_of_one_size_are_judged_by_the_norm_at_four_bits(error, verdict):
+    wanted = {"y": np.ones((2, 8), np.float32)}
+    given = {"y": wanted["y"] * np.float32(1 + error)}
+    assert compare(wanted, given, tolerances=Tolerances(precision=precision_of("onnx-int4"))).verdict is verdict
