@@ -30,6 +30,13 @@ def test_one_per_cent_is_forty_decibels_and_a_changed_winner_is_counted():
 def test_a_missing_misshapen_or_broken_output_loses_everything(bad):
     [loss] = output_losses([{"y": np.array([[1.0, 2.0]])}], [bad])
     assert math.isinf(loss.relative_l2)
+    assert "exact" not in loss.sentence
+
+
+def test_a_mask_of_infinities_on_both_sides_is_no_loss_and_on_one_side_is_all_of_it():
+    masked, other = {"y": np.array([[1.0, -np.inf]])}, {"y": np.array([[1.0, -9.0]])}
+    assert output_losses([masked], [masked])[0].relative_l2 == 0.0
+    assert math.isinf(output_losses([masked], [other])[0].relative_l2)
 
 
 def test_scalars_have_no_winner():

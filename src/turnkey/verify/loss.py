@@ -23,7 +23,7 @@ class OutputLoss:
     Attributes:
         name: of the output.
         relative_l2: norm(error) / norm(reference).
-        noise_db: 20 log10 of its inverse; None where there is no error.
+        noise_db: 20 log10 of its inverse; None where there is no error, and where nothing is left.
         cosine: between all elements of both.
         max_abs: largest error of an element.
         top1: share of rows with the same largest element; None where a row has fewer than two elements.
@@ -43,6 +43,8 @@ class OutputLoss:
     @property
     def sentence(self) -> str:
         """For the terminal."""
+        if math.isinf(self.relative_l2):
+            return f"{self.name}: nothing of it is left: missing, misshapen, not finite, or wrong beside zeros"
         noise = "exact" if self.noise_db is None else f"{self.noise_db:.0f} dB"
         words = f"{self.name}: relative L2 {self.relative_l2:.2g} ({noise}), largest error {self.max_abs:.2g}"
         return words if self.top1 is None else f"{words}, same top-1 in {self.top1:.0%}"
@@ -55,7 +57,8 @@ def output_losses(references: Sequence[Sample], outputs: Sequence[Sample]) -> tu
         references: outputs of the source model, one per sample.
         outputs: of the variant, for the same samples, with the same names.
 
-    An output that is missing, of another shape, or not finite on both sides has an infinite loss.
+    Elements that are infinite or NaN alike on both sides lose nothing. An output that is missing, of another shape, or
+    not finite where the other is has an infinite loss.
     """
     names = [name for name, array in references[0].items() if np.asarray(array).dtype.kind not in "biuSUO"]
     return tuple(_loss(name, references, outputs) for name in names)
@@ -69,7 +72,10 @@ def _loss(name: str, references: Sequence[Sample], outputs: Sequence[Sample]) ->
     fitting = [(one, other) for one, other in pairs if other is not None and other.shape == one.shape]
     wanted = np.concatenate([one.ravel() for one, _ in fitting]) if fitting else np.zeros(0)
     given = np.concatenate([other.ravel() for _, other in fitting]) if fitting else np.zeros(0)
-    if len(fitting) < len(pairs) or not np.isfinite(given).all() or not wanted.size:
+    if len(fitting) == len(pairs):
+        alike = ~np.isfinite(wanted) & ((wanted == given) | (np.isnan(wanted) & np.isnan(given)))
+        wanted, given = wanted[~alike], given[~alike]
+    if len(fitting) < len(pairs) or not (np.isfinite(given) & np.isfinite(wanted)).all() or not wanted.size:
         return OutputLoss(name=name, relative_l2=math.inf, noise_db=None, cosine=0.0, max_abs=math.inf, top1=None)
     error, norm = np.linalg.norm(given - wanted), np.linalg.norm(wanted)
     relative = float(error / norm) if norm else (0.0 if not error else math.inf)
