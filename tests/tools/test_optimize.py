@@ -56,6 +56,15 @@ def test_exact_leaves_out_every_form_of_lower_precision():
     assert "onnx-opt" in exact
 
 
+def test_exact_leaves_out_the_model_under_autocast(tmp_path):
+    from turnkey.tools.contenders import contenders
+
+    state, runtimes = build(tmp_path), wanted_runtimes(["torch", "torch-bf16"])
+    every, exact = (contenders(state, state.model, runtimes, {}, exact=choice) for choice in (False, True))
+    assert [candidate.key for candidate in every] == ["torch", "torch-bf16"]
+    assert [candidate.key for candidate in exact] == ["torch"]
+
+
 def test_formats_that_no_wanted_runtime_executes_are_not_made():
     assert not any(
         name.startswith("openvino") for name in wanted_formats((), runtimes=wanted_runtimes(["ort"]), exact=True)
