@@ -87,6 +87,12 @@ def test_where_nothing_can_be_quantised_every_scheme_says_why(tmp_path):
     assert caught.value.evidence.count("onnx-int8") >= 2
 
 
+def test_a_scheme_that_cannot_be_told_a_wish_is_refused_instead_of_made_without_it(tmp_path):
+    with pytest.raises(ConversionError, match="nothing could be quantised") as caught:
+        Quantize().run(build(tmp_path), to=["onnx-int4"], operators=["MatMul"])
+    assert caught.value.evidence == "onnx-int4: it cannot be told --operators"
+
+
 def test_a_scheme_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="onnx-int8-static"):
         parse_scheme("int8")

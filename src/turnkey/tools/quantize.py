@@ -21,7 +21,7 @@ _BY_DEFAULT = ("onnx-int8-dynamic", "onnx-int8-static")
 
 
 def parse_scheme(text: str) -> str:
-    """One of `SCHEMES`, or any other format of that kind."""
+    """One of `SCHEMES`."""
     if text not in SCHEMES:
         raise ValueError(f"one of: {', '.join(SCHEMES)}")
     return text
@@ -172,7 +172,8 @@ class Quantize(Tool):
                 seed=int(state.environment.get("seed") or 0),
             )
             state, attempts = raced(state, source, attempts, plan)
-        return _finished(state, attempts, calibration, conclusions(attempts, measured=_is_measured(arguments)))
+        told = conclusions(attempts, measured=_is_measured(arguments))
+        return _finished(state, attempts, [*told, calibration.note], before=bases["onnx"].key)
 
 
 def _is_measured(arguments: dict[str, Any]) -> bool:
@@ -185,13 +186,13 @@ def _calibrating(source: SourceModel, calibration: Calibration) -> SourceModel:
     return replace(source, samples=samples)
 
 
-def _finished(state: State, attempts: tuple[Quantized, ...], calibration: Calibration, told: tuple[str, ...]) -> State:
+def _finished(state: State, attempts: tuple[Quantized, ...], told: list[str], *, before: str) -> State:
     """The build goes on with the fastest form that pays, else with the form before."""
     paying = [attempt for attempt in attempts if attempt.pays]
     best = max(paying, key=lambda attempt: attempt.speedup or 0.0, default=None)
-    listing = "\n".join([*told, calibration.note])
+    listing = "\n".join(told)
     print(listing, flush=True)
-    return replace(state, results=best.key if best is not None else attempts[0].base, listing=listing).with_statistics(
+    return replace(state, results=best.key if best is not None else before, listing=listing).with_statistics(
         quantized=best.key if best is not None else "none",
         quantization=[attempt.to_dict() for attempt in attempts],
     )

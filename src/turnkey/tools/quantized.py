@@ -73,11 +73,11 @@ class Quantized:
             "metric": self.metric,
             "base_metric": self.base_metric,
             "layers": [{"layer": each.layer, "relative_l2": each.relative_l2} for each in self.layers[:_TOLD_LAYERS]],
-            "size_bytes": self.size_bytes,
+            "size_bytes": self.size_bytes or None,
             "verdict": self.verdict,
             "pays": self.pays,
         }
-        return {key: value for key, value in fields.items() if value not in (None, "", [], 0)} | {"pays": self.pays}
+        return {key: value for key, value in fields.items() if value not in (None, "", [])}
 
 
 def float_forms(state: State, source: SourceModel, schemes: Sequence[str]) -> tuple[State, dict[str, Variant]]:
@@ -110,11 +110,16 @@ def made(
     attempts = []
     for scheme in schemes:
         fields = getattr(find_format(scheme).settings_type, "__dataclass_fields__", {})
-        mine = {name: value for name, value in settings.items() if value and name in fields}
+        base = bases.get(scheme.partition("-")[0], bases["onnx"])
+        mine = {name: value for name, value in settings.items() if value}
+        unknown = [name for name in mine if name not in fields]
+        if unknown:  # made without it, it would be something else than what was asked for
+            refusal = f"it cannot be told {' or '.join(f'--{name}' for name in unknown)}"
+            attempts.append(Quantized(scheme=scheme, base=base.key, refusal=refusal))
+            continue
         wish = Wish(format=scheme, start=bases["onnx"].key, settings={scheme: mine})
         found = reached(state, wish, source=source)
         state = found.state
-        base = bases.get(scheme.partition("-")[0], bases["onnx"])
         if found.key is None:
             reason = found.error.what if found.error is not None else "it could not be made"
             evidence = found.error.evidence.splitlines()[0] if found.error is not None and found.error.evidence else ""
