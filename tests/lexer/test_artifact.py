@@ -326,6 +326,18 @@ def test_metadata_that_is_valid_toml_but_of_other_kinds_harms_nothing(tmp_path: 
     assert "\u202e" not in str(artifact)
 
 
+def test_numbers_that_are_missing_or_of_other_kinds_harm_nothing(tmp_path: Path) -> None:
+    runs = f"[[runs]]\nnumber = [1]\n[[runs.rows]]\nengine = 'torch'\nlog_ns = [1.0, 1{'0' * 400}]\n"
+    first = artifact_of(tmp_path / "a.lexer", {"a.toml": runs, "Net.csv": ORIGINAL_CSV.replace("0.000125", "")})
+    text = f"generator = 'turnkey'\n{runs}{runs.replace('[1]', '1')}"
+    second = artifact_of(tmp_path / "b.lexer", {"b.toml": text, "Net.csv": ORIGINAL_CSV.replace("25.0", "0.0")})
+
+    assert [math.isnan(value) for value in (load(first)[0].variance, load(first)[0].std_ms)] == [True, True]
+    assert load(second)[0].units == ()
+    [difference] = compare(load(first), load(second))
+    assert difference.words == "no mean to compare by"
+
+
 def test_artifacts_are_compared_engine_by_engine(tmp_path: Path, flushed: Path) -> None:
     same = compare(load(flushed), load(flushed))
     assert {(each.class_name, each.engine) for each in same} == {

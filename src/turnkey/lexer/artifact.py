@@ -97,9 +97,14 @@ class LexerArtifact(Sequence[BenchmarkRow]):
         """``[[lineage.models]]``: signature and hashes of each model; empty in artifacts of the original."""
         return mappings_at(mapping_at(self.metadata, "lineage"), "models")
 
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """``[[files]]``: name, size and digest of every other member; empty in artifacts of the original."""
+        return mappings_at(self.metadata, "files")
+
     def damaged(self) -> tuple[str, ...]:
-        """Members that are missing, extra, or not of the recorded digest; nothing is recorded in the original's."""
-        recorded = {str(entry.get("name")): str(entry.get("sha256")) for entry in mappings_at(self.metadata, "files")}
+        """Members that are missing, extra, or not of the recorded digest; nothing where no digests are recorded."""
+        recorded = {str(entry.get("name")): str(entry.get("sha256")) for entry in self.files}
         if not recorded:
             return ()
         with read_archive(self.path) as archive:
@@ -253,11 +258,12 @@ def _row(cells: Mapping[str, Any], *, class_name: str, original: bool) -> Benchm
     known = {name for name in COLUMNS if cells.get(name)}
     values = {name: _value(name, unguarded(str(cells[name]))) for name in known}
     values.setdefault("class_name", class_name)
-    if original:
-        values["variance"] *= _MS2_PER_S2
-    values.setdefault("std_ms", math.sqrt(max(0.0, values["variance"])))
     for column in _ORIGINAL_COLUMNS:
         values.setdefault(column, "" if _TYPES[column] is str else math.nan if _TYPES[column] is float else 0)
+    if original:
+        values["variance"] *= _MS2_PER_S2
+    variance = values["variance"]
+    values.setdefault("std_ms", math.sqrt(variance) if variance >= 0 else math.nan)
     return BenchmarkRow(**values)
 
 
@@ -279,12 +285,14 @@ def _value(name: str, text: str) -> Any:
 
 def _with_units(rows: Sequence[BenchmarkRow], runs: Sequence[Mapping[str, Any]]) -> list[BenchmarkRow]:
     """Rows with the units that comparisons rest on, which the metadata keeps."""
-    units: dict[tuple[Any, Any], tuple[float, ...]] = {}
+    units: dict[tuple[int, str], tuple[float, ...]] = {}
     for run in runs:
         for entry in mappings_at(run, "rows"):
-            logs = entry.get("log_ns")
-            if isinstance(logs, list) and all(isinstance(v, float | int) and math.isfinite(v) for v in logs):
-                units[run.get("number"), entry.get("engine")] = tuple(map(float, logs))
+            number, engine, logs = run.get("number"), entry.get("engine"), entry.get("log_ns")
+            if not isinstance(number, int) or not isinstance(engine, str) or not isinstance(logs, list):
+                continue
+            if all(isinstance(value, float) and math.isfinite(value) for value in logs):
+                units[number, engine] = tuple(logs)
     return [dataclasses.replace(row, units=units.get((row.run, row.engine), ())) for row in rows]
 
 

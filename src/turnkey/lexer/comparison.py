@@ -47,6 +47,8 @@ class Difference:
             return f"only in {'the second' if self.before is None else 'the first'}"
         if self.reasons:
             return f"not comparable: {'; '.join(self.reasons)}"
+        if self.verdict is None and not self.after.mean_ms > 0:
+            return "no mean to compare by"
         if self.verdict is None:
             return f"{self.before.mean_ms / self.after.mean_ms:.3g}× by the means alone, no verdict"
         return str(self.verdict)

@@ -7,7 +7,7 @@ by that of samples.
 
 from __future__ import annotations
 
-import math
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -113,6 +113,6 @@ def _reverified(archive: Archive, name: str, export: Mapping[str, Any], director
 def _limit(settings: Mapping[str, Any], key: str) -> float:
     """The recorded limit, else the default."""
     given = settings.get(key)
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given < math.inf:
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= sys.float_info.max:
         return float(given)
     return float(getattr(LexerSettings(), key))
