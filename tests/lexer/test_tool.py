@@ -65,6 +65,18 @@ def test_verify_succeeds_on_what_was_packed_and_fails_on_what_was_changed(
     assert "Tiny.onnx: fail" in printed
 
 
+def test_an_artifact_that_lost_its_digests_is_not_said_to_have_the_right_ones(
+    artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with read_archive(artifact) as archive:
+        members = {name: archive.read(name) for name in archive.names}
+    members["tool.toml"] = members["tool.toml"].replace(b"[[files]]", b"[[other]]")
+    write_archive(tmp_path / "stripped.lexer", members)
+
+    assert turnkeycli(["lexer", "verify", str(tmp_path / "stripped.lexer")]) == 0
+    assert "digests none recorded" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "words", [["show"], ["diff", "a.lexer"], ["sing", "a.lexer"], ["show", "missing.lexer"], ["verify", "text.lexer"]]
 )

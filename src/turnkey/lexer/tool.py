@@ -100,7 +100,7 @@ def _verify(files: Sequence[str]) -> Outcome:
     for file in files:
         artifact = load(file)
         damaged, found = artifact.damaged(), artifact.verify()
-        digests = "none recorded" if artifact.is_original else "wrong: " + ", ".join(damaged) if damaged else "right"
+        digests = "wrong: " + ", ".join(damaged) if damaged else "right" if artifact.files else "none recorded"
         content.append(
             {"path": str(artifact.path), "damaged": list(damaged), "models": [each.to_dict() for each in found]}
         )
