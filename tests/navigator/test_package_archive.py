@@ -138,13 +138,14 @@ def test_intervals_that_overlap_reproduce_and_other_hosts_are_not_compared(packa
         (lambda m: m.pop("samples/0.npz"), False),
         (lambda m: m.update({"payload.pkl": pickle.dumps(1)}), True),
         (lambda m: m.pop("status.yaml"), True),
+        (lambda m: m.update({"status.yaml": b"format_version: 0.2.1"}), True),
         (lambda m: m.update({MANIFEST: b"{}"}), False),
         (lambda m: m.update({MANIFEST: b'{"schema": 9, "members": {}}'}), False),
         (lambda m: m.update({"../evil": b"x"}), True),
         (lambda m: m.update({"/evil": b"x"}), True),
     ],
 )
-def test_tampered_and_hostile_archives_are_refused_before_anything_is_unpacked(
+def test_tampered_and_hostile_archives_are_refused_and_leave_nothing_behind(
     saved: Path, tmp_path: Path, change: Callable[[dict[str, bytes]], None], with_manifest: bool
 ) -> None:
     changed = rewritten(saved, change, with_manifest=with_manifest)

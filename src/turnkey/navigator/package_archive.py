@@ -41,7 +41,7 @@ from turnkey.navigator.strategy import (
     candidates_of,
 )
 from turnkey.navigator.workbench import digest_of
-from turnkey.navigator.workspace import Workspace, new_workspace
+from turnkey.navigator.workspace import Workspace, new_workspace, remove
 from turnkey.pipeline.archive import Archive, read_archive, write_archive
 from turnkey.version import __version__
 
@@ -112,8 +112,6 @@ def save(
         content: dict[str, bytes | Path] = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
         write_archive(target, content, keep_order=True, check=lambda written: _read_back(written))
     if not keep_workspace:
-        from turnkey.navigator.workspace import remove
-
         remove(workspace)
 
 
@@ -133,11 +131,15 @@ def load(path: str | Path, workspace: str | Path | None = None) -> Package:
         opened = check_archive(archive)
         target = new_workspace(workspace, beside=source)
         names = [name for name in opened.names if not name.endswith(_NOT_EXTRACTED) and name != MANIFEST]
-        archive.extract(target.path, names)
-    status = read_status(target.status)
-    if not opened.is_ours:
-        status = _foreign(status, target)
-        write_status(status, target.status)
+        try:
+            archive.extract(target.path, names)
+            status = read_status(target.status)
+            if not opened.is_ours:
+                status = _foreign(status, target)
+                write_status(status, target.status)
+        except BaseException:
+            remove(target)  # it was empty or not there: the same call can be made again
+            raise
     return Package(status, target.path)
 
 
