@@ -218,6 +218,22 @@ def test_a_version_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path, onn
     assert not marker.exists()
 
 
+def test_an_older_version_survives_a_replacement_that_fails(tmp_path, onnx_file, monkeypatch) -> None:
+    marker = add_model(tmp_path / "repo", "net", onnx_file, triton.ONNXModelConfig()) / "1" / "mine"
+    marker.touch()
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.name == "1" and self.parent.name.startswith(".adding-"):
+            raise OSError("the disk is gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(DeployerError, match="cannot be written"):
+        add_model(tmp_path / "repo", "net", onnx_file, triton.ONNXModelConfig(), override=True)
+    assert marker.is_file()
+
+
 def test_a_wrong_path_or_name_leaves_nothing_behind(tmp_path, onnx_file) -> None:
     with pytest.raises(DeployerError, match="no such model"):
         add_model(tmp_path / "repo", "net", tmp_path / "missing.onnx", triton.ONNXModelConfig())

@@ -104,11 +104,12 @@ def add_model(
             evidence=str(version),
             remedy="another model_version, or override=True",
         )
+    text = config.to_pbtxt(model_name)
     is_new = not directory.exists()
     durable.make_directory(directory)
     try:
         _publish_version(source, version, config, companions)
-        durable.write_text(directory / CONFIG_NAME, config.to_pbtxt(model_name))
+        durable.write_text(directory / CONFIG_NAME, text)
     except BaseException:
         if is_new:  # nothing of the user's was here
             shutil.rmtree(directory, ignore_errors=True)
@@ -226,9 +227,15 @@ def _publish_version(source: Path, version: Path, config: ModelConfig, companion
                 shutil.copyfile(source, target)
             for each in {Path(companion) for companion in companions} | set(_external(source)):
                 shutil.copyfile(each, folder / each.name)
+            older = Path(scratch) / "older"
             if version.exists():
-                version.rename(Path(scratch) / "older")
-            folder.rename(version)
+                version.rename(older)
+            try:
+                folder.rename(version)
+            except OSError:
+                if older.exists():
+                    older.rename(version)
+                raise
     except OSError as error:
         raise DeployerError(
             f"version {version.name} cannot be written", evidence=f"{version}: {error.strerror or error}"
