@@ -22,6 +22,8 @@ EFFORTS = ("quick", "standard", "rigorous")
 LOADS = ("concurrency", "server", "offline")
 _DEVICES = {"x86": "cpu"}
 _ROTATED_SAMPLES = 8
+_OF_LOAD = ("clients", "load_seconds", "p99_bound_ms", "p95_bound_ms", "p90_bound_ms")
+"""Arguments that mean something under a load only."""
 
 
 def parse_device(text: str) -> str:
@@ -226,6 +228,12 @@ class Benchmark(Tool):
 
         if arguments.get("runtime") and arguments.get("runtimes"):
             raise UsageError("--runtime and --runtimes say the same thing; give one of them")
+        idle = [name for name in _OF_LOAD if arguments.get(name) is not None and not arguments.get("load")]
+        if idle:
+            raise UsageError(
+                f"--{idle[0].replace('_', '-')} says how to load, and no load is asked for",
+                remedy="benchmark --load concurrency|server|offline",
+            )
         counts = thread_counts(arguments.get("threads"))
         source = source_of(state)
         candidates = candidates_of(
@@ -246,12 +254,12 @@ class Benchmark(Tool):
         rotated = replace(
             complete, inputs=complete.inputs[:_ROTATED_SAMPLES], outputs=complete.outputs[:_ROTATED_SAMPLES]
         )
-        if arguments.get("load"):
-            from turnkey.tools.load_shape import loaded, shape_of
-
-            settings = replace(settings, strict=bool(arguments.get("strict")))
-            return loaded(state, source, rotated, candidates, shape=shape_of(arguments), settings=settings)
         with gpu_clocks(candidates[0].device, lock=bool(arguments.get("lock_clocks")), cache_dir=state.cache_dir):
+            if arguments.get("load"):
+                from turnkey.tools.load_shape import loaded, shape_of
+
+                settings = replace(settings, strict=bool(arguments.get("strict")))
+                return loaded(state, source, rotated, candidates, shape=shape_of(arguments), settings=settings)
             record, notes = compared(state, source, rotated, candidates, settings)
         if not record.measured:
             error = record.summary(candidates[0].key).error
