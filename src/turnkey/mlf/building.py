@@ -90,7 +90,8 @@ def build(
     _check_types(module, compiler)
     flags = (*_host_flags(compiler, cflags, module), *WARNINGS, *(SANITIZERS if sanitize else ()))
     extra = {**_further_files(module), **objects}
-    key = _key(compiler, flags, {**{path: text.encode() for path, text in sources.items()}, **extra})
+    files = {**{path: text.encode() for path, text in sources.items()}, **extra}
+    key = _key(compiler, (*flags, *_graph_macro(module)), files)
     place = (cache or settings.cache_dir() / "mlf-builds") / key
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):
@@ -142,6 +143,11 @@ def _vector_flags(compiler: Compiler, vector_bytes: int) -> tuple[str, ...]:
     if vector_bytes == 0:
         return ("-fno-tree-vectorize", "-fno-tree-slp-vectorize") if compiler.name == "gcc" else ("-fno-vectorize",)
     return (f"-mprefer-vector-width={8 * vector_bytes}",) if compiler.target.startswith("x86_64") else ()
+
+
+def _graph_macro(module: Module) -> tuple[str, ...]:
+    """Leaves out what only a graph executor calls; equal sources of another tarball may be wanted with it."""
+    return () if "graph" in module.metadata.executors else ("-DTVMGEN_NO_GRAPH",)
 
 
 def _further_files(module: Module) -> dict[str, bytes]:
@@ -203,7 +209,6 @@ def _compile(
         includes = [f"-I{root}/codegen/host/include", f"-I{root}/runtime/include"]
         pool = root / f"codegen/host/src/{module.name}_constants.bin"
         macro = f'-DTVMGEN_{module.name.upper()}_CONSTANTS_FILE="{pool}"'
-        graph = () if "graph" in module.metadata.executors else ("-DTVMGEN_NO_GRAPH",)
         support = _runtime(root) if any(_ALLOCATOR in text for text in sources.values()) else []
         staged = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
         try:
@@ -211,7 +216,7 @@ def _compile(
                 compiler,
                 [root / unit for unit in units],
                 staged / _LIBRARY,
-                flags=(*flags, "-fPIC", *includes, macro, *graph),
+                flags=(*flags, "-fPIC", *includes, macro, *_graph_macro(module)),
                 link=("-shared", *(SANITIZERS if sanitize else ()), "-lm"),
                 objects=sorted(root / path for path in extra if path.endswith(".o")),
                 support=support,
