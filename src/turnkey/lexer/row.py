@@ -166,16 +166,9 @@ def row_of(
         high_ms=summary.high_ms,
         verdict="" if verdict is None else f"{verdict} {verdict.reference}",
         reasons=summary.reasons,
-        units=_units(record, key),
+        units=record.replicates(key),
         samples_ms=tuple(samples.tolist()),
     )
-
-
-def _units(record: Record, key: str) -> tuple[float, ...]:
-    rounds = record.units[key]
-    if len(rounds) > 1:
-        return tuple(unit for _, unit in sorted(rounds.items()))
-    return tuple(statistics.slice_log(item) for items in record.timed[key].values() for item in items)
 
 
 def _few(count: int) -> list[str]:

@@ -280,19 +280,12 @@ def _gain(key: str, record: Record, batch: int, before: Record, batch_before: in
 
     One process of each: over its slices, without the variation from run to run. None with fewer than two of them.
     """
-    earlier, now = _logs(before, key), _logs(record, key)
+    earlier, now = before.replicates(key), record.replicates(key)
     if min(len(earlier), len(now)) < 2:
         return None
     found = statistics.welch_interval(earlier, now, level=_GAIN_LEVEL)
     items = math.log(batch / batch_before)
     return Interval(mean=found.mean + items, low=found.low + items, high=found.high + items, n=found.n).exp()
-
-
-def _logs(record: Record, key: str) -> list[float]:
-    units = record.units[key]
-    if len(units) >= 2:
-        return list(units.values())
-    return [statistics.slice_log(item) for items in record.timed[key].values() for item in items]
 
 
 def _doubled(rule: Windows) -> Windows:

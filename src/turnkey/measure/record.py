@@ -250,6 +250,16 @@ class Record:
             baseline_call_ms=base.latency_ms,
         )
 
+    def replicates(self, key: str) -> tuple[float, ...]:
+        """What comparisons with other records rest on, log nanoseconds: the units of ``key`` by round.
+
+        Of one process its slices, which do not contain the variation from run to run.
+        """
+        rounds = self.units[key]
+        if len(rounds) >= 2:
+            return tuple(unit for _, unit in sorted(rounds.items()))
+        return tuple(statistics.slice_log(item) for items in self.timed[key].values() for item in items)
+
     def sentence(self) -> str:
         """The result in one line of plain words."""
         from turnkey.measure.wording import sentence  # words about a record, not part of it
