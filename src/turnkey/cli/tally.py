@@ -52,7 +52,7 @@ class Tally:
         return self._ended.total()
 
     def line(self, *, now: float) -> str:
-        """``12 of 50 inputs: 10 successful, 2 error; 4 at work (1 waits for its turn); about 3 min left``."""
+        """``12 of 50 inputs: 10 successful, 2 error; 4 at work (1 waiting for a turn); about 3 min left``."""
         counts = ", ".join(f"{number} {status}" for status, number in self._ended.most_common())
         parts = [f"{self.finished} of {self._inputs} inputs" + (f": {counts}" if counts else "")]
         if self._at_work:

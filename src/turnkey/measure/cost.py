@@ -22,7 +22,8 @@ class Cost:
 
     Attributes:
         rounds, starts: counts.
-        seconds: of wall time.
+        seconds: of wall time, rounds of the usual length; on a host whose passes vary much, the rounds after the first
+            may take up to twice as long (`turnkey.measure.allocation`).
     """
 
     rounds: tuple[int, int]
