@@ -19,7 +19,7 @@ import yaml
 import turnkey.navigator as nav
 from turnkey.cli.main import main
 from turnkey.errors import ArtifactError, InputError
-from turnkey.navigator.exceptions import MissingSourceModelError, NotFoundError
+from turnkey.navigator.exceptions import ConfigurationError, MissingSourceModelError, NotFoundError
 from turnkey.navigator.package_archive import MANIFEST
 from turnkey.navigator.self_check import compared, verify_package
 from turnkey.navigator.status import CommandStatus
@@ -181,10 +181,18 @@ def test_a_package_of_the_original_is_read_as_far_as_its_content_goes(saved: Pat
 def test_optimising_a_loaded_package_again_makes_new_targets_from_its_files(saved: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="pip install 'turnkey[openvino]'")
     loaded = nav.package.load(saved, workspace=tmp_path / "loaded")
+    loaded.status = replace(
+        loaded.status,
+        config={**loaded.status.config, "sample_count": 3, "_input_names": ["x"]},
+        own={**loaded.status.own, "settings": {"tolerances": {"y": [0.5, 0.0]}}},
+    )
     config = nav.ProfilerConfig(run_profiling=False)
+    with pytest.raises(ConfigurationError, match="has 1 problem"):
+        nav.package.optimize(loaded, target_formats=["nonsense"], runners=["OnnxCPU"])
     found = nav.package.optimize(
         loaded, target_formats=["onnx", "openvino"], runners=["OnnxCPU", "OpenVINO"], profiler_config=config
     )
+    assert (found.config["sample_count"], found.config["_input_names"]) == (3, ["x"]), "of the samples in it"
     assert found.status.models["openvino"].runners_status["OpenVINO"].ended("Correctness") is CommandStatus.OK
     assert found.status.models["onnx"].sha256 == loaded.status.models["onnx"].sha256
     assert found.status.models["openvino"].runners_status["OpenVINO"].ended("Performance") is CommandStatus.SKIPPED

@@ -19,6 +19,9 @@ from turnkey.navigator.status import VERIFY, CommandRun, CommandStatus, ModelSta
 from turnkey.navigator.strategy import Strategy
 from turnkey.navigator.workspace import Workspace
 
+_OF_THE_SAMPLES = ("sample_count", "_input_names", "_output_names")
+"""What a package's configuration says of the samples in it, which optimising again does not make anew."""
+
 __all__ = [
     "Package",
     "get_best_model_status",
@@ -59,7 +62,7 @@ def optimize(
     from turnkey.navigator.preparation import stored
     from turnkey.navigator.source import Source
     from turnkey.navigator.status_file import write_status
-    from turnkey.navigator.stored_metadata import metadata_of
+    from turnkey.navigator.stored_metadata import limits_of, metadata_of
 
     source = source_format_of(package)
     has_files = any(model.files for model in package.status.models.values())
@@ -71,7 +74,7 @@ def optimize(
         )
     config = package.config
     targets = target_formats if target_formats is not None else config.get("target_formats")
-    asked_source = target_formats is not None and source in [Format(getattr(t, "value", t)) for t in target_formats]
+    asked_source = source.value in [getattr(each, "value", each) for each in target_formats or ()]
     if asked_source and source.is_source and package.model is None:
         raise MissingSourceModelError(
             f"{source.value} is asked for, and the source model is not attached",
@@ -89,6 +92,7 @@ def optimize(
         verify_func=verify_func,
         custom_configs=[*(custom_configs or ()), *_kept(config, custom_configs, defaults=defaults)],
         batching=config.get("batch_dim") == 0,
+        tolerances=limits_of(package.status),
     )
     workspace = Workspace(package.workspace)
     metadata = metadata_of(package.status)
@@ -96,12 +100,15 @@ def optimize(
     model = package.get_model_path(_first_key(package)) if source is Format.ONNX else package.model
     prepared = stored(Source(model=model, format=source, structure=structure), metadata, workspace)
     fresh = {key: _without_runners(each) for key, each in package.status.models.items()}
-    status = replace(package.status, models=fresh, config={**config, **asked.to_config()})
-    with workspace.held():
-        write_status(status, workspace.status)
-        mark = str(status.own.get("fingerprint", ""))
-        status = Optimization(prepared, asked, workspace, seconds=0.0, mark=mark).go()
-    prepared.source.close()
+    as_before = {name: config[name] for name in _OF_THE_SAMPLES if name in config}
+    status = replace(package.status, models=fresh, config={**config, **asked.to_config(), **as_before})
+    try:
+        with workspace.held():
+            write_status(status, workspace.status)
+            mark = str(status.own.get("fingerprint", ""))
+            status = Optimization(prepared, asked, workspace, seconds=0.0, mark=mark).go()
+    finally:
+        prepared.source.close()
     return Package(status, workspace.path, package.model)
 
 

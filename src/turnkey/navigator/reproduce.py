@@ -28,7 +28,7 @@ from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
 from turnkey.navigator.runner_table import runner_kind
 from turnkey.navigator.source import Source
-from turnkey.navigator.stored_metadata import metadata_of
+from turnkey.navigator.stored_metadata import limits_of, metadata_of
 from turnkey.navigator.workbench import Workbench
 from turnkey.navigator.workspace import Workspace
 
@@ -134,7 +134,6 @@ def _correctness(package: Package, key: str, runner: str) -> int:
         raise MissingSourceModelError(
             f"{key} @ {runner} runs the source model", remedy="run this script with --model module:name"
         )
-    limits = (package.status.own.get("settings") or {}).get("tolerances") or {}
     log = workspace.command_log(key, "reproduce", runner)
     jobs = _jobs(package, prepared)
     try:
@@ -143,7 +142,7 @@ def _correctness(package: Package, key: str, runner: str) -> int:
             runner_kind(runner),
             prepared.stored,
             workspace,
-            limits={name: None if pair is None else (pair[0], pair[1]) for name, pair in limits.items()},
+            limits=limits_of(package.status),
             threads=fair_threads(),
             log=log,
         )

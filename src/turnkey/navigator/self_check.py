@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,8 @@ from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
 from turnkey.navigator.runner_table import obstacle, runner_kinds
 from turnkey.navigator.source import Source
 from turnkey.navigator.status import CORRECTNESS, CommandStatus, Rung
-from turnkey.navigator.stored_metadata import metadata_of
+from turnkey.navigator.stored_metadata import limits_of, metadata_of
+from turnkey.navigator.tolerances import Limits
 from turnkey.navigator.workspace import Workspace
 
 MARGIN = 0.10
@@ -88,10 +89,7 @@ def verify_package(path: Path) -> list[Verified]:
         NotFoundError: it holds no samples.
     """
     with _opened(path) as (package, prepared, workspace):
-        limits = {
-            name: None if pair is None else (float(pair[0]), float(pair[1]))
-            for name, pair in (package.status.own.get("settings", {}).get("tolerances") or {}).items()
-        }
+        limits = limits_of(package.status)
         jobs = WorkerJobs(
             {"module": None, "sets": [], "class_name": "", "facts": {}},
             timeout_s=environment_settings.timeout_seconds(),
@@ -146,7 +144,7 @@ def _verified(
     jobs: WorkerJobs,
     key: str,
     name: str,
-    limits: Mapping[str, tuple[float, float] | None],
+    limits: Limits,
 ) -> Verified:
     label = f"{key} @ {name}"
     model = package.status.models[key]

@@ -1,4 +1,4 @@
-"""Metadata of a package as the preparing steps know it, from ``status.yaml`` alone."""
+"""What a package stores of its run, as the steps know it: metadata and limits, from ``status.yaml`` alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from turnkey.formats.dynamic_axes import BATCH, DynamicAxes
 from turnkey.navigator.metadata import VARIES, Metadata, TensorMetadata
 from turnkey.navigator.status import Status
 from turnkey.navigator.tensorrt_profile import TensorRTProfile
+from turnkey.navigator.tolerances import Limits
 
 
 def metadata_of(status: Status) -> Metadata:
@@ -28,6 +29,12 @@ def metadata_of(status: Status) -> Metadata:
         batch_dim=None if batch_dim is None else 0,
         largest_batch=status.dataloader_max_batch_size if batch_dim == 0 else None,
     )
+
+
+def limits_of(status: Status) -> Limits:
+    """By which limits the run judged its outputs; empty where it took the defaults."""
+    stored: Mapping[str, Any] = (status.own.get("settings") or {}).get("tolerances") or {}
+    return {name: None if pair is None else (float(pair[0]), float(pair[1])) for name, pair in stored.items()}
 
 
 def _axes(stored: Any, inputs: tuple[TensorMetadata, ...], *, batched: bool) -> DynamicAxes:
