@@ -98,5 +98,5 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_code(results: Iterable[Result]) -> int:
-    """0 if every input is successful or skipped, else 1."""
+    """1 if an input failed or was not begun, else 0: a job that is not waited for has done neither."""
     return 1 if any(result.status in FAILED or result.status == "not_started" for result in results) else 0
