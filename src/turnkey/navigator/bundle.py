@@ -100,11 +100,12 @@ def _manifest(archive: Archive) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(archive.read(MANIFEST, limit_bytes=_LIMIT_BYTES))
         members = dict(manifest["members"])
-        known = {"schema": manifest["schema"], "tags": manifest["tags"], "environment": manifest["environment"]}
+        schema, _ = manifest["schema"], manifest["environment"]
+        manifest["tags"] = [str(tag) for tag in manifest["tags"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError("this is no bundle", evidence=f"{archive.path}: {error}") from error
-    if known["schema"] != SCHEMA:
-        raise ArtifactError("this bundle is of another version", evidence=f"schema {known['schema']!r}")
+    if schema != SCHEMA:
+        raise ArtifactError("this bundle is of another version", evidence=f"schema {schema!r}")
     if set(archive.names) - {MANIFEST} != set(members):
         raise ArtifactError("this bundle was changed", evidence=f"{archive.path}: other members than it lists")
     for name, digest in members.items():
