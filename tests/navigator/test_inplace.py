@@ -12,7 +12,7 @@ import torch
 import turnkey
 import turnkey.navigator as nav
 from turnkey.errors import ArtifactError
-from turnkey.navigator.exceptions import ConfigurationError, NotFoundError
+from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, NotFoundError
 from turnkey.navigator.inplace import forget, registered, structure_key
 
 
@@ -72,6 +72,19 @@ def test_what_was_never_optimised_or_never_called_is_told() -> None:
         turnkey.load_optimized()
     with pytest.raises(ConfigurationError, match="none of the wrapped"):
         nav.optimize(lambda sample: None, [(1, 0)])
+
+
+class Counting(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return x.relu(), int(x.shape[0])
+
+
+def test_a_module_that_returns_more_than_tensors_answers_itself_and_says_so() -> None:
+    wrapped = turnkey.Module(Counting().eval(), name="counting")
+    with pytest.warns(ConfigurationWarning, match="more than tensors"):
+        nav.optimize(lambda sample: wrapped(sample), [(2, torch.ones(2, 4))], CONFIG)
+    assert not wrapped.is_optimized
+    assert wrapped(torch.ones(3, 4))[1] == 3
 
 
 @pytest.mark.nightly

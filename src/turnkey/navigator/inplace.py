@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch.utils import _pytree as pytree  # the walk that torch.compile and tor
 from turnkey.model.call import flatten_call
 from turnkey.model.torch_bridge import array_of, is_tensor, tensor_of
 from turnkey.navigator import dispatch
-from turnkey.navigator.exceptions import ConfigurationError, NotFoundError
+from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, NotFoundError
 from turnkey.navigator.format import DeviceKind
 from turnkey.navigator.inplace_settings import MOST_SAMPLES, OptimizeConfig, inplace_config
 from turnkey.navigator.package_archive import load_from_workspace
@@ -140,6 +141,10 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         """
         for key, structure in self.structures.items():
             if not structure.samples:
+                continue
+            if not structure.result:
+                message = f"{self.optimized_name} returns more than tensors: it goes on answering such calls itself"
+                warnings.warn(message, ConfigurationWarning, stacklevel=2)
                 continue
             arguments = config.to_arguments()
             batching = self.options["batching"]
