@@ -29,7 +29,7 @@ class Handle:
         return decoration_of(self.model)
 
     def export_model(self, input: Any, *, context: LexerContext | None = None, **settings: Any) -> ExportResult:
-        """``context.export(model, input, …)``; without a context, in one of its own that is closed afterwards."""
+        """``context.export(model, input, …)``; without a context in one of its own: the file lives with the result."""
         if context is not None:
             return context.export(self.model, input, **settings)
         from turnkey.lexer.api.lexer_context import LexerContext

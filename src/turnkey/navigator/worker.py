@@ -1,6 +1,6 @@
-"""The workbench in a process of its own: ``python -m turnkey.navigator.worker CONTEXT``.
+"""The workbench in a process of its own: ``python -m turnkey.navigator.worker CONTEXT DESCRIPTOR``.
 
-Reads one job per line from its standard input and answers each with one line on the descriptor it was started with;
+Reads one job per line from its standard input and answers each with one line on the descriptor of that number;
 what libraries print meanwhile goes to the job's log. Ends when its input does.
 """
 
