@@ -64,7 +64,10 @@ def metadata_text(
             document[kind] = {"config": _documented(run)}
     document["runs"] = [_run(run) for run in runs]
     document["files"] = list(files)
-    models = {str(run.lineage): {**run.lineage, "file": run.onnx_name or None} for run in runs}
+    models: dict[str, dict[str, Any]] = {}
+    for run in runs:  # a later call of the same model may have exported nothing
+        known = models.get(str(run.lineage), {})
+        models[str(run.lineage)] = {**run.lineage, "file": run.onnx_name or known.get("file")}
     document["lineage"] = {**_git(Path.cwd()), "models": list(models.values()), "tags": dict(tags)}
     return toml_text({key: value for key, value in document.items() if value != []}, heading=_HEADING)
 
