@@ -8,8 +8,13 @@ import pytest
 from model_builds import Net, edit, export, samples_of, source, state_of
 
 from turnkey.errors import UsageError
+from turnkey.pipeline.state import State
+from turnkey.runtimes.verification import SignatureVerification, VariantVerification
 from turnkey.tools.contenders import wanted_formats, wanted_runtimes
-from turnkey.tools.optimize import Optimize
+from turnkey.tools.optimize import Optimize, _finished, _sound
+from turnkey.tools.race import Raced
+from turnkey.tools.recommendation import Recommendation
+from turnkey.verify import VerificationVerdict
 
 
 def build(tmp_path):
@@ -54,6 +59,27 @@ def test_exact_leaves_out_every_form_of_lower_precision():
     assert {"onnx-fp16", "onnx-int8-static"} <= set(every)
     assert not {name for name in exact if "fp16" in name or "int" in name}
     assert "onnx-opt" in exact
+
+
+def test_where_the_model_itself_is_best_the_build_goes_on_with_a_form_that_is_right(tmp_path):
+    state = State(tmp_path, "m", results="onnx-int4", measurements=({"key": "torch"},), listing="table")
+    found = Raced(state=state, record=None, choice=Recommendation(key="torch", refused={}))
+    verdicts = {
+        key: VariantVerification(
+            key=key,
+            runtime="onnxruntime",
+            runtime_version="1",
+            parts=(SignatureVerification(origin="captured", shapes={}, samples=1, verdict=verdict),),
+        )
+        for key, verdict in {
+            "onnx-fp16": VerificationVerdict.VALID,
+            "onnx": VerificationVerdict.VALID,
+            "onnx-int4": VerificationVerdict.INVALID,
+        }.items()
+    }
+    assert _sound("onnx-fp16", verdicts) == "onnx-fp16"
+    assert _sound("onnx-int4", verdicts) == _sound(None, verdicts) == "onnx"
+    assert _finished(found, goal="latency", told=[], otherwise="onnx").results == "onnx"
 
 
 def test_exact_leaves_out_the_model_under_autocast(tmp_path):

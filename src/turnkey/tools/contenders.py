@@ -105,7 +105,8 @@ def contenders(
     for runtime in runtimes:
         if source.live_format is not None and source.live_format in runtime.executes:
             live = Candidate(key=runtime.name, runtime=runtime, variant=None, path=None, device="cpu")
-            found += [] if exact and live.precision is not None else [live]
+            if not exact or live.precision is None:
+                found.append(live)
         for variant in state.variants:
             verdict = verdicts.get(variant.key)
             if not isinstance(verdict, VariantVerification) or verdict.verdict is not VerificationVerdict.VALID:

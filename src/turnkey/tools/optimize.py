@@ -96,7 +96,7 @@ class Optimize(Tool):
         from turnkey.tools.contenders import contenders, made, wanted_formats, wanted_runtimes
         from turnkey.tools.race import race, verified
 
-        source = source_of(state)
+        source, before = source_of(state), state.results
         exact = bool(arguments.get("exact"))
         runtimes = wanted_runtimes(arguments.get("runtimes") or ())
         formats = wanted_formats(arguments.get("to") or (), runtimes=runtimes, exact=exact)
@@ -116,7 +116,8 @@ class Optimize(Tool):
         )
         goal = arguments.get("goal") or "latency"
         found = race(state, source, candidates, settings, goal=goal)
-        return _finished(found, goal=goal, told=[*failures, *_refused(verdicts)])
+        told = [*failures, *_refused(verdicts)]
+        return _finished(found, goal=goal, told=told, otherwise=_sound(before, verdicts))
 
 
 def _refused(verdicts: Mapping[str, VariantVerification | TurnkeyError]) -> Iterable[str]:
@@ -130,14 +131,32 @@ def _refused(verdicts: Mapping[str, VariantVerification | TurnkeyError]) -> Iter
             yield f"{key}: {verdict.verdict.value}: {verdict.reason}"
 
 
-def _finished(found: Raced, *, goal: str, told: list[str]) -> State:
-    """The build goes on with the variant of the best candidate, where that is one."""
+def _sound(before: str | None, verdicts: Mapping[str, VariantVerification | TurnkeyError]) -> str | None:
+    """The variant before if it is right, else the first right one, of the model's own precision if there is such."""
+    from turnkey.runtimes.verification import VariantVerification
+    from turnkey.verify import VerificationVerdict, precision_of
+
+    right = [
+        key
+        for key, verdict in verdicts.items()
+        if isinstance(verdict, VariantVerification) and verdict.verdict is VerificationVerdict.VALID
+    ]
+    if before in right:
+        return before
+    return next(iter(sorted(right, key=lambda key: precision_of(key) is not None)), before)
+
+
+def _finished(found: Raced, *, goal: str, told: list[str], otherwise: str | None) -> State:
+    """The build goes on with the variant of the best candidate; where that is the live model, with ``otherwise``.
+
+    What was converted last is neither: it may be wrong.
+    """
     state, choice = found.state, found.choice
     chosen = next((e for e in state.measurements if e.get("key") == choice.key), {})
     best = f"best for {goal}: {choice.key or 'none'}" + (f", {choice.loss}" if choice.loss else "")
     lines = [*(["not in the race:", *(f"  {line}" for line in told)] if told else []), best]
     print("\n".join(lines), flush=True)
-    results = chosen.get("variant") or state.results
+    results = chosen.get("variant") or otherwise
     return replace(state, results=results, listing="\n".join([state.listing, *lines])).with_statistics(
         optimized_for=goal, recommendation=f"{best}; {choice.sentence}"
     )
