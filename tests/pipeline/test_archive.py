@@ -132,6 +132,7 @@ def hostile(path: Path, entries: list[tuple[str, bytes]], *, alter: Callable[[zi
         ["a\nb"],
         ["x" * 300],
         ["same", "same"],
+        ["x", "x"],
         ["Net.onnx", "net.ONNX"],
         ["Å.onnx", "Å.onnx"],
         ["a", "a/b"],
@@ -253,7 +254,7 @@ def test_a_missing_file_and_one_that_is_no_zip_are_told_apart(tmp_path: Path) ->
 
 
 def test_unpacking_overwrites_nothing_and_follows_no_link(tmp_path: Path) -> None:
-    write_archive(tmp_path / "a.zip", {"d/a": b"1"})
+    write_archive(tmp_path / "a.zip", {"d/e/a": b"1"})
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "d").symlink_to(tmp_path / "elsewhere")

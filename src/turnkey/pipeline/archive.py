@@ -142,9 +142,9 @@ class Archive:
         written: dict[str, Path] = {}
         for name in self.names if names is None else names:
             target = root.joinpath(*name.split("/"))
-            durable.make_directory(target.parent)
-            if Path(os.path.realpath(target.parent)) != target.parent:
+            if Path(os.path.realpath(target.parent)) != target.parent:  # before anything is made on the other side
                 raise InputError(f"cannot unpack {name}", evidence=f"{target.parent} leads elsewhere through a link")
+            durable.make_directory(target.parent)
             with self.open(name) as stream:
                 try:
                     with target.open("xb") as file:

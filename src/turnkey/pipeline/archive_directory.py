@@ -119,9 +119,10 @@ def fault_of_names(names: Iterable[str]) -> str:
         longest = max(len(part.encode("utf-8", "replace")) for part in parts)
         if len(name) > _NAME_LIMIT or longest > _PART_LIMIT_BYTES:
             return f"member {name[:40]!r}… has a name that is too long"
-        twin = seen.setdefault(unicodedata.normalize("NFC", clean).casefold(), name)
-        if twin is not name:
-            return f"members {twin!r} and {name!r} are one file on some systems"
+        folded = unicodedata.normalize("NFC", clean).casefold()
+        if folded in seen:
+            return f"members {seen[folded]!r} and {name!r} are one file on some systems"
+        seen[folded] = name
     for folded, name in seen.items():
         above = folded.split("/")
         for depth in range(1, len(above)):
