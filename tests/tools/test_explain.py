@@ -86,11 +86,11 @@ def test_without_candidates_it_compares_those_of_the_last_benchmark(tmp_path):
     with pytest.raises(UsageError, match="two candidates"):
         Explain().run(state)
     measured = (
-        {"key": "onnx @ onnxruntime", "latency_ms": 1.0},
-        {"key": "slow @ onnxruntime", "latency_ms": 9.0},
+        {"key": "onnx @ onnxruntime", "latency_ms": 1.0, "threads": 1, "device_type": "cpu"},
+        {"key": "slow @ onnxruntime", "latency_ms": 9.0, "threads": 1, "device_type": "cpu"},
     )
     state = replace(state, measurements=measured)
-    assert Explain().run(state).listing.splitlines()[0].startswith("slow @ onnxruntime")
+    assert Explain().run(state).listing.splitlines()[0].startswith("slow @ onnxruntime,threads::1 is ")
 
 
 @pytest.mark.parametrize("text", ["onnx@", "onnx@ort,threads::none", "onnx@ort,a::[b", ""])

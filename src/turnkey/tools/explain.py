@@ -132,7 +132,7 @@ class Explain(Tool):
         if len(pair) != 2:
             raise UsageError(
                 "explain compares two candidates",
-                evidence=f"candidates of the last benchmark: {', '.join(_measured_keys(state)) or 'none'}",
+                evidence=f"candidates of the last benchmark: {', '.join(_measured(state)) or 'none'}",
                 remedy="explain --slow onnx@onnxruntime --fast torch   # or put benchmark before it",
             )
         source = source_of(state)
@@ -150,19 +150,30 @@ class Explain(Tool):
 def _given(state: State, arguments: Mapping[str, Any]) -> list[CandidateText]:
     """The slow and the fast candidate: as given, else of the last benchmark."""
     slow, fast = arguments.get("slow"), arguments.get("fast")
-    measured = _measured_keys(state)
-    if slow is None and measured:
-        slow = measured[-1]
-    if fast is None and measured:
-        fast = state.chosen if state.chosen in measured else measured[0]
+    measured = _measured(state)
+    keys = list(measured)
+    if slow is None and keys:
+        slow = measured[keys[-1]]
+    if fast is None and keys:
+        fast = measured[state.chosen if state.chosen in measured else keys[0]]
     texts = dict.fromkeys(str(text) for text in (slow, fast) if text is not None)
     return [read_candidate(text) for text in texts]
 
 
-def _measured_keys(state: State) -> list[str]:
-    """Candidates of the last benchmark, the fastest first; those of other thread counts are not told apart here."""
+def _measured(state: State) -> dict[str, str]:
+    """Candidates of the last benchmark as they are written, by key, the fastest first, on their threads and device.
+
+    Those of compared thread counts are left out, and so are options, which a state does not keep.
+    """
     timed = [entry for entry in state.measurements if entry.get("latency_ms") and "(" not in str(entry["key"])]
-    return [str(entry["key"]) for entry in sorted(timed, key=lambda entry: float(entry["latency_ms"]))]
+    return {str(entry["key"]): _written(entry) for entry in sorted(timed, key=lambda each: float(each["latency_ms"]))}
+
+
+def _written(entry: Mapping[str, Any]) -> str:
+    words = [str(entry["key"])]
+    words += [f"threads::{entry['threads']}"] if entry.get("threads") else []
+    words += [f"device::{entry['device_type']}"] if entry.get("device_type", "cpu") != "cpu" else []
+    return ",".join(words)
 
 
 def _subject(state: State, source: SourceModel, given: CandidateText) -> Subject:
