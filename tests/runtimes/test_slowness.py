@@ -51,7 +51,8 @@ def test_one_thread_is_named_where_the_other_has_more():
 def test_a_fall_back_comes_before_everything_that_follows_from_it():
     slow = profile(fallback="CUDAExecutionProvider is not available here", cpu_ms=4.0, threads=1, Cast=3.0, MatMul=1.0)
     found = findings(slow, FAST)
-    assert [finding.cause for finding in found][:2] == ["fall-back", "threads"] or found[0].cause == "fall-back"
+    assert found[0].cause == "fall-back"
+    assert len(found) > 1
     assert "provider fall-back: CUDAExecutionProvider" in headline(slow, FAST, found)
 
 

@@ -51,7 +51,10 @@ def test_a_trace_that_froze_a_branch_is_caught_at_a_sample_that_takes_the_other(
     state = state_of(tmp_path, source(SignMatters(), samples, data_dependent=True))
     state = Convert().run(state, to=["torchscript"])
     assert any("froze values" in note for note in state.variant("torchscript-trace").notes)
-    verdicts, error, state = verified(replace(state, chosen="torchscript-trace @ torchscript"))
+    key = "torchscript-trace @ torchscript"
+    state = replace(state, chosen=key, measurements=({"key": key, "variant": "torchscript-trace"},))
+    verdicts, error, state = verified(state)
+    assert state.chosen is None
     assert verdicts == {"torchscript-trace": "invalid", "torchscript-script": "valid"}
     assert "torchscript-trace does not compute what the source model computes" in error.what
     assert "torchscript-script" not in error.what
