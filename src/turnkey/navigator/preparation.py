@@ -193,7 +193,11 @@ def stored(source: Source, metadata: Metadata, workspace: Workspace) -> Prepared
     return Prepared(
         source=source,
         samples=samples,
-        outputs={},
+        outputs={
+            index: found
+            for index, found in enumerate(output for each in sets for output in each.outputs)
+            if found is not None
+        },
         metadata=metadata,
         choice=Choice(profiling=(shapes.index(max(shapes)),), correctness=(), conversion=()),
         sets=tuple(each for path, each in zip(directories, sets, strict=True) if not path.name.startswith("batch-")),

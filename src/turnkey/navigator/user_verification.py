@@ -19,13 +19,15 @@ from turnkey.runtimes import LoadRequest
 def verify_runner(function: VerifyFunction, kind: RunnerKind, path: Path | None, prepared: Prepared) -> str:
     """Why the function refuses a runner; empty if it accepts it.
 
-    The source's outputs are computed (or taken from what was stored) first, so that never two models are loaded.
+    The source's outputs are computed (or taken from what was stored) first, so that never two models are loaded. Where
+    no source is attached, the samples with stored outputs are what it judges.
     """
-    samples = prepared.samples
-    references = [
-        prepared.outputs[index] if index in prepared.outputs else prepared.source.outputs(sample)
-        for index, sample in enumerate(samples)
+    pairs = [
+        (sample, prepared.outputs[index] if index in prepared.outputs else prepared.source.outputs(sample))
+        for index, sample in enumerate(prepared.samples)
+        if index in prepared.outputs or prepared.source.can_run
     ]
+    samples, references = [sample for sample, _ in pairs], [reference for _, reference in pairs]
     request = LoadRequest(
         module=prepared.source.model if path is None else None,
         structure=prepared.source.structure if path is None else None,
