@@ -79,6 +79,7 @@ def test_every_scheme_gets_a_verdict_against_the_form_it_was_made_from(tmp_path)
     assert {each["variant"] for each in state.measurements} == {"onnx", "onnx-int8-dynamic"}
     paid = entry(state, "onnx-int8-dynamic")["pays"]
     assert state.results == ("onnx-int8-dynamic" if paid else "onnx")
+    assert state.chosen in (("onnx-int8-dynamic @ onnxruntime",) if paid else ("onnx @ onnxruntime", None))
 
 
 def test_where_nothing_can_be_quantised_every_scheme_says_why(tmp_path):

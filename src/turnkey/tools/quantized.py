@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,14 +20,17 @@ from turnkey.runtimes.verification import VariantVerification
 from turnkey.tools.calibration import Calibration
 from turnkey.tools.candidates import Candidate
 from turnkey.tools.conversion import Wish, reached
+from turnkey.tools.measurements import loss_of, verification_of, with_performance_statistics
 from turnkey.tools.metric import Metric
 from turnkey.tools.onnx_state import newest_onnx
-from turnkey.tools.race import race, verified
+from turnkey.tools.race import Raced, race, verified
+from turnkey.tools.recommendation import recommend
 from turnkey.tools.verdicts import keep_reference_outputs, stored_as
 from turnkey.verify import Tolerances, VerificationVerdict, precision_of
 from turnkey.verify.loss import OutputLoss, output_losses
 
 _TOLD_LAYERS = 5
+_DOES_NOT_PAY = "not proven faster than the form that it was made from"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +237,32 @@ def raced(
                 pays=verdict is not None and verdict.kind == "FASTER" and verdict.is_valid and not refused,
             )
         )
-    return found.state, tuple(results)
+    losing = {candidates[attempt.key].key for attempt in results if attempt.key in candidates and not attempt.pays}
+    state = found.state
+    if found.choice.key in losing:
+        state = _recommended_without(found, list(candidates.values()), losing)
+    return state, tuple(results)
+
+
+def _recommended_without(found: Raced, candidates: Sequence[Candidate], losing: Collection[str]) -> State:
+    """The state with another choice: a form that is only as fast, and smaller, loses something for nothing."""
+    verification = {
+        candidate.key: _DOES_NOT_PAY
+        if candidate.key in losing
+        else verification_of(found.state, candidate, found.record)
+        for candidate in candidates
+    }
+    choice = recommend(
+        found.record,
+        verification=verification,
+        size_bytes={c.key: c.variant.size_bytes for c in candidates if c.variant is not None},
+        losses={candidate.key: loss_of(found.state, candidate) for candidate in candidates},
+    )
+    state = replace(found.state, chosen=choice.key)
+    entry = next((entry for entry in state.measurements if entry.get("key") == choice.key), None)
+    if entry is None:
+        return state.with_statistics(recommendation=choice.sentence)
+    return with_performance_statistics(state, entry, choice)
 
 
 def conclusions(attempts: Sequence[Quantized], *, measured: bool) -> tuple[str, ...]:
