@@ -23,6 +23,12 @@ from turnkey.navigator.runner_table import RunnerKind, chosen_kinds, default_dev
 from turnkey.navigator.tolerances import Limits, checked_limits
 
 DEFAULT_SAMPLE_COUNT = 100
+_NOT_ACTED_ON = (
+    *("autocast", "autocast_dtype", "inference_mode", "dynamic_shapes", "export_device", "graph_surgeon_optimization"),
+    *("precision_mode", "trt_profile", "max_workspace_size", "optimization_level", "compatibility_level"),
+    "timing_cache_dir",
+)
+"""Fields of the per-format configurations that are documented, stored, and of no consequence here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +227,7 @@ def _without_effect(config: CustomConfigForFormat) -> list[str]:
     if not is_dataclass(config):
         return []
     defaults = type(config)()
-    names = ("autocast", "autocast_dtype", "inference_mode", "dynamic_shapes", "export_device")
-    return [name for name in names if getattr(config, name, None) != getattr(defaults, name, None)]
+    return [name for name in _NOT_ACTED_ON if getattr(config, name, None) != getattr(defaults, name, None)]
 
 
 def _type_faults(sample_count: Any, batching: Any, input_names: Any, output_names: Any, verify_func: Any) -> list[str]:

@@ -113,8 +113,7 @@ class OnnxConfig(_Defaulted):
         opset: of the standard operators.
         dynamic_axes: input name to its axes (a list, or axis to name); None is inferred from the samples.
         onnx_extended_conversion: also export what is already exported (TorchScript) to ONNX.
-        graph_surgeon_optimization: also a file whose graph was simplified, as a model of its own.
-        export_device: device on which the exporter runs.
+        graph_surgeon_optimization, export_device: stored, without effect.
         model_path: a file to use instead of exporting.
     """
 
