@@ -52,6 +52,10 @@ def test_a_tensor_a_tuple_and_a_dictionary_are_arguments_and_keywords() -> None:
     assert as_call({"a": x}, None) == ((), {"a": x})
 
 
+def test_a_generator_of_tensors_is_arguments_in_its_order() -> None:
+    assert names_of(np.full(n, 1.0) for n in (1, 2)) == ["input__0", "input__1"]
+
+
 def test_a_mapping_that_the_model_takes_as_one_argument_is_one_argument() -> None:
     def forward(batch: dict[str, Any]) -> None: ...
 

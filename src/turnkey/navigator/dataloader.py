@@ -177,14 +177,14 @@ def _is_torch(tensor: Any) -> bool:
 
 
 def _plain_containers(item: Any) -> Any:
-    """Mappings of all kinds (BatchEncoding) as dictionaries; other iterables of tensors (generators) as tuples."""
+    """Mappings of all kinds (BatchEncoding) as dictionaries; iterators of tensors (generators) as tuples."""
     if is_tensor(item) or isinstance(item, str | bytes):
         return item
     if isinstance(item, Mapping):
         return {key: _plain_containers(value) for key, value in item.items()}
     if isinstance(item, list):
         return [_plain_containers(value) for value in item]
-    if isinstance(item, tuple):
+    if isinstance(item, tuple | Iterator):
         return tuple(_plain_containers(value) for value in item)
     return item
 
