@@ -52,7 +52,7 @@ def obstacle_of(config: ModelConfig) -> str:
     return ""
 
 
-def settings_for(config: ModelConfig, prepared: Prepared) -> dict[str, Any]:
+def settings_for(config: ModelConfig) -> dict[str, Any]:
     """Settings of the format plug-in from the model's parameters; what it does not know stays with us."""
     parameters = config.parameters
     if config.format is Format.TORCHSCRIPT:
@@ -91,7 +91,7 @@ def convert(
             "title": f"{parent.model_config.key if parent else 'source'} -> {config.key}",
             "log": str(_made(log)),
             "format": plugin_of(config),
-            "settings": settings_for(config, prepared),
+            "settings": settings_for(config),
             "parent": None if parent_path is None else str(parent_path),
             "path": str(path),
             "output_names": [spec.name for spec in prepared.metadata.outputs],
