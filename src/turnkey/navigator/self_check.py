@@ -108,8 +108,8 @@ def verify_package(path: Path) -> list[Verified]:
 def reproduce_package(path: Path, *, every: bool = False) -> list[Remeasured]:
     """Measure the best result of a package (or every one that has a file) again, and compare with what it says.
 
-    A result is reproduced if the intervals overlap, or differ by no more than `MARGIN`. On another processor or with
-    another number of threads they are not compared.
+    A result is reproduced if the intervals overlap, or differ by no more than `MARGIN`. On another processor they are
+    not compared.
 
     Raises:
         ArtifactError: the package was tampered with.
