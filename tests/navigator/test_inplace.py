@@ -87,6 +87,55 @@ def test_a_module_that_returns_more_than_tensors_answers_itself_and_says_so() ->
     assert wrapped(torch.ones(3, 4))[1] == 3
 
 
+def test_each_runtime_is_timed_on_every_module_that_has_it_and_on_no_other() -> None:
+    from types import SimpleNamespace
+
+    from turnkey.navigator.format import Format
+    from turnkey.navigator.inplace_profile import _ways
+
+    class Stub:
+        """A wrapped module that was optimised by an earlier process: it has recorded nothing in this one."""
+
+        wrapped = None
+
+        def __init__(self, *runners: str) -> None:
+            self.runners = runners
+            self.structure = SimpleNamespace(runner=None)
+
+        def packages(self) -> dict[str, Any]:
+            config = SimpleNamespace(key="onnx", format=Format.ONNX)
+            entries = [
+                SimpleNamespace(
+                    key=f"onnx @ {name}",
+                    model=SimpleNamespace(model_config=config),
+                    runner=SimpleNamespace(runner_name=name),
+                )
+                for name in self.runners
+            ]
+            package = SimpleNamespace(
+                load_source_model=lambda model: None,
+                candidates=lambda include_source: SimpleNamespace(entries=entries),
+                runner_of=lambda key, name: SimpleNamespace(name=name, activate=lambda: None),
+            )
+            return {"0123456789ab": package}
+
+        def structure_at(self, key: str) -> Any:
+            return self.structure
+
+        def run_eager(self) -> None:
+            self.structure.runner = None
+
+        def served_by(self) -> str:
+            return "eager" if self.structure.runner is None else self.structure.runner.name
+
+    modules: Any = {"both": Stub("A", "B"), "one": Stub("A")}
+    seen = {}
+    for name, choose in _ways(modules, None, None).items():
+        choose()
+        seen[name] = [each.served_by() for each in modules.values()]
+    assert seen == {"eager": ["eager", "eager"], "onnx @ A": ["A", "A"], "onnx @ B": ["B", "eager"]}
+
+
 @pytest.mark.nightly
 def test_a_module_is_optimised_served_loaded_again_and_shipped(cache: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)

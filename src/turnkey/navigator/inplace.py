@@ -173,13 +173,17 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
                 remedy="turnkey.navigator.optimize(func, dataloader)",
             )
         for workspace in found:
-            result = json.loads((workspace / _RESULT).read_text(encoding="utf-8"))["result"]
             package = load_from_workspace(workspace)
             package.load_source_model(self._target())
-            structure = self.structures.setdefault(workspace.name, _Structure())
-            structure.result = result
+            structure = self.structure_at(workspace.name)
             structure.runner = _activated(package, device=device)
         object.__setattr__(self, "state", "optimized")
+
+    def structure_at(self, key: str) -> _Structure:
+        """A structure that was optimised, by this process or an earlier one, by its key."""
+        structure: _Structure = self.structures.setdefault(key, _Structure())
+        structure.result = json.loads((self.directory / key / _RESULT).read_text(encoding="utf-8"))["result"]
+        return structure
 
     def run_eager(self) -> None:
         """Answer every call by the module itself."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from turnkey.errors import TurnkeyError
 from turnkey.measure import Settings, Windows, run_in_process
 from turnkey.measure.target import Arrays
+from turnkey.measure.windows import timed_calls
 from turnkey.navigator.inplace import Module, registered
 from turnkey.navigator.profiling import pooled_numbers
+from turnkey.navigator.runner import NavigatorRunner
 
 
 @dataclass(slots=True)
@@ -36,7 +37,6 @@ class _FunctionTarget:
         return None
 
     def prepare(self, sample: Arrays) -> Any:
-        self.choose()  # slices of several ways alternate in one process
         return self.given[int(sample["index"])]
 
     def run(self, prepared: Any) -> Any:
@@ -69,7 +69,8 @@ def profile(
         target_formats, runners: None takes all that were found right.
 
     Returns:
-        ``eager`` and ``model key @ runner`` to one documented result per sample.
+        ``eager`` and ``model key @ runner`` to one documented result per sample. Under such a name every module that
+        has this runtime runs on it, and the others are eager.
     """
     formats = None if target_formats is None else {getattr(each, "value", each) for each in target_formats}
     ways = _ways(registered(), formats, runners)
@@ -77,21 +78,24 @@ def profile(
         measurement_request_count=window_size, stability_percentage=stability_percentage, max_trials=max_trials
     )
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
-    for batch, sample in dataloader:
-        for name, choose in ways.items():
-            # One after another: a module can be only one thing at a time.
-            target = _FunctionTarget(func, [sample], choose)
-            record = run_in_process({name: target}, settings=Settings(effort="quick", windows=rule))
-            if name not in record.measured:
-                continue
-            times = [time / item.inner for items in record.timed[name].values() for item in items for time in item.ns]
-            found[name].append({"batch_size": batch, **pooled_numbers(times, batch=batch)})
-            if verbose:
-                print(f"{name}: {found[name][-1]['p50_latency']:.4g} ms", flush=True)
-    for each in registered().values():
-        each.run_eager()
-        if each.packages():
-            each.load()
+    try:
+        for batch, sample in dataloader:
+            for name, choose in ways.items():
+                # One after another: a module can be only one thing at a time.
+                target = _FunctionTarget(func, [sample], choose)
+                record = run_in_process({name: target}, settings=Settings(effort="quick", windows=rule))
+                if name not in record.measured:
+                    continue
+                found[name].append(
+                    {"batch_size": batch, **pooled_numbers(timed_calls(record.timed[name]), batch=batch)}
+                )
+                if verbose:
+                    print(f"{name}: {found[name][-1]['p50_latency']:.4g} ms", flush=True)
+    finally:
+        for each in registered().values():
+            each.run_eager()
+            if each.packages():
+                each.load()
     return found
 
 
@@ -104,7 +108,7 @@ def _ways(
         for each in modules.values():
             each.run_eager()
 
-    ways: dict[str, Callable[[], None]] = {"eager": eager}
+    serving: dict[str, list[Callable[[], None]]] = {}
     for each in modules.values():
         for key, package in each.packages().items():
             package.load_source_model(each.wrapped)
@@ -114,23 +118,26 @@ def _ways(
                     continue
                 if runners is not None and entry.runner.runner_name not in runners:
                     continue
-                ways.setdefault(entry.key, _chooser(each, key, package, entry.key))
-    return ways
+                runner = package.runner_of(config.key, entry.runner.runner_name)
+                serving.setdefault(entry.key, []).append(_serving(each, key, runner))
+    return {"eager": eager, **{name: _after(eager, steps) for name, steps in serving.items()}}
 
 
-def _chooser(module: Module, key: str, package: Any, name: str) -> Callable[[], None]:
-    model_key, _, runner_name = name.partition(" @ ")
-    runner = package.runner_of(model_key, runner_name)
+def _serving(module: Module, key: str, runner: NavigatorRunner) -> Callable[[], None]:
+    def serve() -> None:
+        structure = module.structure_at(key)
+        runner.activate()
+        structure.runner = runner
+
+    return serve
+
+
+def _after(eager: Callable[[], None], steps: Sequence[Callable[[], None]]) -> Callable[[], None]:
+    """Eager first: what another way left in its place would be timed under this one's name."""
 
     def choose() -> None:
-        structure = module.structures.get(key)
-        if structure is None or structure.runner is runner:
-            return
-        try:
-            runner.activate()
-        except TurnkeyError:
-            module.run_eager()
-            raise
-        structure.runner = runner
+        eager()
+        for step in steps:
+            step()
 
     return choose
