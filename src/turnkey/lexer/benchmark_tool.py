@@ -59,6 +59,7 @@ class LexerBenchmark(Tool):
         from dataclasses import replace
 
         from turnkey.lexer.api.lexer_context import LexerContext
+        from turnkey.lexer.options import checked
         from turnkey.model.torch_bridge import tensors_of
         from turnkey.pipeline.stored_source import source_of
         from turnkey.settings import absolute_path
@@ -70,7 +71,7 @@ class LexerBenchmark(Tool):
                 remedy="turnkey -i SCRIPT.py discover lexer-benchmark   # for ONNX files: benchmark",
             )
         args, kwargs = source.samples.structure.bind(tensors_of(source.samples.inputs[0]))
-        given = {**settings_from(arguments.get("settings") or ()), "enable_stdout": False}
+        given = {**checked(settings_from(arguments.get("settings") or ()), where="--set"), "enable_stdout": False}
         tags = dict(_pairs(arguments.get("tags") or (), "--tags"))
         with LexerContext() as context:
             report = context.benchmark(source.module, tuple(args), input_kwargs=kwargs, **given)
