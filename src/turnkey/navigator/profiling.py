@@ -439,31 +439,38 @@ def _self_stabilized(contestant: Contestant, prepared: Prepared, ask: Profile) -
     for batch in sizes(ask.rule(batched=batched)):
         if rungs and batched and not fits(prepared, batch):
             return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.MEMORY_GUARD))
-        samples = prepared.at_batch(batch) if batched else prepared.as_given()
+        try:
+            samples = prepared.at_batch(batch) if batched else prepared.as_given()
+        except ModelError:
+            if not rungs:
+                raise
+            return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.COMPLETE))
         runner = cls(prepared.source.model if contestant.path is None else contestant.path)
         try:
             with runner:
                 runner.infer(samples.inputs[0])
+            rungs.append(_delivered(runner, batch=batch if batched else None))
         except Exception as error:  # noqa: BLE001 - a plug-in raises what it likes
             failure = TurnkeyError(
                 f"{contestant.key} fails at batch {batch}", evidence=f"{type(error).__name__}: {error}"
             )
             return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.ERROR), error=failure)
-        delivered: Any = runner
-        rungs.append(
-            Rung(
-                batch_size=batch if batched else None,
-                avg_latency=float(delivered.avg_latency),
-                std_latency=float(delivered.std_latency),
-                p50_latency=float(delivered.p50_latency),
-                p90_latency=float(delivered.p90_latency),
-                p95_latency=float(delivered.p95_latency),
-                p99_latency=float(delivered.p99_latency),
-                throughput=1000 * max(1, batch) / float(delivered.avg_latency),
-                request_count=int(delivered.request_count),
-            )
-        )
         if len(rungs) > 1 and not ask.config.never_stops and rungs[-1].throughput < rungs[-2].throughput * threshold:
             rungs[-1] = replace(rungs[-1], saturated=True)
             return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.SATURATED))
     return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.COMPLETE))
+
+
+def _delivered(runner: Any, *, batch: int | None) -> Rung:
+    average = float(runner.avg_latency)
+    return Rung(
+        batch_size=batch,
+        avg_latency=average,
+        std_latency=float(runner.std_latency),
+        p50_latency=float(runner.p50_latency),
+        p90_latency=float(runner.p90_latency),
+        p95_latency=float(runner.p95_latency),
+        p99_latency=float(runner.p99_latency),
+        throughput=1000 * (batch or 1) / average,
+        request_count=int(runner.request_count),
+    )
