@@ -20,7 +20,7 @@ from lexer_models import Child, Noisy, Tiny, TwoInTwoOut, Unsure
 from torch import nn
 
 from turnkey import Lexer, LexerContext
-from turnkey.errors import ConversionError, MissingDependencyError, ModelError, UsageError
+from turnkey.errors import ConversionError, InputError, MissingDependencyError, ModelError, UsageError
 from turnkey.lexer import ValidationError
 from turnkey.measure import Record
 from turnkey.runtimes.onnxruntime import OnnxRuntimeRunner
@@ -364,6 +364,8 @@ def test_the_working_directory_goes_with_the_context(tmp_path: Path) -> None:
     path = kept.export(Tiny(), torch.ones(1, 4)).path
     kept.close()
     assert path.is_file()
+    with pytest.raises(InputError, match="no directory"):
+        LexerContext(config=FAST, workdir=tmp_path / "missing")
 
 
 def test_the_handle_exports_and_benchmarks_too() -> None:
