@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.context
 import os
 import random
 import signal
@@ -143,8 +144,14 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", PLAIN_SCRIPTS)
 def test_output_exit_code_and_files_are_those_of_plain_python(
-    script: Script, workplace: Path, capfdbinary: pytest.CaptureFixture[bytes], name: str
+    script: Script,
+    workplace: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
+    # An earlier test of this process may have started processes, which settles the method for good.
+    monkeypatch.setattr(multiprocessing.context._default_context, "_actual_context", None)  # type: ignore[attr-defined]
     path = script(PLAIN_SCRIPTS[name], head=False)
     arguments = ["--a", "b c", "--d=e"]
     expected = python(path, *arguments, cwd=workplace)

@@ -90,11 +90,15 @@ class Record:
 
     @property
     def fastest(self) -> str | None:
-        """The measured candidate with the smallest time and a right output; None if there is none."""
+        """The measured candidate with the smallest time and a right output; None if there is none.
+
+        One whose processes were lost on the way is only named where no other is left.
+        """
         sound = [key for key in self.measured if not self._is_wrong(key)]
         if not sound:
             return None
-        survivors = [key for key in sound if key not in self._left] or sound
+        stayed = [key for key in sound if self._entry(key)["status"] not in ("crashed", "failed")] or sound
+        survivors = [key for key in stayed if key not in self._left] or stayed
         return verdict.fastest(self.units, survivors, yardstick=self.yardstick)
 
     @property

@@ -294,7 +294,7 @@ def _lacking(difference: Interval, *, margin: float) -> str:
 
 
 def fastest(units: Units, live: Sequence[str], *, yardstick: str | None = None) -> str:
-    """The live variant with the smallest mean unit, over common rounds where those exist."""
+    """The live variant with the smallest mean unit over its rounds; with a yardstick, of its differences to that."""
 
     def mean(v: str) -> float:
         own = units[v]
