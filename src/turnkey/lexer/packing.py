@@ -23,10 +23,10 @@ from turnkey.lexer.run import Run
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.pipeline import durable
 from turnkey.pipeline.archive import read_archive, write_archive
+from turnkey.pipeline.source_file import file_sha256
 
 SAMPLES_LIMIT_BYTES = 64 << 20
 """Larger inputs and outputs are not packed: the artifact is to be sent to a colleague."""
-_CHUNK_BYTES = 1 << 20
 
 
 def pack(path: Path, runs: Sequence[Run], *, created: datetime, tags: Mapping[str, str]) -> list[str]:
@@ -68,13 +68,7 @@ def _members(runs: Sequence[Run], scratch: Path) -> dict[str, bytes | Path]:
 
 def digest(content: bytes | Path) -> str:
     """SHA-256 of some content, 64 hex digits; of a file in pieces."""
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    total = hashlib.sha256()
-    with content.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            total.update(chunk)
-    return total.hexdigest()
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else file_sha256(content)
 
 
 def size_bytes(content: bytes | Path) -> int:
