@@ -21,7 +21,7 @@ def describe() -> dict[str, Any]:
             **_frequencies(),
         },
         "memory": f"{host.memory_bytes() / 2**30:.1f}G",
-        "gpu": {"name": getattr(gpus[0], "name", None)} if gpus else {},
+        "gpu": _gpu(gpus[0]) if gpus else {},
         "os": {"name": sys.platform, "platform": platform.platform(), "release": platform.release()},
         "python_version": platform.python_version(),
         "python_packages": packages,
@@ -30,6 +30,16 @@ def describe() -> dict[str, Any]:
 
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "openvino", "numpy", "turnkey")
+
+
+def _gpu(found: host.Gpu) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "driver_version": found.driver,
+        "memory": f"{found.memory_bytes / 2**30:.1f}G",
+        "tdp": None,
+        "cuda_version": None,
+    }
 
 
 def _packages() -> dict[str, str]:
