@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey import settings as environment_settings
-from turnkey.errors import TurnkeyError
+from turnkey.errors import TurnkeyError, VerificationError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion, environment
 from turnkey.navigator.build_state import write_build_state
@@ -369,8 +369,7 @@ class Optimization:
 
     def _end_profile(self, key: str, kind: RunnerKind, result: Profiled, started: float) -> None:
         reason = "" if result.error is None else _reason_of(result.error)
-        wrong = result.error is not None and "wrong" in result.error.what
-        status = OK if result.rungs and not wrong else FAIL
+        status = OK if result.rungs and not isinstance(result.error, VerificationError) else FAIL
         notes = self._runner(key, kind).notes
         if status is OK and reason:
             notes = (*notes, f"incomplete: {reason}")
