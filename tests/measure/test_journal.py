@@ -180,3 +180,27 @@ def test_what_is_no_record_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("hello")
     with pytest.raises(ArtifactError, match="no record"):
         Record.load(tmp_path / "text.zip")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda run: run.pop("environment"),
+        lambda run: run.update(looks=None),
+        lambda run: run.update(rounds=[1]),
+        lambda run: run["variants"][0].pop("key"),
+    ],
+    ids=["environment", "looks", "rounds", "variants"],
+)
+def test_a_record_that_lacks_a_part_is_refused_when_it_is_read(tmp_path: Path, damage: Any) -> None:
+    source = Path(__file__).parent / "records" / "schema-2.zip"
+    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(tmp_path / "damaged.zip", "w") as damaged:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == "run.json":
+                run = json.loads(content)
+                damage(run)
+                content = json.dumps(run).encode()
+            damaged.writestr(name, content)
+    with pytest.raises(ArtifactError, match="damaged"):
+        Record.load(tmp_path / "damaged.zip")

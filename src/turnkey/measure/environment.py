@@ -57,7 +57,7 @@ class Span:
     """What happened on the host between two pulses around a pass. Fractions are of our CPUs' time.
 
     Attributes:
-        gpu_clock: of the device that is measured, as a share of its default; the lower of both pulses.
+        gpu_clock: of the measured device as a share of its default, right after the pass: before it the device idles.
         gpu_throttle: bits of reasons; ``gpu_foreign`` processes of others on it.
     """
 
@@ -108,7 +108,6 @@ def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
 
     busy, steal = grown("busy_s"), grown("steal_s")
     readings = [reading for reading in (before.gpu, after.gpu) if reading is not None]
-    clocks = [share for reading in readings if (share := reading.clock_share) is not None]
     return Span(
         seconds=seconds,
         # Counters tick every 10 ms: over a short pass they may run a tick behind our own exact clocks.
@@ -119,7 +118,7 @@ def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
         celsius=after.celsius,
         governor=after.governor,
         on_mains=after.on_mains,
-        gpu_clock=min(clocks, default=None),
+        gpu_clock=None if after.gpu is None else after.gpu.clock_share,
         gpu_throttle=max((reading.throttle for reading in readings if reading.throttle is not None), default=None),
         gpu_celsius=None if after.gpu is None else after.gpu.celsius,
         gpu_watts=None if after.gpu is None else after.gpu.watts,

@@ -30,6 +30,12 @@ from turnkey.measure.slices import Slice
 SCHEMA = 2
 RUN, SAMPLES, LOGS = "run.json", "samples.jsonl", "logs"
 _LARGEST = {RUN: 64 << 20, SAMPLES: 2 << 30}
+_PARTS = {
+    "variants": {"key", "status", "threads"},
+    "rounds": {"r", "cycle", "passes", "slices", "processes", "spans"},
+    "looks": {"k", "n", "last_round", "leaves"},
+}
+"""Lists of a comparison's ``run.json`` and what every entry of them has."""
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -158,7 +164,26 @@ def read(path: Path, *, with_slices: bool = True) -> tuple[dict[str, Any], list[
             evidence=f"{place}: schema {run.get('schema') if isinstance(run, dict) else None!r}",
             remedy="use the version of Turnkey that wrote it, or a newer one",
         )
-    return run, list(_slices(texts[SAMPLES], where=str(place))) if with_slices else []
+    slices = list(_slices(texts[SAMPLES], where=str(place))) if with_slices else []
+    _check_shape(run, place)
+    return run, slices
+
+
+def _check_shape(run: Mapping[str, Any], place: Path) -> None:
+    """The parts that every view of a comparison relies on; a record of a load shape has no rounds and other parts.
+
+    Raises:
+        ArtifactError: one is missing or of another kind.
+    """
+    if "rounds" not in run:
+        return
+    wrong = [name for name in ("settings", "environment") if not isinstance(run.get(name), dict)]
+    for name, keys in _PARTS.items():
+        entries = run.get(name)
+        if not isinstance(entries, list) or not all(isinstance(e, dict) and keys <= e.keys() for e in entries):
+            wrong.append(name)
+    if wrong:
+        raise ArtifactError("a record is incomplete or damaged", evidence=f"{place}: run.json, {', '.join(wrong)}")
 
 
 def complete_rounds(run: dict[str, Any], slices: list[Slice]) -> tuple[dict[str, Any], list[Slice]]:

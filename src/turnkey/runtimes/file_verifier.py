@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from turnkey.errors import ArtifactError, ConversionError, ModelError, TurnkeyError
+from turnkey.errors import ArtifactError, ConversionError, ModelError, TurnkeyError, UsageError
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.signature import Signature
 from turnkey.runtimes.conditioning import excused_as_rounding
@@ -42,7 +42,7 @@ def verify_file(
     samples = reference.with_outputs(reference.source.samples)
     try:
         runner = runtime.load(LoadRequest(path=path, device=runtime.devices[0], threads=threads))
-    except (ConversionError, ArtifactError) as error:
+    except (ConversionError, ArtifactError, UsageError) as error:  # the last: no such device here
         refused = SignatureVerification(
             origin="captured",
             shapes={name: array.shape for name, array in samples.inputs[0].items()},

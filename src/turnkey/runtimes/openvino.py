@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import openvino as ov
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+_PRECISION = "INFERENCE_PRECISION_HINT"
 _HINTS = ("latency", "throughput", "cumulative_throughput")
 _PRECISIONS = ("f32", "bf16", "f16", "default")
 _OPTIONS = ("performance_hint", "inference_precision", "num_streams")
@@ -168,11 +169,11 @@ class OpenVino:
         device = _device(core, request.device)
         try:
             model = core.read_model(str(request.path))
-            precision = _precision(options.get("inference_precision"), model)
+            precision = own.get(_PRECISION) or _precision(options.get("inference_precision"), model)
             _with_plain_border(model)
             properties = {
                 "PERFORMANCE_HINT": hint.upper(),
-                **({"INFERENCE_PRECISION_HINT": precision} if precision != "default" else {}),
+                **({_PRECISION: precision} if precision != "default" else {}),
                 **({"INFERENCE_NUM_THREADS": str(request.threads)} if device == "CPU" else {}),
                 **({"NUM_STREAMS": str(options["num_streams"])} if "num_streams" in options else {}),
                 **own,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _METRICS = ("size", "nodes", "flops", "memory", "output")
 _EFFORTS = ("standard", "rigorous")
+_ONLY_MEASURE = ("benchmark", "explain", "lexer-benchmark")
+"""Tools of a sequence that make nothing which is shipped; quantize and optimize measure too, but decide what is."""
 
 
 def parse_runtime(text: str) -> str:
@@ -139,13 +141,14 @@ class Gate(Tool):
         Raises:
             UsageError: no base, no input, a revision or file that is not there; nothing was measured.
         """
+        import json
         import sys
 
         from turnkey import settings
-        from turnkey.errors import UsageError
+        from turnkey.errors import TurnkeyError, UsageError
         from turnkey.measure import Settings
         from turnkey.report.gate.check import GateRequest, check
-        from turnkey.report.gate.judgement import overall
+        from turnkey.report.gate.judgement import Answer, overall
         from turnkey.report.gate.summary import json_of, markdown_of, text_of
 
         if base is None:
@@ -173,12 +176,16 @@ class Gate(Tool):
             records=None if records is None else settings.absolute_path(records),
         )
         quiet = context.quiet or context.as_json
-        judgements = check(request, tell=lambda text: None if quiet else print(text, file=sys.stderr, flush=True))
+        try:
+            judgements = check(request, tell=lambda text: None if quiet else print(text, file=sys.stderr, flush=True))
+        except UsageError:
+            raise
+        except TurnkeyError as error:  # its own exit code would read as a regression
+            print(error if not context.as_json else json.dumps({"error": error.to_dict()}))
+            return int(Answer.INVALID)
         if summary is not None:
             _append(settings.absolute_path(summary), markdown_of(judgements, limit=max_slowdown))
         if context.as_json:
-            import json
-
             print(json.dumps(json_of(judgements, limit=max_slowdown)))
         else:
             print(text_of(judgements, limit=max_slowdown))
@@ -216,10 +223,9 @@ def _given(inputs: Sequence[str], runtime: str | None) -> list[GateInput]:
 
 
 def _of_this_call(context: ManagementContext) -> list[GateInput]:
-    """Inputs and tools of the builds that this call made; tools that measure are left out."""
+    """Inputs and tools of the builds that this call made; tools that only measure are left out."""
     from pathlib import Path
 
-    from turnkey.pipeline.toolbox import find_tool
     from turnkey.report.gate.check import GateInput
     from turnkey.report.source import collect, state_of
 
@@ -229,7 +235,7 @@ def _of_this_call(context: ManagementContext) -> list[GateInput]:
     items = []
     for build in found.builds:
         state = state_of(build)
-        steps = tuple((tool, given) for tool, given, _ in state.sequence if not find_tool(tool).measures)
+        steps = tuple((tool, given) for tool, given, _ in state.sequence if tool not in _ONLY_MEASURE)
         path = Path(str(state.input["path"]))
         items.append(GateInput(path=path, target=state.input.get("hash"), steps=steps))
     return items

@@ -175,7 +175,12 @@ def judged(
             continue
         attempt = replace(attempt, refusal=refusal, losses=output_losses(wanted, given))
         if metric is not None:
-            own, base = metric.value(given, wanted), metric.value(wanted, wanted)
+            base = metric.value(wanted, wanted)
+            try:
+                own = metric.value(given, wanted)
+            except TurnkeyError as error:
+                results.append(replace(attempt, refusal=refusal or f"{error.what}: {error.evidence}"))
+                continue
             attempt = replace(attempt, metric=own, base_metric=base)
             if not refusal and max_drop is not None and base - own > max_drop:
                 attempt = replace(
