@@ -204,13 +204,16 @@ def check_call(
 
 
 def stored_configs(config: Mapping[str, Any], *, defaults: bool) -> list[CustomConfig]:
-    """The custom configs that a package stores; with ``defaults`` reset. Unknown ones are left out."""
+    """The custom configs that a package stores; with ``defaults`` reset. Unknown ones are left out.
+
+    So is a file named for use instead of an export: a stranger's package must not choose a file of this machine.
+    """
     found: list[CustomConfig] = []
     for name, fields_of in (config.get("custom_configs") or {}).items():
         kind = CONFIGS.get(name)
         if kind is None:
             continue
-        made = kind.from_dict(dict(fields_of or {}))
+        made = kind.from_dict({key: value for key, value in dict(fields_of or {}).items() if key != "model_path"})
         if defaults:
             made.defaults()
         found.append(made)
