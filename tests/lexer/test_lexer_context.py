@@ -300,6 +300,23 @@ def test_the_device_is_the_one_that_an_engine_really_ran_on() -> None:
     assert (row.device, row.providers) == ("cpu", "CPUExecutionProvider")
 
 
+@pytest.mark.parametrize(
+    ("placement", "device"),
+    [({"CPUExecutionProvider": 3}, "cpu"), ({"CUDAExecutionProvider": 2, "CPUExecutionProvider": 1}, "cuda")],
+)
+def test_the_device_is_where_the_nodes_are(
+    placement: dict[str, int], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = OnnxRuntimeRunner.describe
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    said = {"device": "CUDAExecutionProvider", "providers": both, "placement": placement}
+    monkeypatch.setattr(OnnxRuntimeRunner, "describe", lambda runner: {**describe(runner), **said})
+    context = LexerContext(config={**FAST, "num_iterations": 2})
+
+    [row] = context.benchmark(Tiny(), torch.ones(1, 4), enable_pytorch=False, device="cuda")
+    assert row.device == device
+
+
 def test_engines_on_different_devices_are_said_not_to_be_comparable(monkeypatch: pytest.MonkeyPatch) -> None:
     """LD10."""
     describe = OnnxRuntimeRunner.describe
@@ -366,6 +383,24 @@ def test_the_working_directory_goes_with_the_context(tmp_path: Path) -> None:
     assert path.is_file()
     with pytest.raises(InputError, match="no directory"):
         LexerContext(config=FAST, workdir=tmp_path / "missing")
+
+
+def test_a_closed_context_refuses_to_go_on_and_makes_no_directory(tmp_path: Path) -> None:
+    with LexerContext(config=FAST) as context:
+        folder = context.export(Tiny(), torch.ones(1, 4)).path.parent.parent
+    kept = LexerContext(config=FAST, workdir=tmp_path)
+    kept.close()
+    kept.close()
+
+    for closed in (context, kept):
+        with pytest.raises(UsageError, match="is closed"):
+            closed.export(Tiny(), torch.ones(1, 4))
+        with pytest.raises(UsageError, match="is closed"):
+            closed.benchmark(Tiny(), torch.ones(1, 4))
+        with pytest.raises(UsageError, match="is closed"):
+            closed.flush("late")
+    assert not folder.exists()
+    assert not Path("late.lexer").exists()
 
 
 def test_the_handle_exports_and_benchmarks_too() -> None:

@@ -29,6 +29,7 @@ COLUMNS = (
 PRINTED_ENGINES = {"onnxruntime": "ONNXRuntime", "torch": "Torch"}
 PRINTED_DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 _PERCENTILES = (50, 90, 95, 99)
+_ON_PROCESSOR = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,10 +196,11 @@ def _providers(engine: str, summary: CandidateSummary) -> str:
 
 
 def _device(asked: str, summary: CandidateSummary) -> str:
-    """Where it really ran: ``cuda`` for ``cuda:1``, and the processor where the engine fell back to that."""
-    found = str(summary.facts.get("device") or asked)
-    fell_back = "CPUExecutionProvider runs the model" in str(summary.facts.get("fallback") or "")
-    return "cpu" if fell_back or found == "cpu" else asked.partition(":")[0]
+    """Where it really ran: ``cuda`` for ``cuda:1``, and the processor where ONNX Runtime put every node there."""
+    if str(summary.facts.get("device") or asked) == "cpu":
+        return "cpu"
+    used = [*(summary.facts.get("placement") or ())] or [*(summary.facts.get("providers") or ())]
+    return "cpu" if set(used) == {_ON_PROCESSOR} else asked.partition(":")[0]
 
 
 def _utc(monotonic_ns: int) -> str:

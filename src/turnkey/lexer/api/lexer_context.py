@@ -152,11 +152,12 @@ class LexerContext:
             tags: texts of your own, kept under ``[lineage.tags]``.
 
         Raises:
-            UsageError: a name that cannot be a file's.
+            UsageError: a name that cannot be a file's, or a context that is closed.
             InputError: the directory cannot be written; an older artifact stays as it is.
         """
         from turnkey.lexer.packing import pack
 
+        self._directory.require_open()
         stem = artifact_stem(name)
         own = checked({"tags": dict(tags)}, where="flush()")["tags"] if tags is not None else {}
         with self._lock:
@@ -175,9 +176,15 @@ class LexerContext:
             self._names = MemberNames()
 
     def close(self) -> None:
-        """Remove the private directory; paths of export results are gone with it."""
-        self.clear()
-        self._directory.close()
+        """Remove the private directory; paths of export results are gone with it.
+
+        Afterwards `export`, `benchmark`, `sweep` and `flush` raise UsageError. Waits for a call that is at work.
+        """
+        from turnkey.lexer.measuring import one_at_a_time
+
+        with one_at_a_time():
+            self.clear()
+            self._directory.close()
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +199,7 @@ class LexerContext:
         return resolve(*self._layers, decoration_of(model).settings, checked(given, where=where))
 
     def _begin(self, kind: str, settings: LexerSettings) -> _Call:
+        self._directory.require_open()
         with self._lock:
             self._count += 1
             return _Call(number=self._count, kind=kind, settings=settings, started=_now())
