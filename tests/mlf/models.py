@@ -41,12 +41,26 @@ multiply (float[2,3] x) => (float[2,4] y)
 }
 """
 
+NARROW = """
+<ir_version: 8, opset_import: ["" : 17]>
+narrow (float16[8] x, float[8] z) => (float16[8] root, int8[8] codes)
+<float s = {0.03}, int8 p = {3}>
+{
+  root = Sqrt(x)
+  t = Tanh(z)
+  codes = QuantizeLinear(t, s, p)
+}
+"""
+
 
 def model_of(text: str, *, seed: int = 0) -> onnx.ModelProto:
     """A model from ONNX text; what it declares as values beside inputs and outputs becomes a random weight."""
     model = onnx.parser.parse_model(text)
     generator = np.random.default_rng(seed)
+    given = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.value_info:
+        if value.name in given:
+            continue
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         values = np.asarray(generator.standard_normal(shape), dtype=np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, value.name))

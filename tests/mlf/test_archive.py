@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import subprocess
 import tarfile
@@ -120,3 +121,20 @@ def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path, monkeypatch: p
         archive.write_atomically(path, b"newer")
     assert path.read_bytes() == b"older"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_written_file_has_the_users_permissions_and_the_umask_is_never_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0o027)
+    try:
+
+        def touched(_: int) -> int:
+            raise AssertionError("the umask belongs to all threads")
+
+        monkeypatch.setattr(os, "umask", touched)
+        archive.write_atomically(tmp_path / "new" / "m.tar", b"newer")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert (tmp_path / "new" / "m.tar").stat().st_mode & 0o777 == 0o640

@@ -275,6 +275,19 @@ def test_the_bare_metal_template_runs_on_an_emulated_cortex_m(unpacked: Path) ->
     assert (result.returncode, "ok" in result.stdout + result.stderr) == (0, True), result.stderr[-2000:]
 
 
+def test_the_bare_metal_template_judges_halves_and_eight_bits_by_value(tmp_path: Path) -> None:
+    for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed (apt install gcc-arm-none-eabi qemu-system-arm)")
+    mlf.export(models.model_of(models.NARROW), tmp_path / "narrow.tar", name="narrow")
+    subprocess.run(["tar", "xf", "narrow.tar"], cwd=tmp_path, check=True)
+    result = subprocess.run(
+        ["make", "-s", "-C", str(tmp_path / "templates/baremetal"), "run"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (result.returncode, "ok" in result.stdout + result.stderr) == (0, True), result.stderr[-2000:]
+
+
 def test_objects_are_packed_for_the_named_compiler(tmp_path: Path) -> None:
     cc = "arm-linux-gnueabihf-gcc"
     if shutil.which(cc) is None:

@@ -12,8 +12,8 @@ import io
 import json
 import os
 import re
+import secrets
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -56,15 +56,14 @@ def pack(files: Mapping[str, bytes], *, timestamp: int) -> bytes:
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file as a whole; an interrupted call leaves the older one untouched."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    # The system takes the user's umask off this mode; to ask for the umask would change it for other threads.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

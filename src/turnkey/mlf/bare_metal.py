@@ -3,11 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from turnkey.mlf import naming
 from turnkey.mlf.codegen.header import Interface
 
 _EMBEDDED_SAMPLE_BYTES = 64 << 10
+_AGREE = """\
+/* NaN agrees with NaN alone, an infinity with itself; else the difference is at most a share of the largest value. */
+static int agree(double a, double b, double allowed) {
+  if (a != a || b != b) return a != a && b != b;
+  if (a == b) return 1;
+  if (a - a != 0 || b - b != 0) return 0;
+  return (a > b ? a - b : b - a) <= allowed;
+}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparison:
+    """How elements of one type are compared: with the rule of ``templates/host/main.c``, without its libc.
+
+    Attributes:
+        function: name in C.
+        width: bytes of an element.
+        value: text of the C function that reads element i of ``data`` as a double; empty: bytes must be equal.
+        share: allowed difference, of the largest expected magnitude; 0: one step of the type.
+    """
+
+    function: str
+    width: int
+    value: str = ""
+    share: float = 0
+
+    def text(self) -> str:
+        head = f"static int {self.function}(const uint8_t *actual, const uint8_t *expected, size_t count) {{"
+        if not self.value:
+            return f"""\
+{head}
+  for (size_t i = 0; i < count; ++i) {{
+    if (actual[i] != expected[i]) return 0;
+  }}
+  return 1;
+}}
+"""
+        value = f"{self.function}_value"
+        allowed = f"scale > 0 ? {self.share:g} * scale : {self.share:g}" if self.share else "1"
+        return f"""\
+static double {value}(const uint8_t *data, size_t i) {{
+{self.value}
+}}
+
+{head}
+  double scale = 0;
+  for (size_t i = 0; i < count; ++i) {{
+    const double b = {value}(expected, i);
+    const double magnitude = b < 0 ? -b : b;
+    if (magnitude - magnitude == 0 && magnitude > scale) scale = magnitude;
+  }}
+  for (size_t i = 0; i < count; ++i) {{
+    if (!agree({value}(actual, i), {value}(expected, i), {allowed})) return 0;
+  }}
+  return 1;
+}}
+"""
+
+
+_EXACT = _Comparison(function="same_bytes", width=1)
+_HALF = """\
+  const uint32_t half = ((const uint16_t *)(const void *)data)[i];
+  const uint32_t exponent = (half >> 10) & 31, fraction = half & 1023;
+  union { uint32_t bits; float value; } single;
+  if (exponent == 0) return (half >> 15 ? -1.0 : 1.0) * fraction / 16777216.0;
+  single.bits = (half >> 15) << 31 | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
+  return single.value;"""
+_BRAIN = """\
+  union { uint32_t bits; float value; } single;
+  single.bits = (uint32_t)((const uint16_t *)(const void *)data)[i] << 16;
+  return single.value;"""
+_COMPARISONS = {
+    "float32": _Comparison(
+        function="close_singles", width=4, value="  return ((const float *)(const void *)data)[i];", share=1e-4
+    ),
+    "float64": _Comparison(
+        function="close_doubles", width=8, value="  return ((const double *)(const void *)data)[i];", share=1e-4
+    ),
+    "float16": _Comparison(function="close_halves", width=2, value=_HALF, share=1e-2),
+    "bfloat16": _Comparison(function="close_brains", width=2, value=_BRAIN, share=4e-2),
+    # Rounding to whole numbers makes one step of a difference in the last bit of the sum before it.
+    "int8": _Comparison(function="close_signed", width=1, value="  return ((const int8_t *)(const void *)data)[i];"),
+    "uint8": _Comparison(function="close_unsigned", width=1, value="  return data[i];"),
+}
 
 
 def baremetal_files(interface: Interface, sample: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -45,7 +131,7 @@ def _bare_main(interface: Interface, sample: Mapping[str, bytes]) -> str:
             lines.append(f"static const uint8_t expected{index}[] ALIGNED = {_bytes(sample[f'out{index}'])};")
     if interface.constants_pool_bytes is not None:
         lines.append("extern const uint8_t constants_in_flash[]; /* put the .bin file at a 64-byte boundary there */")
-    lines += ["", "int main(void) {"]
+    lines += ["", *(_comparison_functions(interface) if sample else []), "int main(void) {"]
     body = _bare_call(interface, prefix)
     if sample:
         body += _bare_comparison(interface)
@@ -85,22 +171,17 @@ def _bare_call(interface: Interface, prefix: str) -> list[str]:
 def _bare_comparison(interface: Interface) -> list[str]:
     lines = []
     for index, tensor in enumerate(interface.outputs):
-        if tensor.dtype == "float32":
-            lines += [
-                f"for (size_t i = 0; i < {tensor.bytes // 4}u; ++i) {{",
-                f"  float a = ((const float *)(const void *)output{index})[i];",
-                f"  float b = ((const float *)(const void *)expected{index})[i];",
-                "  float error = a > b ? a - b : b - a;",
-                "  if (!(error <= 1e-4f + 1e-4f * (b > 0 ? b : -b))) return 1;",
-                "}",
-            ]
-        else:
-            lines += [
-                f"for (size_t i = 0; i < {tensor.bytes}u; ++i) {{",
-                f"  if (output{index}[i] != expected{index}[i]) return 1;",
-                "}",
-            ]
+        comparison = _COMPARISONS.get(tensor.dtype, _EXACT)
+        count = tensor.bytes // comparison.width
+        lines.append(f"if (!{comparison.function}(output{index}, expected{index}, {count}u)) return 1;")
     return lines
+
+
+def _comparison_functions(interface: Interface) -> list[str]:
+    """The C functions that `_bare_comparison` calls, each once."""
+    needed = list(dict.fromkeys(_COMPARISONS.get(tensor.dtype, _EXACT) for tensor in interface.outputs))
+    shared = [_AGREE] if any(comparison.value for comparison in needed) else []
+    return [*shared, *(comparison.text() for comparison in needed)]
 
 
 def _bytes(content: bytes) -> str:
@@ -115,7 +196,7 @@ def _bare_makefile(interface: Interface) -> str:
 #   make          build model.elf
 #   make run      run it in qemu-system-arm; it prints ok and exits with 0 if the outputs are right
 CC := arm-none-eabi-gcc
-CPU ?= -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16
+CPU ?= -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -mfp16-format=ieee
 CFLAGS ?= -O2
 ROOT := $(abspath ../..)
 override CFLAGS += $(CPU) -std=gnu99 -ffreestanding -fno-strict-aliasing -ffunction-sections -DTVMGEN_NO_GRAPH

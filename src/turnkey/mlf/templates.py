@@ -37,7 +37,7 @@ def _program(interface: Interface, interfaces: Sequence[Interface]) -> str:
     return "main" if len(interfaces) == 1 else f"main_{interface.module}"
 
 
-_KINDS = {"float32": "FLOAT32", "float64": "FLOAT64", "float16": "FLOAT16"}
+_KINDS = {kind: kind.upper() for kind in ("float32", "float64", "float16", "int8", "uint8")}
 
 
 def _main(text: str, interface: Interface) -> str:
