@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ConversionError, VerificationError
+from turnkey.lexer.limits import Limits, limits_of
 from turnkey.lexer.options import LexerSettings
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def export_subject(
     """Write ``path``, which lies in ``directory``, check it, and validate it as the settings say.
 
     Raises:
+        UsageError: a tolerance for an output that the model does not have.
         ConversionError: no exporter wrote a file that agrees, or the checker refuses it.
         ValidationError: the outputs differ and ``on_validation_failure`` is ``raise``; ``result`` has the numbers.
     """
@@ -139,6 +141,7 @@ def export_subject(
     from turnkey.formats.onnx_file import describe_file
     from turnkey.settings import onnx_opset
 
+    limits_of(settings).require_outputs(subject.outputs)
     started = time.perf_counter()
     opset = settings.opset or onnx_opset()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +171,7 @@ def export_subject(
         error = ValidationError(
             f"{subject.class_name}.onnx does not compute what the PyTorch model computes",
             evidence="\n".join(f"{each.name}: {each.reason}" for each in outputs if not each.passed),
-            remedy="on_validation_failure='warn' goes on; rtol= and atol= are the limits",
+            remedy="on_validation_failure='warn' goes on; rtol=, atol= and tolerances= are the limits",
         )
         error.result = result
         raise error
@@ -205,7 +208,7 @@ def _check(path: Path) -> None:
 
 def _validated(path: Path, subject: Subject, settings: LexerSettings) -> tuple[str, tuple[OutputCheck, ...]]:
     actual = outputs_of_file(path, subject.inputs)
-    return judged(subject.outputs, actual, rtol=settings.rtol, atol=settings.atol)
+    return judged(subject.outputs, actual, limits_of(settings))
 
 
 def outputs_of_file(path: Path, inputs: Sample) -> Sample:
@@ -219,11 +222,12 @@ def outputs_of_file(path: Path, inputs: Sample) -> Sample:
         runner.close()
 
 
-def judged(reference: Sample, actual: Sample, *, rtol: float, atol: float) -> tuple[str, tuple[OutputCheck, ...]]:
-    """``pass``, ``fail`` or ``unproven``, and one check per output: |torch - onnx| <= atol + rtol * |torch|."""
-    from turnkey.verify import Tolerances, VerificationVerdict, compare
+def judged(reference: Sample, actual: Sample, limits: Limits) -> tuple[str, tuple[OutputCheck, ...]]:
+    """``pass``, ``fail`` or ``unproven``, and one check per output."""
+    from turnkey.verify import VerificationVerdict, compare
 
-    comparison = compare(reference, actual, tolerances=Tolerances(rtol=rtol, atol=atol))
+    own = {name: limits.for_output(name, str(array.dtype)) for name, array in reference.items()}
+    comparison = compare(reference, actual, by_output=own)
     checks = tuple(
         OutputCheck(
             name=each.name,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from turnkey.errors import UsageError
+from turnkey.lexer.limits import DEFAULTS, PARTS, is_limit
 
 TABLES = ("exports", "benchmarks", "outputs")
 EFFORTS = ("single", "quick", "standard", "rigorous")
@@ -40,6 +41,7 @@ class LexerSettings:
     Attributes:
         batch_size: data points per call; None is inferred from the first input.
         num_iterations: samples per engine; without ``exact_iterations`` only an upper bound under ``max_seconds``.
+        tolerances: ``rtol`` and ``atol`` by name of an output or by dtype, before those for all.
         max_seconds: time for the timed calls of the slowest engine, where the number of samples was not given.
         engines: runtimes beside the two that have switches of their own.
         engine_options: options by engine: ``{"onnxruntime": {"graph_optimization_level": "basic"}}``.
@@ -54,8 +56,9 @@ class LexerSettings:
     opset: int | None = None
     exporter: str = "auto"
     on_validation_failure: str = "raise"
-    rtol: float = 1e-3
-    atol: float = 1e-5
+    rtol: float = DEFAULTS["rtol"]
+    atol: float = DEFAULTS["atol"]
+    tolerances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     enable_onnxruntime: bool = True
     enable_pytorch: bool = True
     num_iterations: int = _SHIPPED_ITERATIONS
@@ -170,9 +173,18 @@ def _positive(value: Any) -> float:
 
 
 def _tolerance(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if not is_limit(value):
         raise ValueError
     return float(value)
+
+
+def _tolerances(value: Any) -> dict[str, dict[str, float]]:
+    if not isinstance(value, Mapping) or not all(isinstance(given, Mapping) and given for given in value.values()):
+        raise ValueError
+    wrong = sorted({str(name) for given in value.values() for name in given if name not in PARTS})
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: neither rtol nor atol")
+    return {str(key): {name: _tolerance(limit) for name, limit in given.items()} for key, given in value.items()}
 
 
 def _text(value: Any) -> str:
@@ -235,6 +247,7 @@ KEYS: Mapping[str, Key] = {
     "on_validation_failure": _key("exports", "raise or warn", _one_of("raise", "warn")),
     "rtol": _key("exports", "a finite number that is not negative", _tolerance),
     "atol": _key("exports", "a finite number that is not negative", _tolerance),
+    "tolerances": _key("exports", "a table of rtol and atol by output or dtype", _tolerances),
     "enable_onnxruntime": _key("benchmarks", _SWITCH, _flag),
     "enable_pytorch": _key("benchmarks", _SWITCH, _flag),
     "num_iterations": _key("benchmarks", _WHOLE, _count),

@@ -7,7 +7,6 @@ by that of samples.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import TurnkeyError
 from turnkey.lexer.artifact import mapping_at
-from turnkey.lexer.options import LexerSettings
+from turnkey.lexer.limits import recorded_limits
 from turnkey.pipeline.archive import Archive, read_archive
 
 if TYPE_CHECKING:
@@ -101,18 +100,10 @@ def _reverified(archive: Archive, name: str, export: Mapping[str, Any], director
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises classes without a common base about a bad file
         return Reverification(name=name, verdict="refused", reason=f"{type(error).__name__}: {error}"[:500])
     settings = mapping_at(export, "settings")
-    limits = {key: _limit(settings, key) for key in ("rtol", "atol")}
-    verdict, outputs = judged(reference, actual, **limits)
+    limits = recorded_limits(settings)
+    verdict, outputs = judged(reference, actual, limits)
     reasons = [each.reason for each in outputs if each.reason]
-    lax = [f"{key}={value:g}" for key, value in limits.items() if value > getattr(LexerSettings(), key)]
+    lax = limits.laxer_than_default
     if lax:
         reasons.append(f"judged by its own limits: {', '.join(lax)}")
     return Reverification(name=name, verdict=verdict, outputs=outputs, reason="; ".join(reasons))
-
-
-def _limit(settings: Mapping[str, Any], key: str) -> float:
-    """The recorded limit, else the default."""
-    given = settings.get(key)
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= sys.float_info.max:
-        return float(given)
-    return float(getattr(LexerSettings(), key))

@@ -6,6 +6,7 @@ finite, or empty, a variant that computes nonsense may agree with it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -64,7 +65,13 @@ class Comparison:
         return max(values, default=None)
 
 
-def compare(reference: Sample, actual: Sample, *, tolerances: Tolerances | None = None) -> Comparison:
+def compare(
+    reference: Sample,
+    actual: Sample,
+    *,
+    tolerances: Tolerances | None = None,
+    by_output: Mapping[str, Tolerances] | None = None,
+) -> Comparison:
     """Compare all outputs of one sample.
 
     Args:
@@ -72,6 +79,7 @@ def compare(reference: Sample, actual: Sample, *, tolerances: Tolerances | None 
         actual: outputs of the variant. Outputs are matched by name; what is left over is matched by position if
             as many are left on both sides and the shapes agree (an exporter renamed them).
         tolerances: limits; by default those of each output's dtype.
+        by_output: limits of single outputs, by name in the reference.
     """
     tolerances = tolerances or Tolerances()
     pairs, unexpected = _matched(reference, actual)
@@ -82,7 +90,8 @@ def compare(reference: Sample, actual: Sample, *, tolerances: Tolerances | None 
             outputs.append(OutputComparison(name=name, failed_test="missing", proves=False, reason=reason))
             continue
         notes = () if other == name else (f"the variant calls it {other!r}",)
-        outputs.append(compare_output(name, reference[name], actual[other], tolerances, notes))
+        limits = (by_output or {}).get(name, tolerances)
+        outputs.append(compare_output(name, reference[name], actual[other], limits, notes))
     return Comparison(outputs=tuple(outputs), unexpected=unexpected)
 
 
