@@ -1,0 +1,14 @@
+/* x -> y: float -> float; scratch 0 */
+static inline float ref_scalar_f32_relu(float a) {
+    return a > 0.0f ? a : 0.0f;
+}
+static void @relu(const float input0[2][3][4], float output[2][3][4]) {
+    for (idx_t i0 = 0; i0 < 2; ++i0) {
+        for (idx_t i1 = 0; i1 < 3; ++i1) {
+            for (idx_t i2 = 0; i2 < 4; ++i2) {
+                output[i0][i1][i2] = ref_scalar_f32_relu(input0[i0][i1][i2]);
+            }
+        }
+    }
+}
+@relu((const float (*)[3][4])(const void *)in0, (float (*)[3][4])(void *)out0);
