@@ -362,6 +362,21 @@ def test_artifacts_are_compared_engine_by_engine(tmp_path: Path, flushed: Path) 
     assert {str(each.verdict.kind) for each in compare_rows(steady, nearly) if each.verdict} == {"UNDECIDED"}
 
 
+def test_points_of_a_sweep_are_compared_each_with_its_own(flushed: Path) -> None:
+    row = replace(load(flushed)[0], units=tuple(10 + 0.001 * i for i in range(8)), inputs="x[1,4]")
+    small, large = row, replace(row, batch_size=8, inputs="x[8,4]", units=tuple(unit + 1 for unit in row.units))
+
+    found = compare_rows([small, large], [large, replace(small, threads=64)])
+    assert [(each.before or each.after).batch_size for each in found if each.before or each.after] == [2, 8, 2]
+    assert [each.words for each in (found[0], found[2])] == ["only in the first", "only in the second"]
+    assert found[1].verdict is not None
+    assert str(found[1].verdict.kind) == "UNDECIDED"
+    [apart] = compare_rows([small], [replace(small, inputs="x[1,5]")])
+    assert apart.words == "not comparable: inputs x[1,4] and x[1,5]"
+    [unknown] = compare_rows([small], [replace(small, inputs="")])
+    assert unknown.verdict is not None
+
+
 def test_other_conditions_are_the_answer_instead_of_a_verdict(flushed: Path) -> None:
     before = load(flushed)
     after = LexerArtifact(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from turnkey.lexer.onnx_export import ExportResult, ValidationError
     from turnkey.lexer.report import BenchmarkReport
     from turnkey.lexer.row import BenchmarkRow
+    from turnkey.lexer.sweep import Sweep
 
 _PLACES = {
     "BenchmarkReport": "report",
@@ -35,6 +36,7 @@ _PLACES = {
     "Lexer": "decorators.lexer",
     "LexerArtifact": "artifact",
     "LexerContext": "api.lexer_context",
+    "Sweep": "sweep",
     "ValidationError": "onnx_export",
     "compare": "comparison",
     "handle_of": "handle",
@@ -49,6 +51,7 @@ __all__ = [
     "Lexer",
     "LexerArtifact",
     "LexerContext",
+    "Sweep",
     "ValidationError",
     "compare",
     "handle_of",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from turnkey.lexer.artifact import LexerArtifact
 
 _LEVEL = 0.05
-_SHOWN = ("mean_ms", "p50_ms", "p99_ms", "throughput_per_sec")
+_SHOWN = ("inputs", "batch_size", "threads", "mean_ms", "p50_ms", "p99_ms", "throughput_per_sec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Difference:
     """One engine of one class, before and after.
 
     Attributes:
-        before, after: the newest rows of both; None where one side has none.
+        before, after: the newest rows of one point of both; None where one side has none.
         verdict: after against before; None where too little is kept to say anything.
         reasons: why the two are not comparable; empty if they are.
     """
@@ -90,13 +90,36 @@ def compare(before: LexerArtifact, after: LexerArtifact) -> list[Difference]:
 
 
 def compare_rows(before: Sequence[BenchmarkRow], after: Sequence[BenchmarkRow]) -> list[Difference]:
-    """Differences between the newest rows of each (class, engine)."""
-    first, second = _newest(before), _newest(after)
-    return [_difference(key, first.get(key), second.get(key)) for key in dict.fromkeys([*first, *second])]
+    """Differences between the newest rows of each (class, engine).
+
+    Where both sides have rows of the same inputs, batch size and threads, as sweeps make them, point by point.
+    """
+    has_inputs = all(row.inputs for row in (*before, *after))
+    first, second = _newest(before, has_inputs=has_inputs), _newest(after, has_inputs=has_inputs)
+    found = []
+    for key in dict.fromkeys([*first, *second]):
+        old, new = first.get(key, {}), second.get(key, {})
+        if old and new and not old.keys() & new.keys():
+            found.append(_difference(key, [*old.values()][-1], [*new.values()][-1]))
+        else:
+            found += [_difference(key, old.get(point), new.get(point)) for point in dict.fromkeys([*old, *new])]
+    return found
 
 
-def _newest(rows: Sequence[BenchmarkRow]) -> Mapping[tuple[str, str], BenchmarkRow]:
-    return {(row.class_name, row.engine): row for row in rows}
+_Point = tuple[int, int | None, str]
+
+
+def _newest(
+    rows: Sequence[BenchmarkRow], *, has_inputs: bool
+) -> Mapping[tuple[str, str], Mapping[_Point, BenchmarkRow]]:
+    """The newest row of each point by (class, engine), the newest point last."""
+    found: dict[tuple[str, str], dict[_Point, BenchmarkRow]] = {}
+    for row in rows:
+        points = found.setdefault((row.class_name, row.engine), {})
+        point = (row.batch_size, row.threads, row.inputs if has_inputs else "")
+        points.pop(point, None)
+        points[point] = row
+    return found
 
 
 def _difference(key: tuple[str, str], before: BenchmarkRow | None, after: BenchmarkRow | None) -> Difference:
@@ -109,6 +132,8 @@ def _difference(key: tuple[str, str], before: BenchmarkRow | None, after: Benchm
         for name in facts
         if getattr(before, name) != getattr(after, name)
     )
+    if before.inputs and after.inputs and before.inputs != after.inputs:
+        reasons = (*reasons, f"inputs {before.inputs} and {after.inputs}")
     return Difference(
         class_name=class_name,
         engine=engine,

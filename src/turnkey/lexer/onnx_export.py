@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +176,18 @@ def export_subject(
         error.result = result
         raise error
     return result
+
+
+def reused(earlier: ExportResult, subject: Subject, settings: LexerSettings) -> ExportResult | None:
+    """An earlier export of the same model with the validation of another input; None unless it passes that."""
+    started = time.perf_counter()
+    try:
+        validation, outputs = _validated(earlier.path, subject, settings)
+    except Exception:  # noqa: BLE001 - a shape that the file does not take; the classes have no common base
+        return None
+    if validation != "pass":
+        return None
+    return replace(earlier, validation=validation, outputs=outputs, seconds=time.perf_counter() - started)
 
 
 def _name_outputs(path: Path, subject: Subject) -> None:

@@ -125,12 +125,16 @@ class BenchmarkReport(Sequence[BenchmarkRow]):
 
     def __str__(self) -> str:
         shown = [table.plain_table(HEADINGS, self.cells()), self.sentence] if self.rows else [self.sentence]
+        return "\n".join([*shown, *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know beside the numbers, one line each."""
         reasons: dict[str, list[str]] = {}
         for row in self.rows:
             for reason in row.reasons:
                 reasons.setdefault(reason, []).append(_printed(row))
-        remarks = [f"INVALID ({', '.join(engines)}): {reason}" for reason, engines in reasons.items()]
-        return "\n".join([*shown, *remarks, *self.notes])
+        return [*(f"INVALID ({', '.join(engines)}): {reason}" for reason, engines in reasons.items()), *self.notes]
 
     def __repr__(self) -> str:
         return f"<BenchmarkReport of {self.class_name}: {', '.join(row.engine for row in self.rows) or 'no engine'}>"

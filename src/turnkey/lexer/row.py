@@ -16,13 +16,14 @@ import numpy as np
 from turnkey.lexer.onnx_export import ExportResult
 from turnkey.measure import CandidateSummary, Record, statistics
 from turnkey.measure.statistics import Floats
+from turnkey.model.samples import Sample
 
 COLUMNS = (
     *("num_samples", "variance", "mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "throughput_per_sec"),
     *("engine", "version", "batch_size", "optimizer", "providers", "device", "timestamp"),
     *("std_ms", "min_ms", "max_ms", "first_call_ms", "load_ms", "warmup_calls", "threads", "run", "class_name"),
     *("validation", "max_abs_error", "max_rel_error", "valid", "notes"),
-    *("latency_ms", "low_ms", "high_ms", "verdict"),
+    *("latency_ms", "low_ms", "high_ms", "verdict", "inputs"),
 )
 """Of the CSV file. The first 15 are those of the original, ten of them documented."""
 
@@ -43,6 +44,7 @@ class BenchmarkRow:
         timestamp: end of this row's measurement, UTC.
         latency_ms, low_ms, high_ms: the engine's estimate with its 95 % interval.
         verdict: against the reference, in words; empty for the reference itself.
+        inputs: names and shapes: ``x[2,4] mask[2]``; empty where that was not recorded.
         reasons: why the row is not valid, with what to do; also in ``notes``.
         units: logs of nanoseconds, one per pass of one process or per round of several: what comparisons rest on.
     """
@@ -80,6 +82,7 @@ class BenchmarkRow:
     low_ms: float | None = None
     high_ms: float | None = None
     verdict: str = ""
+    inputs: str = ""
     reasons: tuple[str, ...] = field(default=(), repr=False)
     units: tuple[float, ...] = field(default=(), repr=False)
     samples_ms: tuple[float, ...] = field(default=(), repr=False)
@@ -127,6 +130,7 @@ def row_of(
     batch_size: int,
     run: int,
     class_name: str,
+    inputs: Sample,
     export: ExportResult | None,
     notes: Sequence[str],
 ) -> BenchmarkRow:
@@ -166,6 +170,7 @@ def row_of(
         low_ms=summary.low_ms,
         high_ms=summary.high_ms,
         verdict="" if verdict is None else f"{verdict} {verdict.reference}",
+        inputs=" ".join(f"{name}[{','.join(map(str, array.shape))}]" for name, array in inputs.items()),
         reasons=summary.reasons,
         units=record.replicates(key),
         samples_ms=tuple(samples.tolist()),

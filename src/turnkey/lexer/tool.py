@@ -10,6 +10,8 @@ from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Tool, Tool
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from turnkey.lexer.comparison import Difference
+
 ACTIONS = ("show", "diff", "verify")
 
 
@@ -83,14 +85,24 @@ def _diff(files: Sequence[str]) -> Outcome:
             [
                 each.class_name,
                 each.engine,
+                *_point(each),
                 *("–" if row is None else f"{row.mean_ms:.4g}" for row in (each.before, each.after)),
                 each.words,
             ]
             for each in found
         ]
-        table = plain_table(["class", "engine", "first ms", "second ms", "second against first"], rows)
+        table = plain_table(
+            ["class", "engine", "inputs", "batch", "threads", "first ms", "second ms", "second against first"], rows
+        )
         texts.append(f"{first.path.name} and {other.path.name}\n{table}")
     return content, printable("\n\n".join(texts)), 0
+
+
+def _point(difference: Difference) -> list[str]:
+    """What the second was measured with, or the first where there is no second."""
+    row = difference.after or difference.before
+    assert row is not None, "one side has a row"
+    return [row.inputs or "–", str(row.batch_size), "–" if row.threads is None else str(row.threads)]
 
 
 def _verify(files: Sequence[str]) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from turnkey.lexer.row import BenchmarkRow
     from turnkey.lexer.run import Run
     from turnkey.lexer.subject import Subject
+    from turnkey.lexer.sweep import Sweep
+    from turnkey.model.samples import Sample
 
 __all__ = ["LexerContext"]
 
@@ -112,34 +114,70 @@ class LexerContext:
             UsageError, ModelError, ConversionError, ValidationError: as `export`, before anything is timed.
             MissingDependencyError: an engine is not installed.
         """
-        from turnkey.lexer.measuring import left_alone, measured, one_at_a_time, require_engines
-        from turnkey.lexer.report import BenchmarkReport
+        from turnkey.lexer.measuring import one_at_a_time, require_engines
 
         given = settings if num_iterations is None else {**settings, "num_iterations": num_iterations}
         call = self._begin("benchmark", self._effective(torch_model, given, where="benchmark()"))
         require_engines(call.settings)
-        export, found = None, None
         with one_at_a_time():
             subject = _subject(torch_model, input, input_kwargs, call.settings)
-            with left_alone(subject.module):
-                if call.settings.needs_onnx:
-                    export = self._export(subject, call)
-                if call.settings.engine_names:
-                    found = measured(subject, export, call.settings, self._folder(call.number))
-        rows = [] if found is None else _rows(found, subject, call, export)
-        report = BenchmarkReport(
-            rows,
-            class_name=subject.class_name,
-            export=export,
-            record=None if found is None else found.record,
-            notes=() if found is None else (*found.notes, *found.failures),
-        )
-        self._remember(subject, call, export=export, rows=tuple(rows))
+            report = self._benchmark(subject, call, exports=[])
         if call.settings.enable_stdout:
-            if export is not None:
-                print(str(export).partition("\n")[0])
+            if report.export is not None:
+                print(str(report.export).partition("\n")[0])
             print(report)
         return report
+
+    def sweep(
+        self,
+        torch_model: Any,
+        input: Any,
+        *,
+        batch_sizes: Sequence[int] | None = None,
+        shapes: Sequence[Sequence[int] | Mapping[str, Sequence[int]]] | None = None,
+        threads: Sequence[int] | None = None,
+        input_kwargs: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Sweep:
+        """Benchmark the model at every combination of batch sizes, shapes and thread counts.
+
+        The model is called on every input before anything is timed. One ONNX file serves all points that it takes and
+        computes right; the others get one of their own.
+
+        Args:
+            torch_model, input, settings: as for `benchmark`; inputs of other sizes are made from ``input``.
+            batch_sizes: of every input that has the first input's first extent.
+            shapes: one shape each where the model has one input, else shapes by name of an input.
+            threads: of all engines; by default those of the settings.
+
+        Raises:
+            UsageError: nothing to vary, or a value that cannot be; and what `benchmark` raises.
+        """
+        from turnkey.lexer.measuring import one_at_a_time, require_engines
+        from turnkey.lexer.sweep import Sweep, sweep_points
+
+        if batch_sizes is not None and "batch_size" in settings:
+            raise UsageError(
+                "a sweep over batch_sizes takes no batch_size beside", evidence=f"{settings['batch_size']=}"
+            )
+        effective = self._effective(torch_model, settings, where="sweep()")
+        if batch_sizes is not None:
+            effective = replace(effective, batch_size=None)  # what is varied is stronger than a file's setting
+        require_engines(effective)
+        exports: list[tuple[str, ExportResult]] = []
+        with one_at_a_time():
+            self._directory.require_open()
+            example = _subject(torch_model, input, input_kwargs, effective)
+            points = sweep_points(example.inputs, batch_sizes=batch_sizes, shapes=shapes, threads=threads)
+            subjects = {id(each.inputs): _resubjected(torch_model, example, each.inputs, effective) for each in points}
+            reports = []
+            for point in points:
+                call = self._begin("benchmark", replace(effective, threads=point.threads or effective.threads))
+                reports.append(self._benchmark(subjects[id(point.inputs)], call, exports=exports))
+        found = Sweep(reports, class_name=example.class_name)
+        if effective.enable_stdout:
+            print(found)
+        return found
 
     def flush(
         self, name: str, target_directory: str | Path | None = None, *, tags: Mapping[str, str] | None = None
@@ -204,6 +242,28 @@ class LexerContext:
             self._count += 1
             return _Call(number=self._count, kind=kind, settings=settings, started=_now())
 
+    def _benchmark(self, subject: Subject, call: _Call, *, exports: list[tuple[str, ExportResult]]) -> BenchmarkReport:
+        """Export unless one of ``exports`` (by identity of what they were made for) will do; time; remember."""
+        from turnkey.lexer.measuring import left_alone, measured
+        from turnkey.lexer.report import BenchmarkReport
+
+        export, found = None, None
+        with left_alone(subject.module):
+            if call.settings.needs_onnx:
+                export = _at_hand(subject, call, exports) or self._export(subject, call)
+                exports.append((_identity(subject), export))
+            if call.settings.engine_names:
+                found = measured(subject, export, call.settings, self._folder(call.number))
+        rows = [] if found is None else _rows(found, subject, call, export)
+        self._remember(subject, call, export=export, rows=tuple(rows))
+        return BenchmarkReport(
+            rows,
+            class_name=subject.class_name,
+            export=export,
+            record=None if found is None else found.record,
+            notes=() if found is None else (*found.notes, *found.failures),
+        )
+
     def _export(self, subject: Subject, call: _Call) -> ExportResult:
         from turnkey.lexer.onnx_export import ValidationError, export_subject
 
@@ -237,12 +297,16 @@ class LexerContext:
         )
         keeps = call.settings.store_samples and export is not None
         with self._lock:
+            if export is not None:
+                model_stem = export.path.stem  # one that serves several inputs has one name
+            else:
+                model_stem = self._names.model_stem(subject.class_name, _identity(subject))
             run = Run(
                 number=call.number,
                 kind=call.kind,
                 class_name=subject.class_name,
                 stem=self._names.stem(subject.class_name),
-                model_stem=self._names.model_stem(subject.class_name, _identity(subject)),
+                model_stem=model_stem,
                 settings=used,
                 lineage=lineage_of(subject),
                 inputs=subject.inputs if keeps else None,
@@ -282,6 +346,7 @@ def _rows(found: Measured, subject: Subject, call: _Call, export: ExportResult |
             batch_size=_batch(subject, call),
             run=call.number,
             class_name=subject.class_name,
+            inputs=subject.inputs,
             export=export,
             notes=notes,
         )
@@ -309,6 +374,27 @@ def _subject(model: Any, input: Any, input_kwargs: Mapping[str, Any] | None, set
     from turnkey.lexer.subject import subject_of
 
     return subject_of(model, input, input_kwargs, settings)
+
+
+def _resubjected(model: Any, example: Subject, inputs: Sample, settings: LexerSettings) -> Subject:
+    """The model with another input of the example's structure."""
+    from turnkey.model.torch_bridge import tensors_of
+
+    structure = example.source.samples.structure
+    assert structure is not None, "made so"
+    args, kwargs = structure.bind(tensors_of(inputs))
+    return _subject(model, tuple(args), kwargs, settings)
+
+
+def _at_hand(subject: Subject, call: _Call, exports: list[tuple[str, ExportResult]]) -> ExportResult | None:
+    """The newest of some exports of one model that serves this input; validated with it, unless made for it."""
+    from turnkey.lexer.onnx_export import reused
+
+    same = next((export for identity, export in reversed(exports) if identity == _identity(subject)), None)
+    if same is not None or not call.settings.enable_export_validation:
+        return same
+    found = (reused(export, subject, call.settings) for export in dict(exports).values())
+    return next((export for export in found if export is not None), None)
 
 
 def _batch(subject: Subject, call: _Call) -> int:
