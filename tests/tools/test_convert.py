@@ -173,7 +173,9 @@ def test_a_key_tells_the_lineage_and_means_one_thing(form, parent, key):
 
 def test_the_module_is_given_back_as_it_came(state):
     state.model.module.train()
-    Convert().run(state, to=["torchscript-trace", "torch-exportedprogram"])
+    with torch.enable_grad():
+        Convert().run(state, to=["torchscript-trace", "torch-exportedprogram"])
+        still_on = torch.is_grad_enabled()
     assert state.model.module.training
     assert all(weight.requires_grad for weight in state.model.module.parameters())
-    assert torch.is_grad_enabled()
+    assert still_on

@@ -106,6 +106,7 @@ class Template:
             socket.send_fds(self._channel, [request], [messages, lifeline, output])
             self.wardens[item.number] = warden
         except OSError:
+            self.read()  # what it said before it ended
             self._lose("it ended")
         finally:
             os.close(output)
@@ -119,8 +120,8 @@ class Template:
                 return
             try:
                 content = self._channel.recv(_LARGEST_MESSAGE)
-            except ConnectionResetError:
-                content = b""
+            except ConnectionResetError:  # told once, before what lies in the queue: its last words
+                continue
             if not content:
                 self._lose("it ended")
                 return
