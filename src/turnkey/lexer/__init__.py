@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from turnkey.lexer.comparison import compare
     from turnkey.lexer.decorators.lexer import Lexer
     from turnkey.lexer.handle import Handle, handle_of
+    from turnkey.lexer.merging import merge
     from turnkey.lexer.onnx_export import ExportResult, ValidationError
     from turnkey.lexer.report import BenchmarkReport
     from turnkey.lexer.row import BenchmarkRow
@@ -41,6 +42,7 @@ _PLACES = {
     "compare": "comparison",
     "handle_of": "handle",
     "load": "artifact",
+    "merge": "merging",
 }
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "compare",
     "handle_of",
     "load",
+    "merge",
 ]
 
 

@@ -102,6 +102,16 @@ class LexerArtifact(Sequence[BenchmarkRow]):
         """``[[files]]``: name, size and digest of every other member; empty in artifacts of the original."""
         return mappings_at(self.metadata, "files")
 
+    def processor_of(self, row: BenchmarkRow) -> str | None:
+        """What a row was measured on; merged artifacts have several."""
+        sources = mappings_at(self.metadata, "sources")
+        source = next((run.get("source") for run in self.runs if run.get("number") == row.run), None)
+        environment = self.environment
+        if isinstance(source, int) and 0 <= source < len(sources):
+            environment = mapping_at(sources[source], "environment")
+        processor = environment.get("processor")
+        return None if processor is None else str(processor)
+
     def damaged(self) -> tuple[str, ...]:
         """Members that are missing, extra, or not of the recorded digest; nothing where no digests are recorded."""
         recorded = {str(entry.get("name")): str(entry.get("sha256")) for entry in self.files}

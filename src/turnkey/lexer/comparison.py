@@ -76,17 +76,17 @@ class Difference:
 
 def compare(before: LexerArtifact, after: LexerArtifact) -> list[Difference]:
     """Differences between two artifacts. Where a condition of measuring differs, that is the answer."""
-    found = compare_rows(before.rows, after.rows)
-    machines = [each.environment.get("processor") for each in (before, after)]
-    if machines[0] == machines[1]:
+    return [_on_machines(each, before, after) for each in compare_rows(before.rows, after.rows)]
+
+
+def _on_machines(found: Difference, before: LexerArtifact, after: LexerArtifact) -> Difference:
+    if found.before is None or found.after is None:
         return found
-    reason = f"another processor ({machines[0] or 'unknown'}, {machines[1] or 'unknown'})"
-    return [
-        each
-        if each.before is None or each.after is None
-        else replace(each, reasons=(reason, *each.reasons), verdict=None)
-        for each in found
-    ]
+    first, second = before.processor_of(found.before), after.processor_of(found.after)
+    if first == second:
+        return found
+    reason = f"another processor ({first or 'unknown'}, {second or 'unknown'})"
+    return replace(found, reasons=(reason, *found.reasons), verdict=None)
 
 
 def compare_rows(before: Sequence[BenchmarkRow], after: Sequence[BenchmarkRow]) -> list[Difference]:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError
-from turnkey.lexer.metadata import metadata_text
+from turnkey.lexer.metadata import HEADING, metadata_of
 from turnkey.lexer.report import csv_text
 from turnkey.lexer.run import Run
+from turnkey.lexer.toml_text import toml_text
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.pipeline import durable
 from turnkey.pipeline.archive import read_archive, write_archive
@@ -39,19 +40,40 @@ def pack(path: Path, runs: Sequence[Run], *, created: datetime, tags: Mapping[st
     try:
         with tempfile.TemporaryDirectory(prefix="turnkey-lexer-samples-") as scratch:
             members = _members(runs, Path(scratch))
-            files = [
-                {"name": name, "bytes": size_bytes(content), "sha256": digest(content)}
-                for name, content in members.items()
-            ]
             stem, moment = path.name.removesuffix(".lexer"), _moment()
             first = min(created, moment)
-            text = metadata_text(stem, runs, created=first, updated=moment, files=files, tags={**_tags(runs), **tags})
-            members[f"{stem}.toml"] = text.encode()
-            digests = {name: digest(content) for name, content in members.items()}
-            write_archive(path, members, keep_order=True, check=lambda written: _reread(written, digests))
+            write_lexer(
+                path,
+                members,
+                lambda files: metadata_of(
+                    stem, runs, created=first, updated=moment, files=files, tags={**_tags(runs), **tags}
+                ),
+            )
     except OSError as error:
         raise durable.cannot_write(path, error) from error
     return _missing(runs)
+
+
+def write_lexer(
+    path: Path,
+    members: Mapping[str, bytes | Path],
+    metadata: Callable[[list[dict[str, Any]]], Mapping[str, Any]],
+) -> None:
+    """Write an archive with its metadata as last member; it is read back before it appears.
+
+    Args:
+        metadata: from the name, size and digest of every other member to the document.
+
+    Raises:
+        ArtifactError: what was written is not what was to be packed.
+    """
+    files = [
+        {"name": name, "bytes": size_bytes(content), "sha256": digest(content)} for name, content in members.items()
+    ]
+    text = toml_text({key: value for key, value in metadata(files).items() if value != []}, heading=HEADING).encode()
+    whole = {**members, f"{path.name.removesuffix('.lexer')}.toml": text}
+    digests = {**{str(each["name"]): str(each["sha256"]) for each in files}, [*whole][-1]: digest(text)}
+    write_archive(path, whole, keep_order=True, check=lambda written: _reread(written, digests))
 
 
 def _members(runs: Sequence[Run], scratch: Path) -> dict[str, bytes | Path]:

@@ -180,6 +180,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
+        if not np.isfinite(value):  # of an artifact that did not have it
+            return ""
         return str(np.format_float_positional(value, trim="0"))
     return guarded(str(value))
 

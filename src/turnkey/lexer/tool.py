@@ -12,43 +12,59 @@ if TYPE_CHECKING:
 
     from turnkey.lexer.comparison import Difference
 
-ACTIONS = ("show", "diff", "verify")
+ACTIONS = ("show", "diff", "verify", "merge")
 
 
 class LexerFiles(Tool):
-    """Look into .lexer artifacts: show what they hold, compare them, verify their ONNX files again.
+    """Look into .lexer artifacts: show what they hold, compare, verify or merge them.
 
     show prints metadata, members and results. diff compares every further file with the first, engine by engine; a
     verdict is given where both were measured under the same conditions, and claims differences beyond 10 % only.
     verify checks the recorded digests, then runs each ONNX file on the samples that it was validated with; the exit
-    code is 1 if anything is wrong. Artifacts of the original software are read too.
+    code is 1 if anything is wrong. merge writes one artifact with the rows, runs and models of several. Artifacts of
+    the original software are read too.
     """
 
     name = "lexer"
     kind = ToolKind.MANAGEMENT
     reads = ".lexer artifacts"
-    example = "turnkey lexer show benchmark.lexer\nturnkey lexer diff before.lexer after.lexer"
+    example = (
+        "turnkey lexer show benchmark.lexer\nturnkey lexer diff before.lexer after.lexer\n"
+        "turnkey lexer merge a.lexer b.lexer -o both.lexer"
+    )
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument(flags=("action",), choices=ACTIONS, metavar="show|diff|verify", help="What to do with the files."),
+        Argument(flags=("action",), choices=ACTIONS, metavar="|".join(ACTIONS), help="What to do with the files."),
         Argument(flags=("files",), arity=Arity.MANY, metavar="FILE", help="The artifacts."),
+        Argument(flags=("-o", "--output"), metavar="FILE", help="What merge writes; it must not exist."),
     )
 
     def manage(self, context: ManagementContext, **arguments: Any) -> int:
         """Do it; 1 if ``verify`` finds something wrong.
 
         Raises:
-            UsageError: an unknown action, or too few files.
+            UsageError: an unknown action, too few files, or an output where there is none or none where there is one.
             InputError, ArtifactError: a file cannot be read.
         """
         action, files = str(arguments["action"]), list(arguments.get("files") or ())
         if action not in ACTIONS:
             raise UsageError(f"lexer cannot {action!r}", evidence=f"actions: {', '.join(ACTIONS)}")
-        if len(files) < 1 + (action == "diff"):
+        least = 2 if action in ("diff", "merge") else 1
+        if len(files) < least:
             raise UsageError(
-                f"lexer {action} wants {'two files or more' if action == 'diff' else 'a file'}",
-                remedy=f"turnkey lexer {action} a.lexer" + (" b.lexer" if action == "diff" else ""),
+                f"lexer {action} wants {'two files or more' if least == 2 else 'a file'}",
+                remedy=f"turnkey lexer {action} a.lexer" + (" b.lexer" if least == 2 else ""),
             )
-        content, text, code = {"show": _show, "diff": _diff, "verify": _verify}[action](files)
+        output = arguments.get("output")
+        if (action == "merge") != bool(output):
+            raise UsageError(
+                "lexer merge wants to know where to write" if action == "merge" else f"lexer {action} writes no file",
+                evidence=f"--output {output or 'is not given'}",
+                remedy="turnkey lexer merge a.lexer b.lexer -o both.lexer",
+            )
+        if output:
+            content, text, code = _merge(files, str(output))
+        else:
+            content, text, code = {"show": _show, "diff": _diff, "verify": _verify}[action](files)
         if context.as_json:
             import json
 
@@ -96,6 +112,13 @@ def _diff(files: Sequence[str]) -> Outcome:
         )
         texts.append(f"{first.path.name} and {other.path.name}\n{table}")
     return content, printable("\n\n".join(texts)), 0
+
+
+def _merge(files: Sequence[str], output: str) -> Outcome:
+    from turnkey.lexer.merging import merge
+
+    merged = merge(files, output)
+    return merged.to_dict(), f"{merged}\nwrote {merged.path}", 0
 
 
 def _point(difference: Difference) -> list[str]:
