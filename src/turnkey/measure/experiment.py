@@ -350,7 +350,9 @@ class Experiment:
         ]
         steps = ("import_ns", "load_ns", "compile_ns", "first_ns", "warm_ns")
         starts = [process.get(step) or 0 for entry in entries for process in entry["processes"] for step in steps]
-        return allocation.best_passes(rounds, start_ns=sum(starts) / len(entries), fewest=fewest, most=most)
+        best = allocation.best_passes(rounds, start_ns=sum(starts) / len(entries), fewest=fewest, most=most)
+        crew = len({process["v"] for process in entries[-1]["processes"]})
+        return math.ceil(best / crew) * crew if best > fewest else best  # every position equally often
 
     def _is_unstable(self) -> bool:
         """Whether the window rule wants more calls of some variant that is being measured."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from turnkey.errors import InputError
 
 if TYPE_CHECKING:
     from turnkey.model.samples import Sample
+    from turnkey.model.source import SourceModel
 
 _SIZE_LIMIT_BYTES = 4 << 30
 
@@ -43,6 +44,12 @@ def split(captured: Sequence[Sample], *, given: Sequence[Sample] = ()) -> Calibr
     half = (len(captured) + 1) // 2
     note = f"calibrated on {half} captured inputs, judged on {len(captured) - half} others"
     return Calibration(inputs=tuple(captured[:half]), judged=positions[half:], note=note)
+
+
+def calibrating(source: SourceModel, calibration: Calibration) -> SourceModel:
+    """The source with the calibration inputs as its samples: converters calibrate with what they are given."""
+    samples = replace(source.samples, inputs=calibration.inputs, outputs=(None,) * len(calibration.inputs))
+    return replace(source, samples=samples)
 
 
 def read_calibration(path: Path, captured: Sample) -> tuple[Sample, ...]:

@@ -11,9 +11,7 @@ from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 from turnkey.tools.metric import parse_metric
 
 if TYPE_CHECKING:
-    from turnkey.model.source import SourceModel
     from turnkey.pipeline.state import State
-    from turnkey.tools.calibration import Calibration
     from turnkey.tools.quantized import Quantized
 
 SCHEMES = ("onnx-int8-dynamic", "onnx-int8-static", "onnx-int4", "openvino-int8")
@@ -129,7 +127,7 @@ class Quantize(Tool):
         from pathlib import Path
 
         from turnkey.pipeline.stored_source import source_of
-        from turnkey.tools.calibration import read_calibration, split
+        from turnkey.tools.calibration import calibrating, read_calibration, split
         from turnkey.tools.metric import load_metric
         from turnkey.tools.quantized import conclusions, float_forms, judged, made
 
@@ -146,7 +144,7 @@ class Quantize(Tool):
             "operators": list(arguments.get("operators") or ()),
             "exclude": list(arguments.get("exclude") or ()),
         }
-        state, attempts = made(state, _calibrating(source, calibration), schemes, bases, settings)
+        state, attempts = made(state, calibrating(source, calibration), schemes, bases, settings)
         if not any(attempt.key for attempt in attempts):
             error = ConversionError(
                 "nothing could be quantised",
@@ -178,12 +176,6 @@ class Quantize(Tool):
 
 def _is_measured(arguments: dict[str, Any]) -> bool:
     return not arguments.get("skip_benchmark")
-
-
-def _calibrating(source: SourceModel, calibration: Calibration) -> SourceModel:
-    """The source with the calibration inputs as its samples: converters calibrate with what they are given."""
-    samples = replace(source.samples, inputs=calibration.inputs, outputs=(None,) * len(calibration.inputs))
-    return replace(source, samples=samples)
 
 
 def _finished(state: State, attempts: tuple[Quantized, ...], told: list[str], *, before: str) -> State:
