@@ -52,6 +52,22 @@ def test_a_script_is_benchmarked_and_packed_with_its_decorators_names(
     }
 
 
+def test_batch_sizes_and_threads_are_swept(
+    nobody_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (nobody_home / "script.py").write_text(SCRIPT)
+    words = ["-i", "script.py", "-d", str(tmp_path / "cache"), "discover", "lexer-benchmark", "--name", "swept"]
+    words += ["--set", "num_iterations=3", "--batch-sizes", "1,3", "--threads", "1", "2"]
+
+    assert turnkeycli(words) == 0
+
+    rows = load(nobody_home / "swept.lexer").rows
+    assert [(row.batch_size, row.threads) for row in rows[::2]] == [(1, 1), (1, 2), (3, 1), (3, 2)]
+    assert {row.inputs for row in rows} == {"left[1,4] right[1,4]", "left[3,4] right[3,4]"}
+    assert turnkeycli([*words[:-2], "many"]) != 0
+    assert "--threads takes whole numbers" in capsys.readouterr().err
+
+
 def test_a_wrong_setting_fails_the_tool_with_the_nearest_key(
     nobody_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,8 @@ from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from turnkey.lexer.report import BenchmarkReport
+    from turnkey.lexer.sweep import Sweep
     from turnkey.pipeline.state import State
 
 
@@ -40,6 +42,15 @@ class LexerBenchmark(Tool):
             default=(),
             metavar="KEY=VALUE",
             help="Settings of the decorator door.",
+        ),
+        Argument(
+            flags=("--batch-sizes",),
+            arity=Arity.MANY,
+            metavar="N",
+            help="Benchmark every one of these, with inputs made from the first sample.",
+        ),
+        Argument(
+            flags=("--threads",), arity=Arity.MANY, metavar="N", help="Benchmark with every one of these counts."
         ),
         Argument(flags=("--tags",), arity=Arity.MANY, default=(), metavar="KEY=TEXT", help="Texts of your own."),
     )
@@ -72,9 +83,27 @@ class LexerBenchmark(Tool):
             )
         args, kwargs = source.samples.structure.bind(tensors_of(source.samples.inputs[0]))
         given = {**checked(settings_from(arguments.get("settings") or ()), where="--set"), "enable_stdout": False}
+        swept = {
+            name: _counts(words, f"--{name.replace('_', '-')}")
+            for name in ("batch_sizes", "threads")
+            if (words := arguments.get(name))
+        }
+        if "threads" in swept and given.pop("threads", None) is not None:
+            raise UsageError("threads are given twice", evidence="--threads and --set threads=…")
         tags = dict(_pairs(arguments.get("tags") or (), "--tags"))
         with LexerContext() as context:
-            report = context.benchmark(source.module, tuple(args), input_kwargs=kwargs, **given)
+            report: BenchmarkReport | Sweep
+            if swept:
+                report = context.sweep(
+                    source.module,
+                    tuple(args),
+                    batch_sizes=swept.get("batch_sizes"),
+                    threads=swept.get("threads"),
+                    input_kwargs=kwargs,
+                    **given,
+                )
+            else:
+                report = context.benchmark(source.module, tuple(args), input_kwargs=kwargs, **given)
             path = context.flush(
                 arguments.get("name") or state.build_name, absolute_path(arguments.get("output_dir") or "."), tags=tags
             )
@@ -90,6 +119,14 @@ def settings_from(words: Iterable[str]) -> dict[str, Any]:
         UsageError: a word without ``=``; what a value may be is checked where all settings are.
     """
     return {key: _value(key, text) for key, text in _pairs(words, "--set")}
+
+
+def _counts(words: Iterable[str], flag: str) -> list[int]:
+    """``1 8`` or ``1,8`` as whole numbers; which of them can be is checked where sweeps are made."""
+    texts = [text for word in words for text in word.split(",")]
+    if not all(text.isdecimal() for text in texts):
+        raise UsageError(f"{flag} takes whole numbers", evidence=" ".join(words), remedy=f"{flag} 1 8 32")
+    return [int(text) for text in texts]
 
 
 def _value(key: str, text: str) -> Any:
