@@ -13,7 +13,7 @@ import pytest
 
 import turnkey.mlf as mlf
 from turnkey.mlf.codegen.header import Interface, header_text
-from turnkey.mlf.failures import MlfVerificationError
+from turnkey.mlf.failures import MlfUsageError, MlfVerificationError
 from turnkey.mlf.tensor import Tensor
 
 pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
@@ -264,28 +264,69 @@ def test_a_cross_build_for_arm_computes_the_same(unpacked: Path) -> None:
     assert "5 samples" in result.stdout
 
 
-def test_the_bare_metal_template_runs_on_an_emulated_cortex_m(unpacked: Path) -> None:
+def _run_on_board(root: Path) -> None:
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed (apt install gcc-arm-none-eabi qemu-system-arm)")
     result = subprocess.run(
-        ["make", "-s", "-C", str(unpacked / "templates/baremetal"), "run"],
+        ["make", "-s", "-C", str(root / "templates/baremetal"), "run"],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (result.returncode, "ok" in result.stdout + result.stderr) == (0, True), result.stderr[-2000:]
+
+
+def test_the_bare_metal_template_runs_on_an_emulated_cortex_m(unpacked: Path) -> None:
+    _run_on_board(unpacked)
 
 
 def test_the_bare_metal_template_judges_halves_and_eight_bits_by_value(tmp_path: Path) -> None:
-    for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (apt install gcc-arm-none-eabi qemu-system-arm)")
     mlf.export(models.model_of(models.NARROW), tmp_path / "narrow.tar", name="narrow")
     subprocess.run(["tar", "xf", "narrow.tar"], cwd=tmp_path, check=True)
-    result = subprocess.run(
-        ["make", "-s", "-C", str(tmp_path / "templates/baremetal"), "run"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert (result.returncode, "ok" in result.stdout + result.stderr) == (0, True), result.stderr[-2000:]
+    _run_on_board(tmp_path)
+
+
+def test_the_bare_metal_template_puts_a_pool_of_constants_into_flash(tmp_path: Path) -> None:
+    mlf.export(models.model_of(models.MULTIPLY), tmp_path / "m.tar", name="m", constants="pool")
+    subprocess.run(["tar", "xf", "m.tar"], cwd=tmp_path, check=True)
+    _run_on_board(tmp_path)
+
+
+def test_the_bare_metal_template_builds_every_module_and_checks_the_first(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        mlf.export(models.model_of(models.MULTIPLY), tmp_path / f"{name}.tar", name=name, constants="incbin")
+    mlf.merge([tmp_path / "first.tar", tmp_path / "second.tar"], tmp_path / "both.tar")
+    subprocess.run(["tar", "xf", "both.tar"], cwd=tmp_path, check=True)
+    _run_on_board(tmp_path)
+
+
+def test_sizes_are_the_cross_compilers_and_numbers_are_checked_here(tmp_path: Path) -> None:
+    cc = "arm-linux-gnueabihf-gcc"
+    if shutil.which(cc) is None:
+        pytest.skip(f"{cc} is not installed (apt install gcc-arm-linux-gnueabihf)")
+    path = tmp_path / "m.tar"
+    made = mlf.export(models.model_of(models.MULTIPLY), path, name="m", cc=cc, target="arm-linux-gnueabihf")
+    module = mlf.load(path).module()
+    facts = module.metadata.turnkey
+    assert facts["compiler"]["target"] == "arm-linux-gnueabihf"
+    assert facts["stack"].keys() == {"static_bytes"}  # what a run touched here says nothing about the device
+    assert made.verify["m"].samples == 5
+    with pytest.raises(MlfUsageError, match="cannot run here"):
+        module.build(cc=cc)
+
+
+def test_without_a_compiler_for_this_machine_nothing_is_run_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cc = "arm-linux-gnueabihf-gcc"
+    if shutil.which(cc) is None:
+        pytest.skip(f"{cc} is not installed (apt install gcc-arm-linux-gnueabihf)")
+    monkeypatch.setenv("CC", cc)
+    said: list[str] = []
+    made = mlf.export(
+        models.model_of(models.MULTIPLY), tmp_path / "m.tar", name="m", listen=lambda _, text, __: said.append(text)
+    )
+    assert not made.verify
+    assert any("nothing was run" in text for text in said)
 
 
 def test_objects_are_packed_for_the_named_compiler(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def _check_types(module: Module, compiler: Compiler) -> None:
 def _host_flags(compiler: Compiler, cflags: Sequence[str] | None, module: Module) -> tuple[str, ...]:
     if cflags is not None:
         return ("-std=gnu99", "-fno-strict-aliasing", *cflags)
-    native = compiler.target.startswith(("x86_64", "aarch64"))
+    native = compiler.is_native and compiler.target.startswith(("x86_64", "aarch64"))
     # One rounding for a product and its sum: closer to the exact value, and what other runtimes do here too.
     flags = (*OPTIMIZATION, *((_MACHINE_FLAGS, "-ffp-contract=fast") if native else ()))
     return (*flags, *_vector_flags(compiler, int(module.abi.get("vector_bytes", WIDEST_VECTOR_BYTES))))

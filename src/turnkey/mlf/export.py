@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey.mlf import archive, metadata
 from turnkey.mlf.archive import Archive
-from turnkey.mlf.bare_metal import baremetal_files
+from turnkey.mlf.bare_metal import baremetal_files, first_sample
 from turnkey.mlf.extension import extension
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Library, from_archive
@@ -101,7 +101,8 @@ def export(
             if trial.verified is not None:
                 verified[part.name] = trial.verified
     if "aot" in made.executors:
-        files.update(baremetal_files(parts[0].sources.interface, _first_sample(files, parts[0].name)))
+        first, *others = (part.sources.interface for part in parts)
+        files.update(baremetal_files(first, first_sample(files, first.module), others=others))
     if made.objects:
         files.update(object_files(files, parts, made))
     for part in parts:
@@ -187,9 +188,3 @@ def _library(
     }
     text = metadata.metadata_text(modules, version=options.version, flat=options.style == "operator")
     return from_archive(Archive(path, {**files, "metadata.json": text}))
-
-
-def _first_sample(files: Mapping[str, bytes], module: str) -> dict[str, bytes]:
-    """``in<i>`` and ``out<i>`` of the first stored sample; empty if none is stored."""
-    base = f"samples/{module}/0/"
-    return {path[len(base) : -4]: content for path, content in files.items() if path.startswith(base)}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from turnkey.mlf import archive, metadata
 from turnkey.mlf.archive import Archive
-from turnkey.mlf.bare_metal import baremetal_files
+from turnkey.mlf.bare_metal import baremetal_files, first_sample
 from turnkey.mlf.codegen.entry import REGISTRY_MARK, registry_text
 from turnkey.mlf.codegen.header import Interface
 from turnkey.mlf.failures import failure
@@ -59,7 +59,8 @@ def merge(paths: Sequence[str | Path], target: str | Path) -> Library:
     interfaces = [interface_of(module) for module in modules if "aot" in module.metadata.executors]
     if interfaces:
         files.update(host_files(interfaces))
-        files.update(baremetal_files(interfaces[0], {}))
+        first, *others = interfaces
+        files.update(baremetal_files(first, first_sample(files, first.module), others=others))
     timestamp = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
     entries = {}
     for index, module in enumerate(modules):

@@ -50,6 +50,18 @@ class Call:
         return [*named, ("the workspace", self.workspace)]
 
 
+def _loaded(build: Build) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(build.library))
+    except OSError as error:
+        raise failure(
+            "mlf-bad-option",
+            f"what {build.compiler.name} {build.compiler.version} makes for {build.compiler.target} cannot run here",
+            evidence=str(error),
+            remedy="--cc with a compiler for this machine   # the tarball itself builds with any",
+        ) from error
+
+
 def _pointers(addresses: list[int]) -> Any:
     return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
 
@@ -59,12 +71,13 @@ class ModuleRunner:
 
     Raises:
         MlfArtifactError: the library has no entry point of that name.
+        MlfUsageError: the compiler makes code for another machine.
     """
 
     def __init__(self, module: Module, build: Build) -> None:
         self.module = module
         self.build = build
-        self._library = ctypes.CDLL(str(build.library))
+        self._library = _loaded(build)
         name = f"tvmgen_{module.name}_run"
         if not hasattr(self._library, name):
             raise failure(

@@ -120,7 +120,7 @@ def _quoted(text: str) -> str:
     return "".join(c if c.isprintable() and c not in '"\\?%' else "_" for c in plain)
 
 
-def _definitions(interfaces: Sequence[Interface]) -> dict[str, str]:
+def constants_files(interfaces: Sequence[Interface]) -> dict[str, str]:
     """Macro to file of each module's constants, relative to the tarball's root."""
     return {
         f"{naming.macro_prefix(i.module)}_CONSTANTS_FILE": f"codegen/host/src/{i.module}_constants.bin"
@@ -130,7 +130,7 @@ def _definitions(interfaces: Sequence[Interface]) -> dict[str, str]:
 
 def _makefile(interfaces: Sequence[Interface]) -> str:
     programs = {_program(i, interfaces): i for i in interfaces}
-    macros = " ".join(f'-D{name}=\\"$(ROOT)/{path}\\"' for name, path in _definitions(interfaces).items())
+    macros = " ".join(f'-D{name}=\\"$(ROOT)/{path}\\"' for name, path in constants_files(interfaces).items())
     checks = "\n".join(
         f"\t./{program} --check $(ROOT)/samples/{interface.module}" for program, interface in programs.items()
     )
@@ -169,7 +169,7 @@ clean:
 
 def _cmake(interfaces: Sequence[Interface]) -> str:
     programs = {_program(i, interfaces): i for i in interfaces}
-    macros = "\n".join(f'  {name}="${{MLF_ROOT}}/{path}"' for name, path in _definitions(interfaces).items())
+    macros = "\n".join(f'  {name}="${{MLF_ROOT}}/{path}"' for name, path in constants_files(interfaces).items())
     executables = "\n".join(
         f"add_executable({program} {program}.c)\ntarget_link_libraries({program} PRIVATE model m)\n"
         f"add_test(NAME {interface.module} COMMAND {program} --check ${{MLF_ROOT}}/samples/{interface.module})"

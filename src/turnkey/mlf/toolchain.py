@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +47,13 @@ class Compiler:
     def red_zone_bytes(self) -> int:
         """What a function that calls nothing may use below its frame, which no compiler counts."""
         return 128 if self.target.startswith("x86_64") else 0
+
+    @property
+    def is_native(self) -> bool:
+        """Whether what it makes can be loaded into this process."""
+        architecture = self.target.partition("-")[0].replace("amd64", "x86_64").replace("arm64", "aarch64")
+        here = platform.machine().replace("AMD64", "x86_64").replace("arm64", "aarch64")
+        return architecture == here and ("linux" in self.target) == sys.platform.startswith("linux")
 
     @property
     def tells_calls(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from turnkey.mlf.building import Build, build
-from turnkey.mlf.failures import failure
+from turnkey.mlf.failures import MlfMissingDependencyError, failure
 from turnkey.mlf.library import Module
 from turnkey.mlf.module_parts import ModuleParts
 from turnkey.mlf.options import ExportOptions
@@ -17,6 +17,7 @@ from turnkey.mlf.runner import ModuleRunner
 from turnkey.mlf.sampling import index_limits, make_samples
 from turnkey.mlf.stack import worst_case_stack
 from turnkey.mlf.stages import Stages, compiled_text
+from turnkey.mlf.toolchain import find_compiler
 from turnkey.mlf.verification import Pair, Verified, verify
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def try_out(
 ) -> Trial:
     """Compile one module and, unless that is switched off, run it.
 
+    Sizes and stack are those of the compiler that was asked for. Where that one makes code for another machine, the
+    numbers and the writes are checked with this machine's own; without one nothing is run, and it is said.
+
     Raises:
         MlfVerificationError: it computes something else, or writes where it must not.
         UnsupportedInModelLibraryFormatError: it does not compile, or its stack exceeds the budget.
@@ -63,23 +67,36 @@ def try_out(
     _check_stack(facts, known, options.max_stack)
     if not options.verify:
         return Trial(facts=facts, kernel_stacks=known, samples={}, verified=None)
+    runnable = made if made.compiler.is_native else _built_for_here(module)
+    if runnable is None:
+        stages.done("verify", f"nothing was run: no compiler for this machine beside {made.compiler.target}")
+        return Trial(facts=facts, kernel_stacks=known, samples={}, verified=None)
     pairs, name, version = _pairs(part, options, samples)
-    runner = ModuleRunner(module, made)
+    runner = ModuleRunner(module, runnable)
     verified = verify(runner, pairs, reference=name, reference_version=version)
     facts |= {"verify": verified.to_dict(), "high_water_bytes": verified.high_water_bytes}
-    painted = painted_stack(runner, pairs[0][0])
+    painted = painted_stack(runner, pairs[0][0]) if runnable is made else None
     if painted is not None:
         facts["stack"] = {**facts.get("stack", {}), "painted_bytes": painted}
     if options.sanitize:
         from turnkey.mlf.sanitized import run_sanitized
 
-        run_sanitized(module, [sample for sample, _ in pairs], cc=options.cc)
+        run_sanitized(module, [sample for sample, _ in pairs], cc=options.cc if runnable is made else None)
     stages.done(
         "verify",
         f"{verified.samples} samples, {name} {version}: max abs {verified.max_abs:.1e}, "
         f"max rel {verified.max_rel:.1e}   ok" + ("; sanitizers clean" if options.sanitize else ""),
     )
     return Trial(facts=facts, kernel_stacks=known, samples=_stored(part, pairs), verified=verified)
+
+
+def _built_for_here(module: Module) -> Build | None:
+    """Built with this machine's own compiler; None if there is none."""
+    try:
+        native = find_compiler().is_native
+    except MlfMissingDependencyError:
+        return None
+    return build(module) if native else None
 
 
 def _check_stack(facts: Mapping[str, Any], kernels: Mapping[str, int], budget: int | None) -> None:
