@@ -184,6 +184,12 @@ def test_make_check_runs_the_samples_and_fails_on_a_changed_weight(unpacked: Pat
     assert bad.returncode != 0
 
 
+def test_link_time_optimisation_changes_no_output(unpacked: Path) -> None:
+    command = ["make", "-s", "-C", str(unpacked / "templates/host"), "check", "CFLAGS=-O3 -flto"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, "5 samples" in result.stdout) == (0, True), result.stderr
+
+
 def test_cmake_builds_and_its_test_passes(unpacked: Path) -> None:
     if shutil.which("cmake") is None:
         pytest.skip("cmake is not installed")

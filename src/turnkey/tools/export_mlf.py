@@ -105,11 +105,11 @@ class ExportMlf(Tool):
             UsageError: an option does not fit the model.
         """
         import shlex
-        import shutil
         from hashlib import sha256
         from pathlib import Path
 
         from turnkey.mlf import ExportOptions, export, merge
+        from turnkey.mlf.archive import write_atomically
         from turnkey.mlf.picture import write_picture
         from turnkey.mlf.table import library_table
         from turnkey.pipeline.build import BuildPaths
@@ -145,12 +145,11 @@ class ExportMlf(Tool):
         print(table)
         if "add_to" in given:
             merge([Path(given["add_to"]), path], Path(given["add_to"]))
+        content = path.read_bytes()
         if "output" in given:
-            Path(given["output"]).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, given["output"])
+            write_atomically(Path(given["output"]), content)
         if "picture" in given:
             write_picture(made.library, Path(given["picture"]))
-        content = path.read_bytes()
         variant = Variant(
             key=f"{parent.key}-mlf",
             format="mlf",
