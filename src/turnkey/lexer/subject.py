@@ -6,6 +6,7 @@ arguments); values inside may be nested. Where both kinds are needed, ``input_kw
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -97,6 +98,13 @@ class Subject:
     @property
     def signature(self) -> Signature:
         return Signature(inputs=_specs(self.inputs), outputs=_specs(self.outputs))
+
+    @property
+    def identity(self) -> str:
+        """What makes another model of a class: structure, weights, the signature with its names; 64 hex digits."""
+        source = self.source
+        text = f"{source.model_hash} {source.weights_hash} {self.signature.to_dict()}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def subject_of(model: Any, input: Any, input_kwargs: Mapping[str, Any] | None, settings: LexerSettings) -> Subject:

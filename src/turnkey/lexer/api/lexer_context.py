@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from turnkey.errors import UsageError
+from turnkey.lexer.call import Call
 from turnkey.lexer.decoration import decoration_of
 from turnkey.lexer.member_names import MemberNames, artifact_stem
 from turnkey.lexer.options import LexerSettings, checked, resolve
@@ -19,7 +19,6 @@ from turnkey.lexer.settings_file import find_settings_file, read_project_setting
 from turnkey.lexer.working_directory import WorkingDirectory
 
 if TYPE_CHECKING:
-    from turnkey.lexer.measuring import Measured
     from turnkey.lexer.onnx_export import ExportResult
     from turnkey.lexer.report import BenchmarkReport
     from turnkey.lexer.row import BenchmarkRow
@@ -236,13 +235,13 @@ class LexerContext:
     def _effective(self, model: Any, given: Mapping[str, Any], *, where: str) -> LexerSettings:
         return resolve(*self._layers, decoration_of(model).settings, checked(given, where=where))
 
-    def _begin(self, kind: str, settings: LexerSettings) -> _Call:
+    def _begin(self, kind: str, settings: LexerSettings) -> Call:
         self._directory.require_open()
         with self._lock:
             self._count += 1
-            return _Call(number=self._count, kind=kind, settings=settings, started=_now())
+            return Call(number=self._count, kind=kind, settings=settings, started=_now())
 
-    def _benchmark(self, subject: Subject, call: _Call, *, exports: list[tuple[str, ExportResult]]) -> BenchmarkReport:
+    def _benchmark(self, subject: Subject, call: Call, *, exports: list[tuple[str, ExportResult]]) -> BenchmarkReport:
         """Export unless one of ``exports`` (by identity of what they were made for) will do; time; remember."""
         from turnkey.lexer.measuring import left_alone, measured
         from turnkey.lexer.report import BenchmarkReport
@@ -251,10 +250,10 @@ class LexerContext:
         with left_alone(subject.module):
             if call.settings.needs_onnx:
                 export = _at_hand(subject, call, exports) or self._export(subject, call)
-                exports.append((_identity(subject), export))
+                exports.append((subject.identity, export))
             if call.settings.engine_names:
                 found = measured(subject, export, call.settings, self._folder(call.number))
-        rows = [] if found is None else _rows(found, subject, call, export)
+        rows = [] if found is None else call.rows(found, subject, export)
         self._remember(subject, call, export=export, rows=tuple(rows))
         return BenchmarkReport(
             rows,
@@ -264,11 +263,11 @@ class LexerContext:
             notes=() if found is None else (*found.notes, *found.failures),
         )
 
-    def _export(self, subject: Subject, call: _Call) -> ExportResult:
+    def _export(self, subject: Subject, call: Call) -> ExportResult:
         from turnkey.lexer.onnx_export import ValidationError, export_subject
 
         with self._lock:
-            stem = self._names.model_stem(subject.class_name, _identity(subject))
+            stem = self._names.model_stem(subject.class_name, subject.identity)
         try:
             path = self._folder(call.number) / f"{stem}.onnx"
             return export_subject(subject, call.settings, path, directory=self._directory)
@@ -281,7 +280,7 @@ class LexerContext:
     def _remember(
         self,
         subject: Subject,
-        call: _Call,
+        call: Call,
         *,
         export: ExportResult | None,
         rows: tuple[BenchmarkRow, ...] = (),
@@ -291,7 +290,7 @@ class LexerContext:
 
         used = replace(
             call.settings,
-            batch_size=_batch(subject, call),
+            batch_size=call.batch_size(subject),
             input_names=tuple(subject.inputs),
             output_names=subject.output_names,
         )
@@ -300,7 +299,7 @@ class LexerContext:
             if export is not None:
                 model_stem = export.path.stem  # one that serves several inputs has one name
             else:
-                model_stem = self._names.model_stem(subject.class_name, _identity(subject))
+                model_stem = self._names.model_stem(subject.class_name, subject.identity)
             run = Run(
                 number=call.number,
                 kind=call.kind,
@@ -321,38 +320,6 @@ class LexerContext:
 
     def _folder(self, number: int) -> Path:
         return self._directory.path / str(number)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """One call of ``export`` or ``benchmark``: its number in the context, and its one effective set of settings."""
-
-    number: int
-    kind: str
-    settings: LexerSettings
-    started: str
-
-
-def _rows(found: Measured, subject: Subject, call: _Call, export: ExportResult | None) -> list[BenchmarkRow]:
-    from turnkey.lexer.row import row_of
-
-    notes = [*_batch_notes(subject, call), *found.notes]
-    return [
-        row_of(
-            found.record,
-            candidate.key,
-            engine=candidate.runtime.name,
-            device=candidate.device,
-            batch_size=_batch(subject, call),
-            run=call.number,
-            class_name=subject.class_name,
-            inputs=subject.inputs,
-            export=export,
-            notes=notes,
-        )
-        for candidate in found.candidates
-        if candidate.key in found.record.measured
-    ]
 
 
 def _file_layer(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -386,33 +353,15 @@ def _resubjected(model: Any, example: Subject, inputs: Sample, settings: LexerSe
     return _subject(model, tuple(args), kwargs, settings)
 
 
-def _at_hand(subject: Subject, call: _Call, exports: list[tuple[str, ExportResult]]) -> ExportResult | None:
-    """The newest of some exports of one model that serves this input; validated with it, unless made for it."""
+def _at_hand(subject: Subject, call: Call, exports: list[tuple[str, ExportResult]]) -> ExportResult | None:
+    """The first of some exports of one model that serves this input; validated with it, unless made for it."""
     from turnkey.lexer.onnx_export import reused
 
-    same = next((export for identity, export in reversed(exports) if identity == _identity(subject)), None)
+    same = next((export for identity, export in reversed(exports) if identity == subject.identity), None)
     if same is not None or not call.settings.enable_export_validation:
         return same
     found = (reused(export, subject, call.settings) for export in dict(exports).values())
     return next((export for export in found if export is not None), None)
-
-
-def _batch(subject: Subject, call: _Call) -> int:
-    return call.settings.batch_size or subject.inferred_batch
-
-
-def _batch_notes(subject: Subject, call: _Call) -> list[str]:
-    given = call.settings.batch_size
-    if given is None or given == subject.inferred_batch:
-        return []
-    return [f"batch_size is given as {given}, the first input has {subject.inferred_batch}"]
-
-
-def _identity(subject: Subject) -> str:
-    """What makes another model of a class: structure, weights, the signature with its names."""
-    source = subject.source
-    text = f"{source.model_hash} {source.weights_hash} {subject.signature.to_dict()}"
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _now() -> str:
