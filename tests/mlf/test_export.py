@@ -16,6 +16,7 @@ import pytest
 import turnkey.mlf as mlf
 from turnkey.errors import TurnkeyError
 from turnkey.mlf.failures import MlfUsageError, MlfVerificationError
+from turnkey.pipeline.state import State, Variant
 
 pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
 
@@ -250,3 +251,19 @@ def test_every_error_code_keeps_its_code_across_processes() -> None:
         error = pickle.loads(pickle.dumps(failure(code, "what", evidence="why", remedy="do")))
         assert isinstance(error, TurnkeyError)
         assert (error.code, error.evidence, error.remedy) == (code, "why", "do")
+
+
+def test_a_build_gives_its_newest_onnx_file_and_says_if_it_has_none(cnn_tar: Path, tmp_path: Path) -> None:
+    build = tmp_path / "net"
+    build.mkdir()
+    onnx.save(models.model_of(models.CNN), build / "net.onnx")
+    stored = Variant(key="onnx", format="onnx", path="net.onnx", sha256="")
+    script = Variant(key="torchscript", format="torchscript", path="net.pt", sha256="")
+    state = State(tmp_path, "net", variants=(stored, script))
+    made = mlf.export(state, tmp_path / "net.tar")
+    assert made.library.module().name == "net"
+    np.testing.assert_array_equal(
+        made.library.module().run(IMAGE)["scores"], mlf.load(cnn_tar).module().run(IMAGE)["scores"]
+    )
+    with pytest.raises(TurnkeyError, match="no ONNX file"):
+        mlf.export(State(tmp_path, "net", variants=(script,)), tmp_path / "none.tar")

@@ -86,3 +86,8 @@ def test_buffers_that_make_no_sense_are_refused() -> None:
         plan([Buffer("a", 1, 0, 0), Buffer("a", 1, 0, 0)])
     with pytest.raises(MlfUsageError, match="mlf-bad-option"):
         plan([], align=24)
+
+
+def test_buffers_may_be_plain_tuples() -> None:
+    made = plan([("a", 64, 0, 1), ("b", 32, 1, 2), ("c", 64, 2, 3)], align=16)
+    assert (made.workspace, made.lower_bound) == (96, 96)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from turnkey.mlf import archive, metadata
 from turnkey.mlf.archive import Archive
@@ -55,8 +55,22 @@ class Exported:
         return library_table(self.library)
 
 
+@runtime_checkable
+class BuildState(Protocol):
+    """As much of a build's state as an export needs: the state itself belongs to a room above this one."""
+
+    @property
+    def build_dir(self) -> Path: ...
+
+    @property
+    def build_name(self) -> str: ...
+
+    @property
+    def variants(self) -> Sequence[Any]: ...
+
+
 def export(
-    source: str | Path | onnx.ModelProto | Sequence[tuple[str, str | Path | onnx.ModelProto]],
+    source: str | Path | onnx.ModelProto | BuildState | Sequence[tuple[str, str | Path | onnx.ModelProto]],
     path: str | Path,
     *,
     name: str | None = None,
@@ -68,8 +82,8 @@ def export(
     """Write a Model Library Format tarball.
 
     Args:
-        source: an ONNX file, a loaded model, or several as (name, model).
-        name: of the model; the file's stem by default.
+        source: an ONNX file, a loaded model, the state of a build (its newest ONNX file), or several as (name, model).
+        name: of the model; the file's stem, or the build's name, by default.
         options: or the same as keyword arguments (`ExportOptions`).
         samples: inputs with the outputs that the source model gives; generated ones by default.
         listen: hears of each stage.
@@ -126,7 +140,8 @@ def export(
 
 
 def _named(
-    source: str | Path | onnx.ModelProto | Sequence[tuple[str, str | Path | onnx.ModelProto]], name: str | None
+    source: str | Path | onnx.ModelProto | BuildState | Sequence[tuple[str, str | Path | onnx.ModelProto]],
+    name: str | None,
 ) -> list[tuple[str, onnx.ModelProto]]:
     import onnx
 
@@ -134,6 +149,8 @@ def _named(
         found = [(name or source.graph.name or "model", source)]
     elif isinstance(source, (str, Path)):
         found = [(name or Path(source).stem, load_model(Path(source)))]
+    elif isinstance(source, BuildState):
+        found = [(name or source.build_name, load_model(_newest_onnx(source)))]
     else:
         found = [(label, load_model(Path(m) if isinstance(m, str) else m)) for label, m in source]
     seen: dict[str, str] = {}
@@ -148,6 +165,18 @@ def _named(
                 remedy="give each model another --name",
             )
     return found
+
+
+def _newest_onnx(state: BuildState) -> Path:
+    for variant in reversed(state.variants):
+        if str(variant.path).endswith(".onnx"):
+            return state.build_dir / str(variant.path)
+    raise failure(
+        "mlf-bad-option",
+        f"the build {state.build_name} has no ONNX file",
+        evidence=f"variants: {', '.join(str(variant.key) for variant in state.variants) or 'none'}",
+        remedy="run export-pytorch first",
+    )
 
 
 def _all_files(parts: Sequence[ModuleParts], options: ExportOptions) -> dict[str, bytes]:

@@ -81,10 +81,17 @@ def live_bytes(buffers: Sequence[Buffer], *, align: int) -> list[int]:
     return totals
 
 
-def plan(buffers: Sequence[Buffer], *, align: int = 16, algorithm: str = "auto", budget: int = SEARCH_BUDGET) -> Plan:
+def plan(
+    buffers: Sequence[Buffer | tuple[str, int, int, int]],
+    *,
+    align: int = 16,
+    algorithm: str = "auto",
+    budget: int = SEARCH_BUDGET,
+) -> Plan:
     """Give every buffer an offset.
 
     Args:
+        buffers: or tuples of name, bytes, first and last step.
         align: of every offset and of the workspace, a power of two.
         algorithm: ``best-fit``, ``exact``, or ``auto`` (exact only where best fit stays above the bound).
         budget: of the exact search, in placements tried.
@@ -92,23 +99,24 @@ def plan(buffers: Sequence[Buffer], *, align: int = 16, algorithm: str = "auto",
     Raises:
         MlfUsageError: names twice, a negative size or life, or an alignment that is no power of two.
     """
-    _check_arguments(buffers, align)
-    totals = live_bytes(buffers, align=align)
+    rows = [Buffer(*each) for each in buffers]
+    _check_arguments(rows, align)
+    totals = live_bytes(rows, align=align)
     bound = max(totals, default=0)
     peak = totals.index(bound) if totals else -1
-    best = _best_of_orders(buffers, align=align, bound=bound)
-    found_by, proven = "best-fit", _size(buffers, best, align) == bound
+    best = _best_of_orders(rows, align=align, bound=bound)
+    found_by, proven = "best-fit", _size(rows, best, align) == bound
     if not proven and algorithm in ("auto", "exact"):
-        improved, complete = search(buffers, best, align=align, bound=bound, budget=budget)
-        if _size(buffers, improved, align) < _size(buffers, best, align):
+        improved, complete = search(rows, best, align=align, bound=bound, budget=budget)
+        if _size(rows, improved, align) < _size(rows, best, align):
             best, found_by = improved, "exact"
-        proven = complete or _size(buffers, best, align) == bound
+        proven = complete or _size(rows, best, align) == bound
         found_by = "exact" if complete else found_by
     return Plan(
-        buffers=tuple(buffers),
-        offsets={buffer.name: best[buffer.name] for buffer in buffers},
+        buffers=tuple(rows),
+        offsets={buffer.name: best[buffer.name] for buffer in rows},
         align=align,
-        workspace=_size(buffers, best, align),
+        workspace=_size(rows, best, align),
         lower_bound=bound,
         peak_step=peak,
         proven=proven,
