@@ -11,7 +11,7 @@ WORKERS ?= 2
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    five real networks from script to verified, measured and reported model (about 5 minutes)"
+	@echo "make demo    five real networks from script to verified, measured and reported model (about 4 minutes, and 2 GB and 3 minutes of set-up the first time)"
 	@echo "make test    the whole test suite"
 	@echo "make lint    style and types"
 	@echo "make bench   Turnkey's own overheads as ratios (about 10 minutes, wants a quiet machine)"

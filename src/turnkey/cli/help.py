@@ -46,8 +46,8 @@ _EXAMPLES = (
     ("the same, since it is the default", "turnkey my_script.py"),
     ("choose one of several models", "turnkey -i my_script.py::479b1332 discover export-pytorch --opset 18"),
     (
-        "an ONNX file on two runtimes",
-        "turnkey m.py discover benchmark --runtime torch benchmark --runtime torch-compile",
+        "an ONNX file on two runtimes, compared",
+        "turnkey -i m.onnx load-onnx verify benchmark --runtimes onnxruntime openvino",
     ),
     ("many scripts, then a table of all", "turnkey models/*/*.py --jobs 4 discover export-pytorch report"),
     ("go on after a crash", "turnkey models/*/*.py --jobs 4 --continue discover export-pytorch report"),
