@@ -305,10 +305,10 @@ def _check_build(paths: BuildPaths) -> None:
 
 def _waiting_for(holders: tuple[int, ...], *, measures: bool) -> str:
     text = f"waiting for {'the tools at work elsewhere' if measures else 'a measurement'} on this machine"
-    if not holders:
-        return text
-    more = ", …" if len(holders) > _NAMED_HOLDERS else ""
-    return f"{text} (process {', '.join(map(str, holders[:_NAMED_HOLDERS]))}{more})"
+    if holders:
+        more = ", …" if len(holders) > _NAMED_HOLDERS else ""
+        text += f" (process {', '.join(map(str, holders[:_NAMED_HOLDERS]))}{more})"
+    return f"{text}; with TURNKEY_MACHINE_LOCK= nothing waits, and figures may be disturbed"
 
 
 def _in_three_parts(exception: BaseException, log: Path) -> BaseException:
