@@ -295,6 +295,26 @@ def test_an_open_quotation_is_a_usage_error() -> None:
         split_arguments("--a 'b")
 
 
+def test_a_module_is_the_scripts_own_where_its_file_really_lies(script: Script, workplace: Path) -> None:
+    elsewhere = workplace / "elsewhere"
+    (elsewhere / "linked").mkdir(parents=True)
+    for path in ("linked/far.py", "tool.py"):
+        (elsewhere / path).write_text("VALUE = 1\n")
+    (workplace / "project").mkdir()
+    (workplace / "project" / "near.py").write_text("VALUE = 2\n")
+    (workplace / "project" / "tool.py").symlink_to(elsewhere / "tool.py")
+    (workplace / "project" / "linked").symlink_to(elsewhere / "linked")
+    (workplace / "alias").symlink_to(workplace / "project")
+    script("import near, tool, linked.far", "project/main.py", head=False)
+
+    run = ScriptRun("alias/main.py")
+    assert run.run().exit_code == 0
+    files = run.imported_files()
+    run.leave()
+
+    assert files == (str(workplace / "project" / "near.py"),)
+
+
 def test_nothing_heavy_is_imported_before_the_script_imports_it(script: Script, workplace: Path) -> None:
     path = script("import sys; print([m for m in ('torch', 'numpy', 'onnx', 'yaml') if m in sys.modules])", head=False)
     command = [sys.executable, "-c", "import sys, turnkey; turnkey.discover(sys.argv[1])", path.name]

@@ -94,6 +94,7 @@ class ScriptRun:
             ) from error
         self.file = os.path.join(os.getcwd(), path)  # neither resolved nor normalised, as Python does it
         self.directory = os.path.dirname(os.path.realpath(path))
+        self._resolved_directories: dict[str, str] = {}
         self._modules_before = set(sys.modules)
         self._main_before = sys.modules.get("__main__")
         self._error: BaseException | None = None
@@ -113,8 +114,17 @@ class ScriptRun:
         """Whether a source file is the script or lies in its directory, installed packages excepted."""
         if not file or file.startswith("<"):
             return False
-        path = os.path.realpath(file)
+        path = self._resolved(file)
         return path.startswith(self.directory.rstrip(os.sep) + os.sep) and not _is_installed(path)
+
+    def _resolved(self, file: str) -> str:
+        """``os.path.realpath``, each directory only once: of a thousand modules most lie in a few directories."""
+        directory, name = os.path.split(file)
+        if not os.path.isabs(file) or name in ("", os.curdir, os.pardir) or os.path.islink(file):
+            return os.path.realpath(file)
+        if directory not in self._resolved_directories:
+            self._resolved_directories[directory] = os.path.realpath(directory)
+        return os.path.join(self._resolved_directories[directory], name)
 
     def owns_module(self, module: ModuleType) -> bool:
         """Whether a module was imported from the script's directory."""

@@ -92,6 +92,8 @@ class Veil:
         self._hidden: dict[str, ModuleType] = {}
         self._children: dict[str, tuple[dict[str, Any], str, ModuleType]] = {}
         """By hidden submodule: the namespace of its package, and what it is called there."""
+        self._settled: set[str] = set()
+        """Modules whose needs have all come back: nothing has to be looked for behind them again."""
         self._returning = False
 
     def lower(self) -> None:
@@ -128,8 +130,10 @@ class Veil:
         if not self._returning:
             self._returning = True
             try:
-                for needed in self._needed(name):
+                reached = self._reached(name)
+                for needed in [hidden for hidden in self._hidden if hidden in reached]:  # as the template loaded them
                     self._return(needed)
+                self._settled |= reached
             finally:
                 self._returning = False
         action = self._on_return.pop(name, None)
@@ -149,19 +153,19 @@ class Veil:
         sys.modules[name] = self.module(name)
         self.come_back(name)
 
-    def _needed(self, name: str) -> list[str]:
-        """All hidden modules that loading this one would load, in the order in which the template loaded them."""
-        found: set[str] = set()
+    def _reached(self, name: str) -> set[str]:
+        """All modules that loading this one would load, those excepted that are settled, and what they reach."""
+        found = {name}
         pending = [name]
         while pending:
             current = pending.pop()
-            if current in found:
-                continue
-            found.add(current)
             parent = current.rpartition(".")[0]
-            pending.extend([parent] if parent else [])
-            pending.extend(self._edges.get(current, ()))
-        return [hidden for hidden in self._hidden if hidden in found]
+            fresh = self._edges.get(current, set()) - found - self._settled
+            if parent and parent not in found and parent not in self._settled:
+                fresh.add(parent)
+            found |= fresh
+            pending.extend(fresh)
+        return found
 
 
 class _Returner:
