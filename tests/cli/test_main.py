@@ -284,7 +284,14 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert err == ""
 
 
-def test_ctrl_c_shows_what_is_finished_and_exits_with_130(workplace: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, "terminated: this process was told to end")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_signal_shows_what_is_finished_and_has_its_exit_code(
+    workplace: Path, number: signal.Signals, code: int, said: str
+) -> None:
     (workplace / "slow.py").write_text("import time\nopen('started', 'w').close()\ntime.sleep(600)\n")
     command = [sys.executable, "-m", "turnkey.cli.main", "-i", "m.onnx", "slow.py", "discover"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -292,9 +299,10 @@ def test_ctrl_c_shows_what_is_finished_and_exits_with_130(workplace: Path) -> No
     while not (workplace / "started").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said in err
     assert "m.onnx   successful" in out
     assert "slow.py  killed" in out
     assert "--resume continues it" in out

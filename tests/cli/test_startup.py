@@ -38,6 +38,7 @@ STANDARD_LIBRARY = {
     "pwd",
     "re",
     "reprlib",
+    "signal",
     "stat",
     "textwrap",
     "token",

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from turnkey.errors import ArtifactError
+from turnkey.pipeline.archive import write_archive
 from turnkey.report.history import History, HistoryRow, rows_of
 from turnkey.report.measured import read_side
 from turnkey.report.trend import trend_json, trend_page, trend_plot, trend_table, trends
 
-from .conftest import simulated_record
+from .conftest import MEASUREMENT, MakeBuild, simulated_record
 
 ROW = HistoryRow(
     record_sha256="0",
@@ -49,13 +50,35 @@ def series(*levels: tuple[int, float]) -> list[HistoryRow]:
 
 def test_a_record_that_is_added_twice_is_there_once(tmp_path: Path) -> None:
     simulated_record({"a": 1.0, "b": 2.0}, tmp_path / "net.zip")
-    rows = rows_of(read_side(tmp_path / "net.zip").items, label="v1")
+    rows = rows_of(read_side(tmp_path / "net.zip"), label="v1")
     history = History(tmp_path / "history.sqlite")
     assert (history.add(rows), history.add(rows)) == (2, 0)
     first, second = History(tmp_path / "history.sqlite").rows()
     assert (first.model, first.candidate, first.label) == ("net", "a", "v1")
     assert first.latency_ms == pytest.approx(1.0, rel=0.05)
     assert second.low_ms is not None
+
+
+def test_a_record_counts_once_also_where_a_package_carries_it_too(tmp_path: Path) -> None:
+    simulated_record({"a": 1.0}, tmp_path / "net.zip", effort="quick")
+    write_archive(
+        tmp_path / "net.nav", {"records/batch-1.zip": tmp_path / "net.zip", "records/again.zip": tmp_path / "net.zip"}
+    )
+    history = History(tmp_path / "history.sqlite")
+    added = [history.add(rows_of(read_side(tmp_path / name), label="")) for name in ("net.nav", "net.zip")]
+    assert added == [1, 0]
+    assert [row.model for row in history.rows()] == ["net/again"]
+
+
+def test_the_name_of_a_series_does_not_depend_on_what_else_is_added(make_build: MakeBuild, tmp_path: Path) -> None:
+    for number, night in enumerate(("monday", "tuesday")):
+        paths = make_build(
+            "any", cache_dir=tmp_path / night, measurements=[{**MEASUREMENT, "key": "a", "record": "r.zip"}]
+        )
+        simulated_record({"a": 1.0}, paths.directory / "r.zip", effort="quick", seed=number)
+    sides = [read_side(tmp_path / night) for night in ("monday", "tuesday")]
+    assert {row.model for side in sides for row in rows_of(side, label="")} == {"any"}
+    assert {row.model for row in rows_of(sides[0], label="", prefix="team/")} == {"team/any"}
 
 
 def test_a_step_is_named_with_its_ratio_its_time_and_label(tmp_path: Path) -> None:

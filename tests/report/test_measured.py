@@ -8,7 +8,7 @@ import pytest
 
 from turnkey.errors import ArtifactError, InputError
 from turnkey.pipeline.archive import write_archive
-from turnkey.report.measured import qualified, read_side
+from turnkey.report.measured import read_side
 
 from .conftest import MEASUREMENT, MakeBuild, simulated_record
 
@@ -33,16 +33,6 @@ def test_a_cache_a_build_and_a_record_hold_the_same_candidate(cache: Path, make_
         assert item.record is not None
 
 
-def test_models_that_several_sources_have_are_told_apart(make_build: MakeBuild, tmp_path: Path) -> None:
-    for cache, name in (("first", "any"), ("second", "any"), ("second", "own")):
-        paths = make_build(
-            name, cache_dir=tmp_path / cache, measurements=[{**MEASUREMENT, "key": "a", "record": "r.zip"}]
-        )
-        simulated_record({"a": 1.0}, paths.directory / "r.zip", effort="quick")
-    sides = qualified([read_side(tmp_path / "first"), read_side(tmp_path / "second")])
-    assert [item.model for side in sides for item in side.items] == ["first/any", "second/any", "own"]
-
-
 def test_a_package_carries_its_records(tmp_path: Path) -> None:
     simulated_record({"a": 1.0}, tmp_path / "one.zip")
     package = tmp_path / "net.nav"
@@ -60,6 +50,18 @@ def test_a_lexer_artifact_gives_the_figures_of_its_tables(tmp_path: Path) -> Non
     torch, onnx = read_side(path).items
     assert (torch.model, torch.candidate, torch.entry["latency_ms"]) == ("Net", "torch, batch 1", 2.5)
     assert (onnx.candidate, onnx.entry["p99_ms"], onnx.record) == ("onnxruntime, batch 1", 1.8, None)
+
+
+def test_a_sweep_in_a_lexer_artifact_is_compared_point_by_point(tmp_path: Path) -> None:
+    head, row, _ = LEXER_TABLE.splitlines()
+    points = [("1", "x[1 4]"), ("2", "x[1 4]"), ("2", "x[1 8]")]
+    table = "\r\n".join([f"{head},threads,inputs", *(f"{row},{threads},{inputs}" for threads, inputs in points)])
+    write_archive(tmp_path / "sweep.lexer", {"Net.csv": table.encode()})
+    assert [item.candidate for item in read_side(tmp_path / "sweep.lexer").items] == [
+        "torch, batch 1, 1 thread, x[1 4]",
+        "torch, batch 1, 2 threads, x[1 4]",
+        "torch, batch 1, 2 threads, x[1 8]",
+    ]
 
 
 def test_a_table_without_numbers_is_refused(tmp_path: Path) -> None:

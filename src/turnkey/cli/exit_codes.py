@@ -8,3 +8,5 @@ USAGE = 2
 """The command is wrong; nothing was run."""
 INTERRUPTED = 130
 """Ctrl-C."""
+TERMINATED = 143
+"""SIGTERM, after what was held is given back; the code that a shell shows for a process that the signal killed."""

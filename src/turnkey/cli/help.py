@@ -59,6 +59,7 @@ _EXIT_CODES = (
     ("1", "an input ended in error, timeout or killed; a failed verification is an error"),
     ("2", "the command is wrong; nothing was run"),
     ("130", "interrupted (Ctrl-C)"),
+    ("143", "told to end (SIGTERM)"),
 )
 
 

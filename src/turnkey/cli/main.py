@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from turnkey.cli.exit_codes import FAILURE, INTERRUPTED, SUCCESS, USAGE
+from turnkey.cli.exit_codes import FAILURE, INTERRUPTED, SUCCESS, TERMINATED, USAGE
+from turnkey.cli.termination import sigterm_interrupts
 
 if TYPE_CHECKING:
     from turnkey.cli.splitter import Section
@@ -24,6 +25,16 @@ def main(tokens: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if tokens is None else tokens)
     if tokens is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
+    with sigterm_interrupts() as termination:
+        code = _answered(words)
+    if termination.was_told and code == INTERRUPTED:
+        print("terminated: this process was told to end (SIGTERM)", file=sys.stderr)
+        return TERMINATED
+    return code
+
+
+def _answered(words: list[str]) -> int:
+    """The exit code, whatever happens."""
     try:
         return _run(words)
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from turnkey.errors import ArtifactError, InputError
 from turnkey.measure import Record
 from turnkey.pipeline import durable
 from turnkey.report.figure import is_number
-from turnkey.report.measured import Measured
+from turnkey.report.measured import Side
 
 SCHEMA = 1
 _WAIT_S = 30.0
@@ -63,15 +63,21 @@ class HistoryRow:
 _COLUMNS = tuple(field.name for field in fields(HistoryRow))
 
 
-def rows_of(items: Sequence[Measured], *, label: str) -> list[HistoryRow]:
-    """Rows of measured candidates; those whose record is gone, or that have no latency, give none."""
+def rows_of(side: Side, *, label: str, prefix: str = "") -> list[HistoryRow]:
+    """Rows of measured candidates; those whose record is gone, or that have no latency, give none.
+
+    Args:
+        prefix: of every model's name. The name is that of the build, or of a package and its record: it never
+            depends on what else is added, so that a series goes on from call to call.
+    """
     digests: dict[int, str] = {}
+    within = f"{prefix}{side.package}/" if side.package else prefix
     found = []
-    for item in items:
+    for item in side.items:
         record = item.record
         if record is None or item.candidate not in record.measured:
             continue
-        digest = digests.setdefault(id(record), _digest(record))
+        digest = item.record_sha256 or digests.setdefault(id(record), _digest(record))
         summary = record.summary(item.candidate)
         assert summary.latency_ms is not None, "what is measured has a latency"
         size = item.entry.get("size_bytes")
@@ -80,7 +86,7 @@ def rows_of(items: Sequence[Measured], *, label: str) -> list[HistoryRow]:
                 record_sha256=digest,
                 candidate=item.candidate,
                 utc=str(record.run["utc"]),
-                model=item.model,
+                model=within + item.model,
                 label=label,
                 latency_ms=summary.latency_ms,
                 low_ms=summary.low_ms,

@@ -7,9 +7,8 @@ are tried; a further kind is one more function.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ class Measured:
         candidate: its key.
         entry: figures as the state keeps them: ``latency_ms``, ``size_bytes`` …
         record: with the samples; None where it is gone, and then there is no verdict.
+        record_sha256: of the record's bytes where it was read out of a package; empty where its file says it.
         facts: of the build, for what can be compared without measuring: operations, verification.
     """
 
@@ -37,6 +37,7 @@ class Measured:
     candidate: str
     entry: Mapping[str, Any]
     record: Record | None
+    record_sha256: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -46,11 +47,13 @@ class Side:
 
     Attributes:
         label: how it is called in tables.
+        package: name of the package whose records these are, which are called after batch sizes only; else empty.
         unreadable: an error per part that could not be read.
     """
 
     label: str
     items: tuple[Measured, ...]
+    package: str = ""
     unreadable: tuple[TurnkeyError, ...] = ()
 
 
@@ -101,8 +104,12 @@ def of_builds(builds: tuple[ReportedBuild, ...], *, label: str, unreadable: tupl
     return Side(label=label, items=tuple(items), unreadable=tuple(errors))
 
 
-def of_record(record: Record, *, model: str) -> tuple[Measured, ...]:
-    """The candidates of a record by itself: figures are computed from its samples."""
+def of_record(record: Record, *, model: str, sha256: str = "") -> tuple[Measured, ...]:
+    """The candidates of a record by itself: figures are computed from its samples.
+
+    Args:
+        sha256: of its bytes, where it has no file of its own.
+    """
     found = []
     for key in record.keys:
         summary = record.summary(key)
@@ -131,23 +138,8 @@ def of_record(record: Record, *, model: str) -> tuple[Measured, ...]:
             "notes": list(summary.notes),
             "error": None if summary.error is None else summary.error.get("what"),
         }
-        found.append(Measured(model=model, candidate=key, entry=entry, record=record))
+        found.append(Measured(model=model, candidate=key, entry=entry, record=record, record_sha256=sha256))
     return tuple(found)
-
-
-def qualified(sides: Sequence[Side]) -> list[Side]:
-    """The sides with models told apart: one that several sides have gets the name of its side before its own."""
-    names = Counter(name for side in sides for name in {item.model for item in side.items})
-    return [
-        replace(
-            side,
-            items=tuple(
-                item if names[item.model] == 1 else replace(item, model=f"{side.label}/{item.model}")
-                for item in side.items
-            ),
-        )
-        for side in sides
-    ]
 
 
 def _cache(path: Path) -> Side | None:
@@ -177,9 +169,13 @@ def _package(path: Path) -> Side | None:
     names = packaged.members(path)
     if any(name.endswith(".zip") for name in names):
         records, errors = packaged.read_records(path)
-        items = [item for name, record in records.items() for item in of_record(record, model=name)]
+        items = [
+            item
+            for name, found in records.items()
+            for item in of_record(found.record, model=name, sha256=found.sha256)
+        ]
         if items:
-            return Side(label=_label(path), items=tuple(items), unreadable=errors)
+            return Side(label=_label(path), items=tuple(items), package=path.stem, unreadable=errors)
     if any(name.endswith(".csv") and "/" not in name for name in names):
         rows = packaged.read_results(path)
         items = [Measured(model=model, candidate=key, entry=entry, record=None) for model, key, entry in rows]

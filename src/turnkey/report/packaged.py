@@ -6,9 +6,11 @@ Archives come from strangers: they are opened by `turnkey.pipeline.archive`, whi
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,28 +45,41 @@ def members(path: Path) -> frozenset[str]:
         return frozenset(archive.names)
 
 
-def read_records(path: Path) -> tuple[dict[str, Record], tuple[TurnkeyError, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedRecord:
+    """A record of a package, with the SHA-256 of its bytes: its file lay where it no longer is."""
+
+    record: Record
+    sha256: str
+
+
+def read_records(path: Path) -> tuple[dict[str, PackagedRecord], tuple[TurnkeyError, ...]]:
     """The measurement records that a package carries by name, and an error per member that is none.
 
     A name is that of the member without its folders (``batch-4``), unless two have the same.
     """
-    records: dict[str, Record] = {}
+    records: dict[str, PackagedRecord] = {}
     errors: list[TurnkeyError] = []
     with read_archive(path) as archive, tempfile.TemporaryDirectory(prefix="turnkey-compare-") as directory:
         names = [name for name in archive.names if name.endswith(".zip")][:_RECORDS]
         for index, name in enumerate(names):
             place = Path(directory) / f"{index}.zip"
-            place.write_bytes(archive.read(name))
+            content = archive.read(name)
+            place.write_bytes(content)
             try:
                 short = Path(name).stem
-                records[name if short in records else short] = Record.load(place)
+                records[name if short in records else short] = PackagedRecord(
+                    record=Record.load(place), sha256=hashlib.sha256(content).hexdigest()
+                )
             except TurnkeyError as error:
                 errors.append(error)
     return records, tuple(errors)
 
 
 def read_results(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
-    """(class, engine, figures) of the newest row of each engine in each table; milliseconds.
+    """(class, candidate, figures) of the newest row of each candidate in each table; milliseconds.
+
+    A candidate is an engine with batch size, thread count and input shapes, as far as the table says them.
 
     Raises:
         ArtifactError: a table is not as documented.
@@ -76,15 +91,23 @@ def read_results(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
                 continue
             for row in csv.DictReader(io.StringIO(archive.text(name, limit_bytes=16 << 20))):
                 engine = row.get("engine") or ""
-                key = f"{engine}, batch {row.get('batch_size')}"
-                found[name.removesuffix(".csv"), key] = {
+                found[name.removesuffix(".csv"), _candidate(row)] = {
                     **{to: _number(row, column, where=f"{path}: {name}") for column, to in _NUMBERS.items()},
                     "runtime": engine,
                     "runtime_version": row.get("version"),
                     "device_type": row.get("device"),
                     "batch_size": row.get("batch_size"),
+                    "threads": row.get("threads"),
                 }
     return [(model, key, entry) for (model, key), entry in found.items()]
+
+
+def _candidate(row: dict[str, str]) -> str:
+    """``onnxruntime, batch 4, 2 threads, x[4,8]``; what a table of the original lacks is left out."""
+    threads = row.get("threads")
+    said = [row.get("engine") or "", f"batch {row.get('batch_size')}"]
+    said += [f"{threads} thread{'' if threads == '1' else 's'}"] if threads else []
+    return ", ".join([*said, *filter(None, [row.get("inputs")])])
 
 
 def _number(row: dict[str, str], column: str, *, where: str) -> float:

@@ -14,8 +14,9 @@ class History(Tool):
 
     The records of the cache (or of the caches, builds and records given with --add) go into one local SQLite file,
     each once. Every model and candidate on one processor with one thread count is a series; a step is where its level
-    changed for good, with the ratio of the levels and its interval. A model that several of the sources have is named
-    after its source too. At the end of a sequence the builds of this call are added.
+    changed for good, with the ratio of the levels and its interval. Equal names continue one series, whatever cache
+    they come from; --prefix keeps models apart that are called the same. At the end of a sequence the builds of this
+    call are added.
     """
 
     name = "history"
@@ -43,6 +44,13 @@ class History(Tool):
             flags=("--label",), default="", metavar="TEXT", help="What new rows are called: a commit, a version."
         ),
         Argument(
+            flags=("--prefix",),
+            default="",
+            metavar="TEXT",
+            default_text="none",
+            help="Stands before the name of every model that is added.",
+        ),
+        Argument(
             flags=("--models",),
             arity=Arity.MANY,
             default=(),
@@ -66,6 +74,7 @@ class History(Tool):
         add: Sequence[str] = (),
         file: str | None = None,
         label: str = "",
+        prefix: str = "",
         models: Sequence[str] = (),
         html: bool = False,
         output_dir: str = ".",
@@ -80,7 +89,7 @@ class History(Tool):
         from turnkey.report import history
         from turnkey.report.figure import count
         from turnkey.report.files import write_files
-        from turnkey.report.measured import Side, of_builds, qualified, read_side
+        from turnkey.report.measured import Side, of_builds, read_side
         from turnkey.report.overview import print_table
         from turnkey.report.source import collect
         from turnkey.report.trend import trend_json, trend_page, trend_table, trends
@@ -100,7 +109,7 @@ class History(Tool):
                 errors.append(error)
         place = settings.absolute_path(file or settings.absolute_path(context.cache_dir) / "history.sqlite")
         kept = history.History(place)
-        new = sum(kept.add(history.rows_of(side.items, label=label)) for side in qualified(sides))
+        new = sum(kept.add(history.rows_of(side, label=label, prefix=prefix)) for side in sides)
         shown = trends(kept.rows(), models=models)
         files = {}
         if html:

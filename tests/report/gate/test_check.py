@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from onnx import TensorProto, helper
 
@@ -68,6 +73,29 @@ def test_what_cannot_be_built_is_invalid_with_the_tail_of_its_log(repository: Pa
     assert "could not be built" in found.error.what
     assert "load-onnx" in found.error.what
     assert found.error.evidence
+
+
+def test_told_to_end_it_takes_its_worktrees_and_builds_with_it(repository: Path, tmp_path: Path) -> None:
+    """The gate runs while a build sleeps in a process that left its group."""
+    script = "import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', WAITS], start_new_session=True)\n"
+    waits = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(300)"
+    (repository / "models" / "net.py").write_text(f"WAITS = {waits!r}\n{script}time.sleep(300)\n")
+    git(repository, "add", "models")
+    git(repository, "commit", "--quiet", "-m", "sleeps")
+    command = [sys.executable, "-m", "turnkey.cli.main", "gate", "-i", "models/net.py", "--base", "HEAD"]
+    with subprocess.Popen(command, cwd=repository, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 60
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "told to end" in said
+    assert git(repository, "worktree", "list").count("\n") == 0
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int((tmp_path / "pid").read_text())).wait(30)
 
 
 def test_an_input_that_a_revision_lacks_is_a_usage_error(repository: Path) -> None:

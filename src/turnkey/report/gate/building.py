@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from turnkey.errors import TurnkeyError
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State
@@ -103,7 +105,11 @@ def python_path(checkout: Checkout) -> str:
 
 
 def _run(command: Sequence[str], checkout: Checkout, *, log: Path, timeout_s: float) -> int | None:
-    """Exit code; None where the time was over. Nothing that the process started outlives it."""
+    """Exit code; None where the time was over.
+
+    Its process group ends with it, and, where it is stopped, every descendant that can still be found: measuring
+    workers lead groups of their own. What a script moved away (a daemon of its own) is not ours to find.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -119,9 +125,21 @@ def _run(command: Sequence[str], checkout: Checkout, *, log: Path, timeout_s: fl
         except subprocess.TimeoutExpired:
             return None
         finally:
+            left = _descendants(process.pid)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            for descendant in left:
+                with suppress(psutil.Error):
+                    descendant.kill()
             process.wait()
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    """Of a process that is still there."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def work(job: Mapping[str, Any]) -> None:
