@@ -387,3 +387,20 @@ def test_a_decoder_takes_and_returns_its_key_value_cache(export, exporter):
     sample = source.samples.inputs[0]
     expected = outputs_of(call_of(model, source.samples.structure, sample), sample)
     np.testing.assert_allclose(run_file(conversion.path, sample)["logits"], expected["logits"], rtol=1e-4, atol=1e-5)
+
+
+def test_an_exporter_that_writes_another_opset_is_not_tried_again_with_other_axes(export, monkeypatch):
+    from turnkey.formats import export_chain
+
+    real, tried = export_chain._try, []
+
+    def counting(exporter, *given):
+        tried.append(exporter)
+        if exporter == onnx_dynamo.NAME:
+            return "failed", "it wrote opset 18 instead of 17", ()
+        return real(exporter, *given)
+
+    monkeypatch.setattr(export_chain, "_try", counting)
+    conversion = export(source_of(Network(), torch.randn(2, 4)), "auto", opset=17)
+    assert conversion.exporter == "torchscript"
+    assert tried.count(onnx_dynamo.NAME) == 1, "fewer dynamic axes would not mend it"

@@ -112,6 +112,7 @@ def test_a_wrong_operator_of_the_export_is_named_with_its_module_and_reproduced(
     done = run_reproduction(tmp_path / "why")
     assert done.returncode == 1, done.stderr
     assert "relative L2 error" in done.stdout
+    assert "TOLERATED = 5e-05" in (tmp_path / "why" / "repro.py").read_text(), "what float32 explains"
     assert len(onnx.load(tmp_path / "why" / "layer.onnx").graph.node) == 1
     assert list(path.parent.glob(".explain-*")) == []
 

@@ -34,7 +34,8 @@ from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import evaluation_mode
 
 _LOWEST_OPSET = 7
-_WHATEVER_THE_AXES = ("GuardOnDataDependentSymNode", "UnsupportedOperatorError")
+_OTHER_OPSET = "it wrote opset"
+_WHATEVER_THE_AXES = ("GuardOnDataDependentSymNode", "UnsupportedOperatorError", _OTHER_OPSET)
 """Failures that fewer dynamic axes do not mend; another try would cost as much as the first."""
 _EXPORTERS: dict[str, ModuleType] = {onnx_dynamo.NAME: onnx_dynamo, onnx_torchscript.NAME: onnx_torchscript}
 
@@ -144,7 +145,7 @@ def _finish(path: Path, plan: ExportPlan, axes: DynamicAxes, opset: int) -> None
     """Give inputs and outputs their names, check the file, and refuse another opset than the one asked for."""
     model = load_graph(path)  # without its external data: only names change, and large weights stay where they are
     if opset_of(model) != opset:
-        raise ConversionError(f"it wrote opset {opset_of(model)} instead of {opset}")
+        raise ConversionError(f"{_OTHER_OPSET} {opset_of(model)} instead of {opset}")
     name_border(model.graph, input_names=plan.call.input_names, output_names=plan.output_names)
     name_dimensions(model.graph, plan.output_shapes(axes))
     path.write_bytes(model.SerializeToString())

@@ -142,7 +142,13 @@ class LayerSearch:
         else:
             suspects = self._suspects_by_value(part, step)
         write_reproduction(
-            part, feeds, expected, weights=self._whole.directory, directory=directory, title=f"{title}: {layer}"
+            part,
+            feeds,
+            expected,
+            weights=self._whole.directory,
+            directory=directory,
+            title=f"{title}: {layer}",
+            tolerated=self._tolerated(expected),
         )
         return WrongLayer(
             layer=layer,
@@ -235,6 +241,13 @@ class LayerSearch:
         given = _Given(self._store, self._positions[: step - 1])
         part, feeds = cut_part(self._whole, outputs=self._targets(step), given=given, sample=self._sample)
         return part, {name: np.asarray(array) for name, array in feeds.items()}, self._expected(step)
+
+    def _tolerated(self, expected: Sample) -> float:
+        """Relative L2 error that the form's precision explains; a user's limits say nothing about the norm."""
+        defaults = Tolerances(precision=self._limits.precision)
+        return max(
+            (defaults.limit_for(str(array.dtype)).relative_l2 or 0.0 for array in expected.values()), default=0.0
+        )
 
     def _suspects_by_name(self, part: onnx.ModelProto, step: int, sound: WeightlessModel) -> Sequence[onnx.NodeProto]:
         """Nodes up to the first value that the right form also has, and that differs from it."""

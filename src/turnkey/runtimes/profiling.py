@@ -212,7 +212,8 @@ def _of_torch(request: LoadRequest, sample: Sample, layer_of: LayerOf) -> tuple[
         marks.pop().__exit__(None, None, None)
 
     assert request.module is not None, "the runtime has looked"
-    for name, child in request.module.named_modules():
+    for path, child in request.module.named_modules():
+        name = ".".join(part for part in path.split(".") if part != "_orig_mod")  # what torch.compile wraps
         if name:
             handles.append(child.register_forward_pre_hook(lambda _m, _a, name=name: enter(name)))
             handles.append(child.register_forward_hook(lambda _m, _a, _r: leave()))

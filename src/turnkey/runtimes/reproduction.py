@@ -23,7 +23,7 @@ import onnxruntime
 
 INPUTS = {inputs!r}
 OUTPUTS = {outputs!r}
-TOLERATED = 1e-3
+TOLERATED = {tolerated!r}
 
 here = Path(__file__).parent
 stored = np.load(here / "layer.npz")
@@ -42,7 +42,14 @@ sys.exit(0 if worst <= TOLERATED else 1)
 
 
 def write_reproduction(
-    part: onnx.ModelProto, feeds: Sample, expected: Sample, *, weights: Path, directory: Path, title: str
+    part: onnx.ModelProto,
+    feeds: Sample,
+    expected: Sample,
+    *,
+    weights: Path,
+    directory: Path,
+    title: str,
+    tolerated: float,
 ) -> None:
     """Write ``layer.onnx``, ``layer.npz`` and ``repro.py``; an older directory of that name is replaced.
 
@@ -50,6 +57,7 @@ def write_reproduction(
         part: without its weights, which lie in the directory ``weights``.
         feeds: by input of the part; cast to the types that it takes.
         expected: right values of its outputs, in their order.
+        tolerated: relative L2 error up to which the script says that the part is right.
     """
     import onnx
 
@@ -67,5 +75,7 @@ def write_reproduction(
     np.savez(directory / "layer.npz", **arrays)  # type: ignore[arg-type]
     inputs = [port.name for port in part.graph.input]
     outputs = [port.name for port in part.graph.output]
-    text = _SCRIPT.format(title=title.replace('"', "'").replace("\\", "/"), inputs=inputs, outputs=outputs)
+    text = _SCRIPT.format(
+        title=title.replace('"', "'").replace("\\", "/"), inputs=inputs, outputs=outputs, tolerated=tolerated
+    )
     (directory / "repro.py").write_text(text)

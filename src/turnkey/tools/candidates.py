@@ -182,8 +182,14 @@ def _wanted(state: State, keys: Sequence[str]) -> list[Variant]:
 def _executed(
     runtime: Runtime, wanted: Sequence[Variant], *, is_chosen: bool, live: str | None
 ) -> list[Variant | None]:
-    """What a runtime executes of these: None is the live module."""
+    """What a runtime executes of these: None is the live module, the baseline also where variants were chosen."""
+    fitting = [variant for variant in wanted if stored_as(variant) in runtime.executes]
+    if is_chosen and fitting:
+        return list(fitting)
     if live in runtime.executes:
+        if is_chosen:
+            named = ", ".join(variant.key for variant in wanted)
+            print(f"{runtime.name} measures the live model: it executes no file such as {named}", flush=True)
         return [None]
     if set(runtime.executes) <= set(LIVE):
         kind = "PyTorch model" if LIVE[0] in runtime.executes else "function"
@@ -191,14 +197,13 @@ def _executed(
             f"the runtime {runtime.name} executes the live {kind}, and this input has none",
             remedy="start with the script: turnkey -i SCRIPT.py discover benchmark",
         )
-    fitting = [variant for variant in wanted if stored_as(variant) in runtime.executes]
     if not fitting:
         raise UsageError(
             f"there is nothing that the runtime {runtime.name} executes: it takes {', '.join(runtime.executes)}",
             evidence=f"variants: {', '.join(variant.key for variant in wanted) or 'none'}",
             remedy=f"turnkey -i SCRIPT.py discover export-pytorch verify benchmark --runtime {runtime.name}",
         )
-    return list(fitting) if is_chosen else [fitting[0]]
+    return [fitting[0]]
 
 
 def _options_for(runtime: Runtime, options: Mapping[str, Any]) -> dict[str, Any]:
