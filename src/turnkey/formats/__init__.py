@@ -32,6 +32,7 @@ FORMATS = PluginTable(
         "onnx-onnxscript": "turnkey.formats.onnx_optimizers:ONNXSCRIPT",
         "onnx-slim": "turnkey.formats.onnx_optimizers:SLIM",
         "onnx-fp16": "turnkey.formats.onnx_fp16:FORMAT",
+        "onnx-bf16": "turnkey.formats.onnx_bf16:FORMAT",
         "onnx-int8-dynamic": "turnkey.formats.onnx_int8:DYNAMIC",
         "onnx-int8-static": "turnkey.formats.onnx_int8:STATIC",
         "onnx-int4": "turnkey.formats.onnx_int4:FORMAT",
