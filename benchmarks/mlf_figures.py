@@ -26,16 +26,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from mlf_fixed_networks import NETWORKS
+from mlf_targets import comparison
 
 import turnkey.mlf as mlf
 from turnkey import host
 from turnkey.measure import Settings, TargetDescription, run_experiment
 from turnkey.mlf.lowering import emx
-from turnkey.mlf.reference import reference_of
 from turnkey.mlf.toolchain import find_compiler
-from turnkey.model.samples import SampleSet, write_samples
 from turnkey.version import __version__
 
 RECORDED = Path(__file__).with_suffix(".json")
@@ -76,27 +74,6 @@ def exported(name: str, directory: Path) -> dict[str, Any]:
     }
 
 
-def comparison(name: str, directory: Path) -> list[TargetDescription]:
-    """The exported network and its ONNX file as the measuring engine takes them, with samples to check both by."""
-    model = NETWORKS[name]()
-    onnx_file, samples = directory / f"{name}.onnx", directory / f"{name}-samples"
-    onnx_file.write_bytes(model.SerializeToString())
-    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
-    generator = np.random.Generator(np.random.PCG64(1))
-    inputs = tuple({"input": generator.standard_normal(shape).astype(np.float32)} for _ in range(4))
-    reference = reference_of(model)
-    outputs = tuple(reference.run(sample) for sample in inputs)
-    write_samples(SampleSet(structure=None, inputs=inputs, outputs=outputs, seed=1), samples)
-    return [
-        TargetDescription(
-            key=runtime,
-            factory="turnkey.runtimes.target:load_target",
-            arguments={"runtime": runtime, "samples": str(samples), "path": str(path)},
-        )
-        for runtime, path in (("mlf", directory / f"{name}.tar"), ("onnxruntime", onnx_file))
-    ]
-
-
 def latency(name: str, targets: Sequence[TargetDescription], *, seed: int) -> dict[str, float]:
     """The C code's time over ONNX Runtime's, with its interval, and both in microseconds.
 
@@ -126,7 +103,7 @@ def measured(directory: Path, *, with_latency: bool) -> dict[str, Any]:
     networks = {name: exported(name, directory) for name in NETWORKS}
     seconds = sum(os.times()[:4]) - sum(before[:4])  # user and system, of this process and its children
     if with_latency:
-        targets = {name: comparison(name, directory) for name in NETWORKS}
+        targets = {name: comparison(name, NETWORKS[name](), directory) for name in NETWORKS}
         rounds = [
             {name: latency(name, targets[name], seed=seed) for name in NETWORKS} for seed in range(LATENCY_ROUNDS)
         ]

@@ -30,6 +30,10 @@ class Drawing:
         )
         return self.constant(values.astype(np.float32))
 
+    def uniform(self, *shape: int, scale: float) -> str:
+        """Seeded values from -scale to scale, as recurrent layers begin with."""
+        return self.constant(self._generator.uniform(-scale, scale, shape).astype(np.float32))
+
     def constant(self, values: Any) -> str:
         name = f"w{len(self._weights)}"
         self._weights.append(numpy_helper.from_array(np.asarray(values), name))
@@ -48,10 +52,10 @@ class Drawing:
         y = self.add("Conv", x, weight, bias, pads=[extent // 2] * 4, strides=[stride, stride], group=group)
         return self.add("Relu", y) if relu else y
 
-    def classes(self, x: str, channels: int) -> str:
-        """The end of a classifier: mean over the image, ten scores."""
+    def classes(self, x: str, channels: int, scores: int = 10) -> str:
+        """The end of a classifier: mean over the image, so many scores."""
         flat = self.add("Flatten", self.add("GlobalAveragePool", x))
-        return self.add("Softmax", self.add("Gemm", flat, self.weight(channels, 10), self.weight(10)), axis=1)
+        return self.add("Softmax", self.add("Gemm", flat, self.weight(channels, scores), self.weight(scores)), axis=1)
 
     def model(self, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
         result = helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)

@@ -71,6 +71,8 @@ class GraphExecutor:
     def run(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All tensors of the graph by name, in their order: those of the model, where the graph says them.
 
+        Channel-last tensors are turned into ONNX's layout.
+
         In graphs of others they are arguments and nodes; a further output of a node is ``name:index``.
 
         Raises:
@@ -116,14 +118,25 @@ class GraphExecutor:
         return found
 
     def _call(self, node: Node, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
-        arrays = [*inputs, *outputs]
-        tensors = [_tensor_of(array) for array in arrays]
-        values = (ctypes.c_uint64 * len(arrays))(*(ctypes.addressof(tensor) for tensor in tensors))
-        codes = (ctypes.c_int * len(arrays))(*([_TENSOR_HANDLE] * len(arrays)))
-        function = getattr(self._library, str(node.function))
-        function.restype = ctypes.c_int32
-        if function(values, codes, len(arrays), None, None, None) != 0:
+        call = KernelCall(self._library, node, [*inputs, *outputs])
+        if call.function(call.values, call.codes, call.count, None, None, None) != 0:
             raise failure("mlf-bad-sample", f"the kernel {node.function} returned an error", evidence=node.name)
+
+
+class KernelCall:
+    """One packed function with the structures that its arguments stand in.
+
+    Args:
+        arrays: inputs, then outputs; kept as long as this.
+    """
+
+    def __init__(self, library: ctypes.CDLL, node: Node, arrays: list[np.ndarray]) -> None:
+        self._kept = (arrays, [_tensor_of(array) for array in arrays])
+        self.count = len(arrays)
+        self.values = (ctypes.c_uint64 * self.count)(*(ctypes.addressof(tensor) for tensor in self._kept[1]))
+        self.codes = (ctypes.c_int * self.count)(*([_TENSOR_HANDLE] * self.count))
+        self.function = getattr(library, str(node.function))
+        self.function.restype = ctypes.c_int32
 
 
 def _label(node: Node, output: int) -> str:
