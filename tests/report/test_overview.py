@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from turnkey.report.overview import overview, print_table
+from turnkey.report.overview import overview, print_table, remedies
 from turnkey.report.rows import Table
 from turnkey.report.source import collect
 
@@ -18,11 +18,12 @@ def test_a_figure_with_too_few_calls_behind_it_is_a_dash_and_the_choice_is_marke
         **MEASUREMENT,
         "key": "torch",
         "validity": "INVALID",
-        "reasons": ["noise: 30 % (use a quiet host)"],
+        "reasons": ["steal: 30 % (use a quiet host)"],
         "p99_ms": 2.0,
     }
     paths = make_build("net", measurements=[MEASUREMENT, invalid], chosen=MEASUREMENT["key"])
-    first, second = overview(collect([paths.cache_dir]).builds).rows
+    builds = collect([paths.cache_dir]).builds
+    first, second = overview(builds).rows
     assert first[2:] == (
         "onnx-opt @ onnxruntime",
         "1.23",
@@ -34,7 +35,8 @@ def test_a_figure_with_too_few_calls_behind_it_is_a_dash_and_the_choice_is_marke
         "valid",
         "recommended",
     )
-    assert second[-1] == "INVALID (noise)"
+    assert second[-1] == "INVALID (steal)"
+    assert remedies(builds) == ("INVALID (steal): use a dedicated machine: the hypervisor takes CPU time away",)
 
 
 def test_a_build_without_measurements_says_how_far_it_came(make_build: MakeBuild) -> None:

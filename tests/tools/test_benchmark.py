@@ -84,6 +84,8 @@ def test_a_file_that_went_wrong_after_it_was_verified_is_invalid_and_refused(fil
     entry = entry_of(state, "onnx @ onnxruntime")
     assert entry["validity"] == "INVALID"
     assert any("wrong-output" in reason for reason in entry["reasons"])
+    assert "INVALID onnx @ onnxruntime: wrong-output: " in state.listing
+    assert "find the first divergent layer with the verify tool" in state.listing
     assert state.chosen is None
 
 

@@ -82,7 +82,8 @@ def test_strict_fails_with_what_was_measured_kept(file, monkeypatch):
 
     monkeypatch.setattr(load_shape, "run_load", spoilt)
     state = Benchmark().run(file, load="concurrency", **SHORT)
-    assert "INVALID littles-law" in state.listing
+    assert ": littles-law: " in state.listing
+    assert "the client is the bottleneck" in state.listing
     with pytest.raises(MeasurementInvalid, match="must not be used") as caught:
         Benchmark().run(file, load="concurrency", strict=True, **SHORT)
     assert caught.value.state.measurements[0]["load"]["validity"] == "INVALID"

@@ -7,21 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnkey.errors import MissingDependencyError
+from turnkey.report.aligned import aligned
 
 Rows = Sequence[Sequence[str]]
 
 
 def plain_table(headings: Sequence[str], rows: Rows) -> str:
     """Aligned columns, numbers to the right."""
-    everything = [list(headings), *map(list, rows)]
-    widths = [max(len(row[column]) for row in everything) for column in range(len(headings))]
-    numeric = [all(_is_number(row[column]) for row in rows) and bool(rows) for column in range(len(headings))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = zip(row, widths, numeric, strict=True)
-        return "  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in cells).rstrip()
-
-    return "\n".join(line(row) for row in everything)
+    right = {column for column in range(len(headings)) if rows and all(_is_number(row[column]) for row in rows)}
+    return aligned([headings, *rows], right=right)
 
 
 def markdown_table(headings: Sequence[str], rows: Rows) -> str:

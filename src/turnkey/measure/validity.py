@@ -42,6 +42,11 @@ class Reason:
     def __str__(self) -> str:
         return f"{self.code}: {self.evidence} ({self.remedy})"
 
+    @property
+    def line(self) -> str:
+        """``INVALID net @ onnxruntime: steal: 5.0% … (use a dedicated machine …)``; without a key it is of all."""
+        return f"INVALID {self.key or 'all'}: {self}"
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -71,6 +76,11 @@ def reason(code: str, evidence: str, *, key: str = "") -> Reason:
     """A reason of the table in spec §16, with its remedy."""
     value, verdict, remedy = _TABLE[code]
     return Reason(code=code, key=key, evidence=evidence, spoils_value=value, spoils_verdict=verdict, remedy=remedy)
+
+
+def remedy(code: str) -> str:
+    """What to do about a reason; empty for a code that is not of this version."""
+    return _TABLE[code][2] if code in _TABLE else ""
 
 
 def of_process(key: str, facts: Mapping[str, Any]) -> list[Reason]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
+from turnkey.report.aligned import aligned
 from turnkey.report.figure import NONE, number, size
 from turnkey.report.rows import Table
 from turnkey.report.source import ReportedBuild
@@ -27,6 +28,15 @@ def overview(builds: Iterable[ReportedBuild]) -> Table:
     return Table(columns=_COLUMNS, rows=tuple(rows))
 
 
+def remedies(builds: Iterable[ReportedBuild]) -> tuple[str, ...]:
+    """What to do about each reason for which a figure of the table is INVALID, one line each."""
+    from turnkey.measure import validity
+
+    entries = [entry for build in builds for entry in build.measurements if entry.get("validity") == "INVALID"]
+    codes = dict.fromkeys(code for entry in entries for code in _codes(entry))
+    return tuple(f"INVALID ({code}): {what}" for code in codes if (what := validity.remedy(code)))
+
+
 def print_table(table: Table, file: IO[str] | None = None) -> None:
     """Print a table: with lines and wrapped cells on a terminal, else as plain aligned text, nothing wrapped or cut.
 
@@ -36,7 +46,8 @@ def print_table(table: Table, file: IO[str] | None = None) -> None:
     file = file or sys.stdout
     rows = [[_printable(cell) for cell in row] for row in table.rows]
     if not file.isatty():
-        print(_plain(table.columns, rows), file=file)
+        right = {index for index, column in enumerate(table.columns) if column not in _TEXT_COLUMNS}
+        print(aligned([table.columns, *rows], right=right), file=file)
         return
     from rich.box import SIMPLE_HEAD  # costs tens of milliseconds: only on a terminal
     from rich.console import Console
@@ -52,18 +63,6 @@ def print_table(table: Table, file: IO[str] | None = None) -> None:
         # Text, not markup: names come from files of strangers.
         grid.add_row(*(Text(cell, style="green" if cell.startswith(_CHOSEN) else "") for cell in row))
     Console(file=file, highlight=False).print(grid)
-
-
-def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    lines = []
-    for row in (columns, *rows):
-        cells = [
-            cell.ljust(width) if column in _TEXT_COLUMNS else cell.rjust(width)
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def _figures(entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -82,9 +81,13 @@ def _remark(build: ReportedBuild, entry: Mapping[str, Any]) -> str:
         return f"failed: {str(entry['error']).splitlines()[0]}"
     remarks = [_CHOSEN] if build.chosen is not None and entry.get("key") == build.chosen else []
     if entry.get("validity") == "INVALID":
-        codes = dict.fromkeys(str(reason).partition(":")[0] for reason in entry.get("reasons") or ())
+        codes = _codes(entry)
         remarks.append(f"INVALID ({', '.join(codes)})" if codes else "INVALID")
     return ", ".join(remarks)
+
+
+def _codes(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(reason).partition(":")[0] for reason in entry.get("reasons") or ()))
 
 
 def _reason(build: ReportedBuild) -> str:

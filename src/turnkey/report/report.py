@@ -13,7 +13,7 @@ from turnkey.errors import ArtifactError, TurnkeyError, UsageError
 from turnkey.pipeline import durable
 from turnkey.report.cell import unguarded
 from turnkey.report.files import csv_text, json_text, markdown_text, write_files
-from turnkey.report.overview import overview
+from turnkey.report.overview import overview, remedies
 from turnkey.report.rows import Table, build_table, error_table, measurement_table
 from turnkey.report.source import ReportedBuild, collect
 from turnkey.version import __version__
@@ -29,12 +29,14 @@ class Report:
 
     Attributes:
         overview: the table for the terminal.
+        remedies: what to do about the figures in it that are INVALID.
         files: path by kind: ``csv``, ``measurements``, ``errors``, ``json``, ``md``, ``html``.
         content: the same facts as plain data, as in the JSON file.
         unreadable: an error per cache or build that could not be read; the report is of all others.
     """
 
     overview: Table
+    remedies: tuple[str, ...]
     files: Mapping[str, Path]
     content: Mapping[str, Any]
     unreadable: tuple[TurnkeyError, ...]
@@ -98,7 +100,9 @@ def write_report(
             found.builds, title=f"Turnkey report, {moment:%Y-%m-%d}", unreadable=found.unreadable
         )
     files = write_files(directory, texts, day=moment.date())
-    return Report(overview=shown, files=files, content=content, unreadable=found.unreadable)
+    return Report(
+        overview=shown, remedies=remedies(found.builds), files=files, content=content, unreadable=found.unreadable
+    )
 
 
 def write_record_page(records: Sequence[Path], directory: Path) -> Path:

@@ -332,7 +332,7 @@ def with_results(
     kept = tuple(entry for entry in state.measurements if entry.get("key") not in verified)
     told = [benchmark_table(record, batch=batch, size_bytes=sizes)]
     told += [details_table(record)] if with_details else []
-    told += [record.sentence(), choice.sentence, *notes]
+    told += [record.sentence(), choice.sentence, *notes, *(reason.line for reason in record.reasons)]
     listing = "\n".join(told)
     tell(listing)
     state = replace(state, measurements=(*kept, *entries), chosen=choice.key, listing=listing)

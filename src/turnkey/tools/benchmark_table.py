@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from turnkey.pipeline.quantity import size_text
-from turnkey.tools.aligned_table import NONE, aligned, milliseconds
+from turnkey.report.aligned import aligned
+from turnkey.report.figure import NONE, number
 
 if TYPE_CHECKING:
     from turnkey.measure import CandidateSummary, Record
@@ -34,7 +35,7 @@ def benchmark_table(record: Record, *, batch: int, size_bytes: dict[str, int]) -
             (
                 key,
                 _latency(summary),
-                *(milliseconds(summary.percentiles_ms.get(q)) for q in (50, 90, 99)),
+                *(number(summary.percentiles_ms.get(q)) for q in (50, 90, 99)),
                 NONE if summary.throughput_per_s is None else f"{summary.throughput_per_s * batch:,.4g}",
                 NONE if summary.peak_memory_bytes is None else size_text(summary.peak_memory_bytes),
                 size_text(size_bytes[key]) if size_bytes.get(key) else NONE,
@@ -54,13 +55,13 @@ def details_table(record: Record) -> str:
         rows.append(
             (
                 key,
-                *map(milliseconds, (summary.import_ms, summary.load_ms, summary.compile_ms, summary.first_ms)),
+                *map(number, (summary.import_ms, summary.load_ms, summary.compile_ms, summary.first_ms)),
                 NONE if summary.warm_calls is None else str(summary.warm_calls),
                 _payback(record, key),
-                milliseconds(summary.cpu_ms),
+                number(summary.cpu_ms),
                 _threads(summary),
                 NONE if summary.joules_per_call is None else f"{summary.joules_per_call:.3g}",
-                *([milliseconds(summary.device_ms)] if has_device else []),
+                *([number(summary.device_ms)] if has_device else []),
                 f"{summary.timed_calls} calls in {summary.rounds} process{'es' if summary.rounds > 1 else ''}",
             )
         )
@@ -84,8 +85,8 @@ def _threads(summary: CandidateSummary) -> str:
 def _latency(summary: CandidateSummary) -> str:
     bounds = ""
     if summary.low_ms is not None and summary.high_ms is not None:
-        bounds = f" [{milliseconds(summary.low_ms)}, {milliseconds(summary.high_ms)}]"
-    return milliseconds(summary.latency_ms) + bounds
+        bounds = f" [{number(summary.low_ms)}, {number(summary.high_ms)}]"
+    return number(summary.latency_ms) + bounds
 
 
 def _against(record: Record, key: str, summary: CandidateSummary) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.pipeline.quantity import percentage, positive_count, positive_number
 from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Steps, Tool, ToolKind
+from turnkey.tools.benchmark import parse_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,13 +18,6 @@ _METRICS = ("size", "nodes", "flops", "memory", "output")
 _EFFORTS = ("standard", "rigorous")
 _ONLY_MEASURE = ("benchmark", "explain", "lexer-benchmark")
 """Tools of a sequence that make nothing which is shipped; quantize and optimize measure too, but decide what is."""
-
-
-def parse_runtime(text: str) -> str:
-    """A runtime by its name or alias."""
-    from turnkey.runtimes.lookup import known_runtime  # finds plug-ins: only when the option is given
-
-    return known_runtime(text)
 
 
 class Gate(Tool):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from turnkey.tools.aligned_table import NONE, aligned, milliseconds
+from turnkey.report.aligned import aligned
+from turnkey.report.figure import NONE, number
 
 if TYPE_CHECKING:
     from turnkey.measure import LoadResult
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 _Column = tuple[str, Callable[["Trial"], str]]
 _LATENCIES: tuple[_Column, ...] = (
-    ("p50 ms", lambda trial: milliseconds(trial.p50_ms)),
-    ("p99 ms", lambda trial: milliseconds(trial.p99_ms)),
+    ("p50 ms", lambda trial: number(trial.p50_ms)),
+    ("p99 ms", lambda trial: number(trial.p99_ms)),
 )
 _COLUMNS: dict[str, tuple[_Column, ...]] = {
     "concurrency": (

@@ -90,13 +90,15 @@ def loaded(
     told = [load_table([result for result, _ in results.values()], batch=batch)]
     told += [result.sentence() for result, _ in results.values()]
     told += [f"{key} failed: {error.what}" for key, error in errors.items()]
-    reasons = [str(reason) for result, _ in results.values() for reason in result.reasons]
-    told += [f"INVALID {reason}" for reason in reasons]
+    reasons = [reason for result, _ in results.values() for reason in result.reasons]
+    told += [reason.line for reason in reasons]
     listing = "\n".join(told)
     tell(listing)
     state = replace(state, measurements=tuple(entries.values()), listing=listing)
     if settings.strict and reasons:
-        error = MeasurementInvalid("this load measurement must not be used as it is", evidence="\n".join(reasons))
+        error = MeasurementInvalid(
+            "this load measurement must not be used as it is", evidence="\n".join(map(str, reasons))
+        )
         error.state = state
         raise error
     return state

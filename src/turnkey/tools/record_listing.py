@@ -73,7 +73,7 @@ def _text(record: Record | LoadResult, path: Path) -> str:
     else:
         lines = [f"{path}: load shape {record.shape.kind}", load_table([record], batch=1)]
     lines.append(record.sentence())
-    lines += [f"INVALID {reason.key or 'all'}: {reason}" for reason in record.reasons]
+    lines += [reason.line for reason in record.reasons]
     return "\n".join(lines)
 
 

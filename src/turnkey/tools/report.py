@@ -105,6 +105,7 @@ class Report(Tool):
         else:
             if not context.quiet:
                 print_table(report.overview)
+                print(*report.remedies, sep="\n", end="\n" if report.remedies else "")
             for path in report.files.values():
                 print(path)
         for error in report.unreadable:
