@@ -30,19 +30,11 @@ class Handle:
 
     def export_model(self, input: Any, *, context: LexerContext | None = None, **settings: Any) -> ExportResult:
         """``context.export(model, input, …)``; without a context in one of its own: the file lives with the result."""
-        if context is not None:
-            return context.export(self.model, input, **settings)
-        from turnkey.lexer.api.lexer_context import LexerContext
-
-        return LexerContext().export(self.model, input, **settings)
+        return (context or _new_context()).export(self.model, input, **settings)
 
     def benchmark_model(self, input: Any, *, context: LexerContext | None = None, **settings: Any) -> BenchmarkReport:
         """``context.benchmark(model, input, …)``; as `export_model`."""
-        if context is not None:
-            return context.benchmark(self.model, input, **settings)
-        from turnkey.lexer.api.lexer_context import LexerContext
-
-        return LexerContext().benchmark(self.model, input, **settings)
+        return (context or _new_context()).benchmark(self.model, input, **settings)
 
     def __repr__(self) -> str:
         return f"<Lexer handle of {type(self.model).__name__}>"
@@ -51,6 +43,12 @@ class Handle:
 def handle_of(model: Any) -> Handle:
     """The handle of any model, decorated or not, also of one whose own attribute is called ``lexer``."""
     return Handle(model)
+
+
+def _new_context() -> LexerContext:
+    from turnkey.lexer.api.lexer_context import LexerContext  # which need not be there to decorate a class
+
+    return LexerContext()
 
 
 class HandleDescriptor:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.lexer.options import DOCUMENTED
+from turnkey.lexer.row import BenchmarkRow
 from turnkey.lexer.run import Run
 from turnkey.lexer.toml_text import Commented
 from turnkey.version import __version__
@@ -100,7 +101,7 @@ def _environment(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _run(run: Run) -> dict[str, Any]:
     documented = {key for keys in DOCUMENTED.values() for key in keys}
-    settings = {key: value for key, value in run.settings.to_dict().items() if key not in documented}
+    settings = run.settings.to_dict()
     fields: dict[str, Any] = {
         "number": run.number,
         "kind": run.kind,
@@ -110,7 +111,7 @@ def _run(run: Run) -> dict[str, Any]:
         "error": run.error or None,
         "weights_hash": run.lineage["weights_hash"],
         "csv": f"{run.stem}.csv" if run.rows and run.settings.enable_csv else None,
-        "settings": {**{key: run.settings.to_dict()[key] for key in sorted(documented)}, **settings},
+        "settings": {**{key: settings[key] for key in sorted(documented)}, **settings},
     }
     if run.export is not None:
         export = run.export.to_dict()
@@ -122,7 +123,7 @@ def _run(run: Run) -> dict[str, Any]:
     return fields
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: BenchmarkRow) -> dict[str, Any]:
     """What the CSV has no place for."""
     return {
         "engine": row.engine,

@@ -19,6 +19,7 @@ from typing import Any
 from turnkey.errors import ArtifactError
 from turnkey.lexer.metadata import HEADING, metadata_of
 from turnkey.lexer.report import csv_text
+from turnkey.lexer.row import BenchmarkRow
 from turnkey.lexer.run import Run
 from turnkey.lexer.toml_text import toml_text
 from turnkey.model.samples import SampleSet, write_samples
@@ -99,7 +100,7 @@ def size_bytes(content: bytes | Path) -> int:
 
 def _tables(runs: Sequence[Run]) -> dict[str, bytes]:
     """One CSV file per class, with the rows of all its runs."""
-    rows: dict[str, list[Any]] = {}
+    rows: dict[str, list[BenchmarkRow]] = {}
     for run in runs:
         if run.rows and run.settings.enable_csv:
             rows.setdefault(run.stem, []).extend(run.rows)

@@ -17,7 +17,7 @@ import numpy as np
 
 from turnkey.errors import UsageError
 from turnkey.lexer import table
-from turnkey.lexer.report import HEADINGS, BenchmarkReport, csv_text
+from turnkey.lexer.report import HEADINGS, BenchmarkReport
 from turnkey.lexer.row import BenchmarkRow
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Signature, TensorSpec
@@ -99,7 +99,7 @@ class Sweep(Sequence[BenchmarkReport]):
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """All rows as the text of a CSV file, which is written too where a path is given."""
-        return BenchmarkReport(self.rows, class_name=self.class_name).to_csv(path) if path else csv_text(self.rows)
+        return BenchmarkReport(self.rows, class_name=self.class_name).to_csv(path)
 
     def to_dataframe(self) -> Any:
         """One row per point and engine. Raises MissingDependencyError without pandas."""

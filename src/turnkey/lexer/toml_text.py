@@ -7,7 +7,6 @@ Values of None are left out: TOML has none.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -47,10 +46,9 @@ def _table(content: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     for key, value in content.items():
         inner = (*path, key)
         if key in tables:
-            if any(not isinstance(item, Mapping) for item in value.values()) or not value:
+            # Needed for values only; but the documented example opens its inner tables too.
+            if len(inner) > 1 or not value or any(not isinstance(item, Mapping) for item in value.values()):
                 yield from ("", f"[{_dotted(inner)}]")
-            elif len(inner) > 1:
-                yield from ("", f"[{_dotted(inner)}]")  # the documented example opens its inner tables too
             yield from _table(value, inner)
         elif key in arrays:
             for item in value:
@@ -68,7 +66,7 @@ def _value(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else {"nan": "nan", "inf": "inf", "-inf": "-inf"}[str(value)]
+        return repr(float(value))  # numpy's floats are floats with another repr
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, (list, tuple)):

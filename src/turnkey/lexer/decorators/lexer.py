@@ -51,20 +51,13 @@ class _Lexer:
         """
         if original_class is not None and not isinstance(original_class, type):
             if not isinstance(original_class, (list, tuple)) or output_names is not None:
-                raise UsageError(
-                    f"@Lexer decorates classes, not {type(original_class).__name__} objects",
-                    evidence=repr(original_class)[:200],
-                    remedy="for an instance: model = Lexer.wrap(model)",
-                )
+                raise _no_class(original_class)
             original_class, input_names, output_names = None, original_class, input_names
         decoration = _decoration(input_names, output_names, settings)
 
         def decorate(cls: Class) -> Class:
             if not isinstance(cls, type):
-                raise UsageError(
-                    f"@Lexer decorates classes, not {type(cls).__name__} objects",
-                    remedy="for an instance: model = Lexer.wrap(model)",
-                )
+                raise _no_class(cls)
             setattr(cls, CLASS_ATTRIBUTE, decoration)
             if not hasattr(cls, "lexer"):  # what the class calls so itself is the class's
                 cls.lexer = HandleDescriptor()  # type: ignore[attr-defined]
@@ -96,6 +89,14 @@ class _Lexer:
                 remedy="give the names to the call: context.benchmark(model, x, input_names=[...])",
             ) from error
         return model
+
+
+def _no_class(given: object) -> UsageError:
+    return UsageError(
+        f"@Lexer decorates classes, not {type(given).__name__} objects",
+        evidence=repr(given)[:200],
+        remedy="for an instance: model = Lexer.wrap(model)",
+    )
 
 
 def _decoration(input_names: Any, output_names: Any, settings: dict[str, Any]) -> Decoration:
