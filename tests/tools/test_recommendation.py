@@ -48,6 +48,16 @@ def test_the_smaller_of_two_that_tie_is_recommended_and_the_tie_is_said(record):
     assert "as fast as onnx" in choice.sentence
 
 
+def test_of_two_that_tie_the_one_without_a_loss_is_recommended_though_it_is_larger(record):
+    told = {"verification": dict.fromkeys(TIMES, "valid"), "size_bytes": {"onnx": 10, "onnx-opt": 5}}
+    choice = recommend(record, losses={"onnx-opt": "quantized to 8 bits: relative L2 0.06"}, **told)
+    assert (choice.key, choice.ties, choice.loss) == ("onnx", ("onnx-opt",), "")
+    assert choice.sentence.startswith("recommended: onnx, as fast as onnx-opt and without their loss")
+    both = recommend(record, losses={"onnx": "8 bits", "onnx-opt": "8 bits"}, **told)
+    assert both.key == "onnx-opt"
+    assert "and smaller" in both.sentence
+
+
 @pytest.mark.parametrize("verdict", ["onnx is unverified: zero", "onnx is invalid: wrong", "onnx is not verified"])
 def test_what_is_not_verified_is_never_recommended_and_the_reason_is_said(record, verdict):
     choice = chosen(record, onnx=verdict, onnx_opt=verdict)

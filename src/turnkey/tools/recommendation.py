@@ -19,13 +19,15 @@ class Recommendation:
 
     Attributes:
         key: of the candidate; None if none may be recommended.
-        ties: candidates that are as fast; the choice among them went by memory, then size.
+        ties: candidates that are as fast; the choice among them went by loss, then memory, then size.
+        avoids_loss: whether all of those compute in a lower precision, and the choice does not.
         refused: why each other candidate could not be chosen, by key.
         loss: what the choice loses, in words; empty if it computes in the model's own precision.
     """
 
     key: str | None
     ties: tuple[str, ...] = ()
+    avoids_loss: bool = False
     refused: Mapping[str, str]
     loss: str = ""
 
@@ -35,7 +37,8 @@ class Recommendation:
         reasons = "; ".join(f"{key}: {reason}" for key, reason in self.refused.items())
         if self.key is None:
             return f"nothing is recommended: {reasons}"
-        tie = f", as fast as {', '.join(self.ties)} and smaller" if self.ties else ""
+        better = "without their loss" if self.avoids_loss else "smaller"
+        tie = f", as fast as {', '.join(self.ties)} and {better}" if self.ties else ""
         loss = f", {self.loss}" if self.loss else ""
         return f"recommended: {self.key}{tie}{loss}" + (f"; not considered: {reasons}" if reasons else "")
 
@@ -56,7 +59,9 @@ def recommend(
     Args:
         verification: verdict by key of candidate: ``valid``, or why it does not count as verified.
         size_bytes: stored size by key, to settle ties after peak memory.
-        losses: by key, in words: what is recommended in spite of a loss says it. None decides anything here.
+        losses: by key, in words; empty or absent for what computes in the model's own precision. Of candidates that
+            tie, one without a loss goes first: a loss buys nothing there. Else what is recommended in spite of a
+            loss says it.
         goal: one of `GOALS`. For latency and throughput candidates tie whose difference is not proven; for size and
             memory the smallest wins, and of equal ones the fastest.
     """
@@ -78,12 +83,18 @@ def recommend(
     if goal in ("size", "memory"):
         choice = _smallest(record, eligible, refused, size_bytes=size_bytes, goal=goal)
     else:
-        choice = _fastest(record, eligible, refused, size_bytes=size_bytes, goal=goal)
+        choice = _fastest(record, eligible, refused, size_bytes=size_bytes, losses=losses, goal=goal)
     return replace(choice, loss=losses.get(choice.key or "", ""))
 
 
 def _fastest(
-    record: Record, eligible: list[str], refused: Mapping[str, str], *, size_bytes: Mapping[str, int], goal: str
+    record: Record,
+    eligible: list[str],
+    refused: Mapping[str, str],
+    *,
+    size_bytes: Mapping[str, int],
+    losses: Mapping[str, str],
+    goal: str,
 ) -> Recommendation:
     fastest = min(eligible, key=lambda key: _slowness(record, key, goal=goal))
     tied = [fastest]
@@ -91,8 +102,14 @@ def _fastest(
         verdict = None if key == fastest else record.verdict(key, against=fastest)
         if verdict is not None and verdict.is_valid and verdict.is_tie:
             tied.append(key)
-    chosen = min(tied, key=lambda key: (record.summary(key).peak_memory_bytes or 0, size_bytes.get(key, 0), key))
-    return Recommendation(key=chosen, ties=tuple(key for key in tied if key != chosen), refused=refused)
+
+    def cost(key: str) -> tuple[bool, int, int, str]:
+        return bool(losses.get(key)), record.summary(key).peak_memory_bytes or 0, size_bytes.get(key, 0), key
+
+    chosen = min(tied, key=cost)
+    others = tuple(key for key in tied if key != chosen)
+    avoids_loss = not losses.get(chosen) and all(losses.get(key) for key in others)
+    return Recommendation(key=chosen, ties=others, avoids_loss=avoids_loss, refused=refused)
 
 
 def _slowness(record: Record, key: str, *, goal: str) -> tuple[float, str]:
