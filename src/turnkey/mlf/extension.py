@@ -42,7 +42,7 @@ def extension(part: ModuleParts) -> dict[str, Any]:
                 "shape": list(tensor.shape),
                 "dtype": tensor.dtype,
                 "bytes": tensor.bytes,
-                "layout": "row-major",
+                "layout": tensor.layout,
             }
             for name, tensor in program.tensors.items()
         },

@@ -15,7 +15,7 @@ from turnkey.mlf.failures import failure
 from turnkey.mlf.graph_json import VIEW, Graph, Node
 from turnkey.mlf.library import Module
 from turnkey.mlf.runner import ModuleRunner, checked
-from turnkey.mlf.tensor import Tensor
+from turnkey.mlf.tensor import CHANNEL_LAST, Tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,7 @@ class GraphExecutor:
         graph = self._graph
         parameters = self._module.parameters()
         inputs = {tensor.name: tensor for tensor in self._module.inputs}
+        layouts = {name: fields.get("layout") for name, fields in self._module.metadata.turnkey["tensors"].items()}
         values: list[np.ndarray] = []
         named: dict[str, np.ndarray] = {}
         for index, node in enumerate(graph.nodes):
@@ -100,7 +101,9 @@ class GraphExecutor:
                 made = [np.zeros(entry.shape, dtypes.of_name(entry.dtype).numpy()) for entry in entries]
                 self._call(node, [values[graph.first_entry[s] + o] for s, o in node.inputs], made)
             values += made
-            named.update({_label(node, output): array for output, array in enumerate(made)})
+            for output, array in enumerate(made):
+                label = _label(node, output)
+                named[label] = np.moveaxis(array, -1, 1) if layouts.get(label) == CHANNEL_LAST else array
         return named
 
     def origins(self) -> dict[str, str]:

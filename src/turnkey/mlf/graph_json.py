@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.lowering.program import Kernel, Program
+from turnkey.mlf.program import Kernel, Program
 
 VIEW = "__nop"
 TENSORS, ORIGIN = "turnkey_tensors", "turnkey_nodes"
@@ -129,7 +129,7 @@ def make_graph(program: Program, names: Mapping[Kernel, str]) -> Graph:
     for name in (*program.inputs, *program.constants):
         add(Node(name=name, function=None), [name])
     used: dict[str, int] = {}
-    for index, step in enumerate(program.steps):
+    for index, step in enumerate((*program.packings, *program.steps), start=-len(program.packings)):
         function = VIEW if step.view else names[step.kernel]
         label = names[step.kernel]
         used[label] = used.get(label, 0) + 1
@@ -146,7 +146,8 @@ def make_graph(program: Program, names: Mapping[Kernel, str]) -> Graph:
             step.outputs,
             share=step.inputs[0] if step.view else None,
         )
-        storages.release(index)
+        if index >= 0:
+            storages.release(index)
     heads = tuple(first[node] + output for node, output in (of_tensor[name] for name in program.outputs))
     return Graph(nodes=tuple(nodes), entries=tuple(entries), heads=heads, first_entry=tuple(first))
 

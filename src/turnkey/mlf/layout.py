@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from turnkey.mlf.earlier_plan import belongs_to_another, placed_as_before
-from turnkey.mlf.lowering.program import Program, Step
 from turnkey.mlf.memory_plan import SEARCH_BUDGET, Buffer, Plan, check, plan, rounded
+from turnkey.mlf.program import Program, Step
 from turnkey.mlf.tensor import Tensor
 
 
@@ -81,7 +81,8 @@ class _Sharing:
     def __init__(self, program: Program, *, concat_in_place: bool, io_in_pool: bool, decide: bool = True) -> None:
         self._program = program
         self._io_in_pool = io_in_pool
-        self._fixed = {*program.inputs, *program.constants}
+        self._constants = {*program.constants, *program.packed}
+        self._fixed = {*program.inputs, *self._constants}
         self._outputs = set(program.outputs)
         self._places = {name: Place(name, 0) for name in program.tensors}
         self._members: dict[str, list[str]] = {name: [name] for name in program.tensors}
@@ -194,7 +195,7 @@ class _Sharing:
         end = max(0, len(called) - 1)
         buffers = []
         for root in self._members:
-            if root in self._program.constants:
+            if root in self._constants:
                 continue
             size = self._tensor(root).bytes
             if root in self._outputs:
@@ -227,7 +228,7 @@ def constant_offsets(program: Program, *, align: int = 64) -> tuple[dict[str, in
     """Where each constant lies in the pool, the pool's size, and how much of it is padding between tensors."""
     offsets: dict[str, int] = {}
     end = total = 0
-    for name, array in program.constants.items():
+    for name, array in program.pool.items():
         offsets[name] = rounded(end, align)
         end = offsets[name] + array.nbytes
         total += array.nbytes

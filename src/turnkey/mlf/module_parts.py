@@ -11,6 +11,8 @@ from turnkey.mlf.codegen import Sources, emit
 from turnkey.mlf.earlier_plan import earlier_plan
 from turnkey.mlf.failures import failure
 from turnkey.mlf.graph_json import Graph, make_graph
+from turnkey.mlf.kernels import TEMPLATES
+from turnkey.mlf.kernels.claim import Template
 from turnkey.mlf.layout import Layout, lay_out
 from turnkey.mlf.lowering import Program, lower
 from turnkey.mlf.options import ExportOptions
@@ -88,7 +90,7 @@ def make_parts(
             remedy="export-mlf --style full-model",
         )
     heard.done("prepare", prepared_text(len(model.graph.node), prepared))
-    program = lower(prepared)
+    program = lower(prepared, templates=_templates(options), vector_bytes=options.widest_vector_bytes)
     heard.done("lower", lowered_text(prepared, program))
     program, layout = _laid_out(program, module, options)
     heard.done("plan", planned_text(layout.plan, len(layout.called)))
@@ -108,6 +110,11 @@ def make_parts(
         vector_bytes=options.widest_vector_bytes,
         files=files,
     )
+
+
+def _templates(options: ExportOptions) -> tuple[Template, ...]:
+    """Operator style holds a function over the operator's own inputs: nothing packed, nothing fused."""
+    return TEMPLATES if options.kernels == "templates" and options.style != "operator" else ()
 
 
 def _laid_out(program: Program, module: str, options: ExportOptions) -> tuple[Program, Layout]:
@@ -223,7 +230,7 @@ def _check_budgets(program: Program, layout: Layout, sources: Sources, options: 
             remedy="a smaller input, or a larger --max-workspace",
         )
     if options.max_constants is not None and sources.constants_bytes > options.max_constants:
-        largest = sorted(program.constants.items(), key=lambda item: -item[1].nbytes)[:5]
+        largest = sorted(program.pool.items(), key=lambda item: -item[1].nbytes)[:5]
         raise failure(
             "mlf-over-budget",
             f"the constants need {sources.constants_bytes} bytes, "

@@ -25,6 +25,7 @@ class ExportOptions:
         constants: ``auto``, ``embed``, ``incbin``, ``words`` or ``pool``.
         dims: numbers for symbolic dimensions; renames: new names of inputs and outputs.
         optimize: ``basic`` or ``none``.
+        kernels: ``templates`` takes kernels of ours, fused, where there are some; ``generated`` none: node by node.
         order: of the steps: ``given``, or ``memory`` for the order of least peak.
         align: of buffers in the workspace, bytes.
         plan: ``auto``, ``best-fit`` or ``exact``.
@@ -46,6 +47,7 @@ class ExportOptions:
     dims: Mapping[str, int] = field(default_factory=dict)
     renames: Mapping[str, str] = field(default_factory=dict)
     optimize: str = "basic"
+    kernels: str = "templates"
     order: str = "given"
     align: int = 16
     plan: str = "auto"
@@ -108,6 +110,7 @@ _CHOICES: Mapping[str, tuple[object, ...]] = {
     "workspace": ("external", "internal", "io"),
     "constants": ("auto", "embed", "incbin", "words", "pool"),
     "optimize": ("basic", "none"),
+    "kernels": ("templates", "generated"),
     "order": ("given", "memory"),
     "align": (4, 8, 16, 32, 64),
     "plan": ("auto", "best-fit", "exact"),

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from turnkey.mlf.lowering.program import Program
+from turnkey.mlf.program import Program
 
 _BUDGET = 20_000
 """Sets of done steps that are looked at. A chain of n steps has n, one with branches the product of theirs."""
@@ -41,7 +41,7 @@ class _Lives:
     def __init__(self, program: Program) -> None:
         self._program = program
         root = _roots(program)
-        owned = {*program.inputs, *program.constants, *program.outputs}
+        owned = {*program.inputs, *program.constants, *program.packed, *program.outputs}
         kept = {root[name] for name in owned}
         self._sizes: dict[str, int] = {}
         for name, tensor in program.tensors.items():

@@ -8,7 +8,7 @@ from turnkey.mlf import dtypes, naming
 from turnkey.mlf.codegen.header import Interface
 from turnkey.mlf.codegen.kernels import body_signature, packed_signature
 from turnkey.mlf.layout import Layout
-from turnkey.mlf.lowering.program import Kernel, Program
+from turnkey.mlf.program import Kernel, Program
 
 REGISTRY_MARK = "/* Function registry"
 """The registry is the last part of its unit and begins with this."""
@@ -45,7 +45,7 @@ def _entry(
     called = [program.steps[index] for index in layout.called]
     for kernel in dict.fromkeys(step.kernel for step in called):
         yield f"{body_signature(names[kernel], kernel)};"
-    if program.constants and interface.constants_pool_bytes is None:
+    if constants and interface.constants_pool_bytes is None:
         yield f"const uint8_t *{prefix}_constants(void);"
     if interface.workspace == "internal" and interface.workspace_bytes:
         yield "#if defined(__GNUC__)"
@@ -73,7 +73,7 @@ def _entry(
         arguments.append(f"workspace + {layout.plan.offsets[scratch]}" if scratch else "NULL")
         yield f"  if ({names[step.kernel]}_body({', '.join(arguments)}) != 0) return -1;"
     yield "  return 0;\n}\n"
-    yield from _run(interface, program, layout)
+    yield from _run(interface, program, layout, has_constants=bool(constants))
 
 
 def _pointer(name: str, program: Program, layout: Layout, constants: Mapping[str, int], *, const: bool) -> str:
@@ -93,7 +93,7 @@ def _pointer(name: str, program: Program, layout: Layout, constants: Mapping[str
     return f"({'const ' if const else ''}{c_type} *){'(const void *)' if const else '(void *)'}{address}"
 
 
-def _run(interface: Interface, program: Program, layout: Layout) -> Iterator[str]:
+def _run(interface: Interface, program: Program, layout: Layout, *, has_constants: bool) -> Iterator[str]:
     prefix, base = naming.prefix(interface.module), naming.macro_prefix(interface.module)
     if not interface.takes_tensors:
         yield from _maps(interface, program, layout)
@@ -108,7 +108,7 @@ def _run(interface: Interface, program: Program, layout: Layout) -> Iterator[str
             yield from (f"  if ({member} == NULL) return -1;" for member in needed)
             arguments += members
     uses_pool = interface.workspace != "internal" and interface.workspace_bytes
-    uses_constants = interface.constants_pool_bytes is not None and program.constants
+    uses_constants = interface.constants_pool_bytes is not None and has_constants
     if uses_pool or uses_constants:
         yield "  if (workspace_pools == NULL) return -1;"
     elif interface.has_pools:
@@ -125,7 +125,7 @@ def _run(interface: Interface, program: Program, layout: Layout) -> Iterator[str
     if uses_constants:
         arguments.append("(const uint8_t *)workspace_pools->constants")
     else:
-        arguments.append(f"{prefix}_constants()" if program.constants else "NULL")
+        arguments.append(f"{prefix}_constants()" if has_constants else "NULL")
     yield f"  return {prefix}___tvm_main__({', '.join(arguments)});\n}}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from turnkey.mlf.lowering.program import Kernel, Program
+from turnkey.mlf.program import Kernel, Program
 
 UNIT_BYTES = 256 << 10
 """Units stay below this size, so that compile time is linear and ``make -j`` helps."""
@@ -115,7 +115,7 @@ def _defined(helper: str) -> str:
 def _comments(program: Program) -> dict[Kernel, str]:
     """Per kernel, which ONNX nodes it computes, with shapes and multiply-accumulates."""
     found: dict[Kernel, list[str]] = {}
-    for step in program.steps:
+    for step in (*program.packings, *program.steps):
         shapes = ", ".join("x".join(map(str, program.tensors[name].shape)) or "scalar" for name in step.inputs)
         result = ", ".join("x".join(map(str, program.tensors[name].shape)) or "scalar" for name in step.outputs)
         lines = found.setdefault(step.kernel, [])

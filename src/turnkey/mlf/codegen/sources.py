@@ -12,7 +12,7 @@ from turnkey.mlf.codegen.header import Interface, header_text, macros
 from turnkey.mlf.codegen.kernels import kernel_units
 from turnkey.mlf.codegen.names import kernel_names
 from turnkey.mlf.layout import Layout, constant_offsets
-from turnkey.mlf.lowering.program import Kernel, Program
+from turnkey.mlf.program import Kernel, Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +81,10 @@ def emit(
         joined += entry_text(interface, program, layout, names, offsets)
     if graph:
         joined += "\n" + registry_text(functions, comment=f'TVM module "{module}".')
-    pool = pool_bytes(program.constants, offsets, size)
+    constants_pool = program.pool
+    pool = pool_bytes(constants_pool, offsets, size)
     texts = [units[0] if units else "", joined, *units[1:]]
-    constants_unit = constants_text(module, pool, mode) if aot and program.constants else ""
+    constants_unit = constants_text(module, pool, mode) if aot and constants_pool else ""
     if constants_unit:
         texts.append(constants_unit)
     base = f"codegen/host/src/{unit_name or f'{module}_lib'}"

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from turnkey.mlf.lowering.graph import lower
-from turnkey.mlf.lowering.program import Kernel, Program, Step
+from turnkey.mlf.program import Kernel, Program, Step
 
 __all__ = ["Kernel", "Program", "Step", "lower"]

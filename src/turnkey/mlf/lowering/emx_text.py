@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from turnkey.mlf.failures import failure
-from turnkey.mlf.lowering.program import Kernel
+from turnkey.mlf.program import Kernel
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 _INCLUDE = re.compile(r'^\s*#include\s+[<"]([^>"]+)[>"]\s*$', re.M)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from turnkey.errors import TurnkeyError
 from turnkey.mlf import dtypes
+from turnkey.mlf.captures import used_names_of
 from turnkey.mlf.lowering import emx
 from turnkey.mlf.lowering.emx_text import Call, Generated, take_apart
 from turnkey.mlf.lowering.macs import multiply_accumulates
-from turnkey.mlf.lowering.program import Kernel, Step
 from turnkey.mlf.lowering.views import describe
 from turnkey.mlf.prepare import Prepared
+from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 from turnkey.mlf.weights import SMALL_BYTES
 
@@ -153,24 +154,6 @@ def _node_model(
         graph, opset_imports=prepared.model.opset_import, ir_version=max(4, prepared.model.ir_version)
     )
     return model, {ours: name for name, ours in names.items()}
-
-
-def used_names_of(node: onnx.NodeProto) -> set[str]:
-    """What a node reads, its bodies included, without what the bodies define themselves."""
-
-    def free(graph: onnx.GraphProto) -> set[str]:
-        defined = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-        needed = {value.name for value in graph.output}
-        for inner in graph.node:
-            needed |= used_names_of(inner)
-            defined |= set(inner.output)
-        return needed - defined
-
-    names = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            names |= free(graph)
-    return names
 
 
 def rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from turnkey.errors import TurnkeyError
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
+from turnkey.mlf.kernels.claim import NodeGraph, Template
 from turnkey.mlf.lowering import emx
 from turnkey.mlf.lowering.empty import empty_reduction_step
 from turnkey.mlf.lowering.expansion import expand
 from turnkey.mlf.lowering.fourier import fourier_step
 from turnkey.mlf.lowering.generated import generated_steps
 from turnkey.mlf.lowering.halves import half_softmax_step
-from turnkey.mlf.lowering.program import Program, Step
+from turnkey.mlf.lowering.physical import PhysicalTensors
 from turnkey.mlf.lowering.region import region_steps
 from turnkey.mlf.lowering.shifts import shift_step
 from turnkey.mlf.lowering.views import byte_step, describe
 from turnkey.mlf.prepare import Prepared, prepare_again, unknown_shape
+from turnkey.mlf.program import Program, Step
 from turnkey.mlf.tensor import Tensor
 from turnkey.mlf.weights import with_constants
 
@@ -44,14 +46,12 @@ def _expands_first(node: onnx.NodeProto, prepared: Prepared) -> bool:
     return False
 
 
-Template = Callable[["onnx.NodeProto", Mapping[str, Tensor], Mapping[str, "np.ndarray"]], Step | None]
-
-
-def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Program:
+def lower(prepared: Prepared, *, templates: tuple[Template, ...] = (), vector_bytes: int = 64) -> Program:
     """Kernels and steps of a prepared model.
 
     Args:
         templates: kernels of ours, asked in order before the generator.
+        vector_bytes: they use no wider vectors.
 
     Raises:
         UnsupportedInModelLibraryFormatError: a list of the nodes that no way could lower, with reasons.
@@ -65,9 +65,9 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
         current = _expanded(current, lambda node, first=first: tuple(node.output) in first)  # type: ignore[misc]
     refused: dict[str, str] = {}
     for _ in range(_EXPANSIONS):
-        steps, failed = _walk(current, templates)
+        steps, physical, failed = _walk(current, templates, vector_bytes)
         if not failed:
-            return _program(current, steps)
+            return _program(current, steps, physical)
         refused = refused or {describe(node): reason for node, reason in failed}
         outputs = {tuple(node.output) for node, _reason in failed}
         expanded = _expanded(current, lambda node, outputs=outputs: tuple(node.output) in outputs)  # type: ignore[misc]
@@ -76,7 +76,8 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
         current = expanded
     for candidate in (prepared, current):
         try:
-            return _program(*region_steps(candidate))
+            whole, steps = region_steps(candidate)
+            return _program(whole, steps, PhysicalTensors(whole))
         except (emx.Refused, TurnkeyError) as error:
             reason = str(error)
     if current.unknown and all("shape" in text for text in refused.values()):
@@ -98,8 +99,16 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = ()) -> Progra
     )
 
 
-def _walk(prepared: Prepared, templates: tuple[Template, ...]) -> tuple[list[Step], list[tuple[onnx.NodeProto, str]]]:
+class _Walked(NamedTuple):
+    steps: list[Step]
+    physical: PhysicalTensors
+    failed: list[tuple[onnx.NodeProto, str]]
+
+
+def _walk(prepared: Prepared, templates: tuple[Template, ...], vector_bytes: int) -> _Walked:
     steps: list[Step] = []
+    physical = PhysicalTensors(prepared)
+    claims = NodeGraph(prepared, vector_bytes=vector_bytes).claims(templates)
     failed: list[tuple[onnx.NodeProto, str]] = []
     opset = next((item.version for item in prepared.model.opset_import if item.domain in ("", "ai.onnx")), 1)
 
@@ -108,37 +117,41 @@ def _walk(prepared: Prepared, templates: tuple[Template, ...]) -> tuple[list[Ste
     ) -> Step | None:
         return half_softmax_step(node, tensors, opset=opset)
 
-    for node in prepared.model.graph.node:
+    for index, node in enumerate(prepared.model.graph.node):
+        if index in claims:
+            claim = claims[index]
+            steps += physical.claimed_steps(claim) if claim is not None else []
+            continue
         missing = [name for name in (*node.input, *node.output) if name and name not in prepared.tensors]
         if missing:
             failed.append((node, f"the shape of {missing[0]!r} is unknown"))
             continue
-        asked = (byte_step, shift_step, empty_reduction_step, fourier_step, half_softmax, *templates)
+        asked = (byte_step, shift_step, empty_reduction_step, fourier_step, half_softmax)
         step = next(
             (made for ask in asked if (made := ask(node, prepared.tensors, prepared.constants)) is not None), None
         )
         try:
-            steps += [step] if step else generated_steps(node, prepared)
+            steps += physical.row_major_steps([step] if step else generated_steps(node, prepared))
         except (emx.Refused, TurnkeyError) as error:
             if getattr(error, "code", "") == "mlf-no-generator":
                 raise
             failed.append((node, str(error)))
-    return steps, failed
+    return _Walked(steps, physical, failed)
 
 
-def _program(prepared: Prepared, steps: list[Step]) -> Program:
+def _program(prepared: Prepared, steps: list[Step], physical: PhysicalTensors) -> Program:
     """Steps with the tensors that they use; outputs that are inputs or constants get a copy of their own."""
     import onnx
 
     outputs = tuple(value.name for value in prepared.model.graph.output)
     inputs = tuple(value.name for value in prepared.model.graph.input)
     made = {name for step in steps for name in step.outputs}
-    tensors = dict(prepared.tensors)
+    tensors = dict(physical.tensors)
     for step in steps:
         for name in (*step.inputs, *step.outputs):
             if name not in tensors:
                 raise failure("mlf-dynamic-shape", f"the shape of {name!r} is not known")
-    constants = dict(prepared.constants)
+    constants = dict(physical.constants)
     for name in outputs:
         if name not in made and name in constants:  # the caller's memory gets a copy of the constant
             kept = f"{name}.constant"
@@ -157,7 +170,7 @@ def _program(prepared: Prepared, steps: list[Step]) -> Program:
             evidence="no node computes it",
             remedy="remove that output from the model",
         )
-    read = {name for step in steps for name in step.inputs}
+    read = {name for step in (*physical.packings, *steps) for name in step.inputs}
     used = read | made | set(inputs)
     return Program(
         tensors={name: tensor for name, tensor in tensors.items() if name in used},
@@ -165,6 +178,8 @@ def _program(prepared: Prepared, steps: list[Step]) -> Program:
         outputs=outputs,
         constants={name: array for name, array in constants.items() if name in read},
         steps=tuple(steps),
+        packings=tuple(physical.packings),
+        packed=physical.packed,
         notes=prepared.notes,
     )
 

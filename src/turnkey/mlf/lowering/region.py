@@ -8,8 +8,8 @@ from dataclasses import replace
 from turnkey.mlf.lowering import emx
 from turnkey.mlf.lowering.emx_text import take_apart
 from turnkey.mlf.lowering.generated import INPUT, OUTPUT, rename, steps_of
-from turnkey.mlf.lowering.program import Step
 from turnkey.mlf.prepare import Prepared
+from turnkey.mlf.program import Step
 from turnkey.mlf.tensor import Tensor
 from turnkey.mlf.weights import SMALL_BYTES, with_constants
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.lowering.program import Kernel, Step
 from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 
 if TYPE_CHECKING:

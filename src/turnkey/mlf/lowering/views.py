@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.lowering.program import Kernel, Step
+from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -69,8 +69,10 @@ class Program:
 
     Attributes:
         tensors: every tensor by name, constants included.
-        constants: weights by name, in graph order; only those that a step reads.
+        constants: weights by name, in graph order; only those that a step or a packing reads.
         steps: in an order in which every input exists.
+        packings: steps that rearrange constants for kernels; a graph executor runs them first, the ahead-of-time
+            entry never, since ``packed`` holds what they make.
     """
 
     tensors: Mapping[str, Tensor]
@@ -78,8 +80,16 @@ class Program:
     outputs: tuple[str, ...]
     constants: Mapping[str, np.ndarray]
     steps: tuple[Step, ...]
+    packings: tuple[Step, ...] = ()
+    packed: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def pool(self) -> dict[str, np.ndarray]:
+        """Constants as the ahead-of-time entry reads them: those that steps read as they are, and the packed ones."""
+        read = {name for step in self.steps for name in step.inputs}
+        return {**{name: array for name, array in self.constants.items() if name in read}, **self.packed}
+
     def kernels(self) -> tuple[Kernel, ...]:
-        """Each kernel once, in the order of first use."""
-        return tuple(dict.fromkeys(step.kernel for step in self.steps))
+        """Each kernel once, in the order of first use in the executor's graph."""
+        return tuple(dict.fromkeys(step.kernel for step in (*self.packings, *self.steps)))
