@@ -7,6 +7,7 @@ import warnings
 import torch
 
 from turnkey.formats.export_job import ExportJob
+from turnkey.formats.translation_table import kept_table
 
 NAME = "dynamo"
 LOWEST_OPSET = 18
@@ -17,7 +18,7 @@ def export(job: ExportJob) -> tuple[str, ...]:
     """Write ``job.path``; the caller holds evaluation mode. Returns notes. Raises whatever torch raises."""
     symbols = job.axes.symbols
     shapes = tuple(dict(symbols[name]) if symbols.get(name) else None for name in job.call.input_names)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), kept_table():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             job.call,
