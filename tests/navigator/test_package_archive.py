@@ -21,7 +21,7 @@ from turnkey.cli.main import main
 from turnkey.errors import ArtifactError, InputError
 from turnkey.navigator.exceptions import ConfigurationError, MissingSourceModelError, NotFoundError
 from turnkey.navigator.package_archive import MANIFEST
-from turnkey.navigator.self_check import compared, verify_package
+from turnkey.navigator.self_check import compared, differences, verify_package
 from turnkey.navigator.status import CommandStatus
 
 
@@ -128,6 +128,17 @@ def test_intervals_that_overlap_reproduce_and_other_hosts_are_not_compared(packa
     assert compared("k", base, far, []).outcome == "slower"
     assert compared("k", far, base, []).outcome == "faster"
     assert compared("k", base, far, ["another processor"]).outcome == "not comparable"
+
+
+def test_a_package_knows_with_how_many_threads_it_was_measured_and_runs_with_as_many(package: nav.Package) -> None:
+    from turnkey.host import fair_threads
+
+    status = package.status.models["onnx"].runners_status["OnnxCPU"]
+    assert status.threads == fair_threads()
+    [rung] = status.rungs
+    assert package.get_runner()._request.threads == rung.threads  # type: ignore[attr-defined]
+    assert differences(package, rung) == []
+    assert "1000 threads" in differences(package, replace(rung, threads=1000))[0]
 
 
 @pytest.mark.parametrize(

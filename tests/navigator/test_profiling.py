@@ -13,7 +13,8 @@ import turnkey.navigator as nav
 from turnkey.measure import Record
 from turnkey.measure.windows import stability
 from turnkey.navigator.exceptions import ProfilingError, UnstableMeasurementError
-from turnkey.navigator.profiling import Profile, pooled_numbers
+from turnkey.navigator.profile_plan import ProfilePlan
+from turnkey.navigator.rung import pooled_numbers
 from turnkey.runtimes.target import ModelTarget
 
 MS = 1e6
@@ -44,34 +45,34 @@ def test_percentiles_are_monotone_and_throughput_follows_the_mean(times: list[fl
 
 
 def test_only_the_last_windows_that_agreed_count() -> None:
-    rule = Profile(config=nav.ProfilerConfig(measurement_request_count=2)).windows()
+    rule = ProfilePlan(config=nav.ProfilerConfig(measurement_request_count=2)).windows()
     found = stability(np.array([9, 9, 1, 1, 1, 1, 1, 1]) * MS, rule)
     assert found.stable_at == 4
     assert found.ends[found.stable_at - 1 - found.window_count] == 2, "the first window is left out"
 
 
 def test_fewer_than_three_trials_test_as_many_windows() -> None:
-    rule = Profile(config=nav.ProfilerConfig(max_trials=2, measurement_request_count=1)).windows()
+    rule = ProfilePlan(config=nav.ProfilerConfig(max_trials=2, measurement_request_count=1)).windows()
     assert stability(np.array([1.0, 1.0]) * MS, rule).window_count == 2
 
 
 def test_the_ladder_is_ascending_without_duplicates_whatever_was_given() -> None:
     from turnkey.measure.ladder import sizes
 
-    rule = Profile(config=nav.ProfilerConfig(batch_sizes=[8, 1, 4, 1])).rule(batched=True)
+    rule = ProfilePlan(config=nav.ProfilerConfig(batch_sizes=[8, 1, 4, 1])).rule(batched=True)
     assert list(sizes(rule)) == [1, 4, 8]
     later = nav.OptimizationProfile(max_batch_size=100)
-    rule = Profile(config=later.profiler_config(), later=later).rule(batched=True)
+    rule = ProfilePlan(config=later.profiler_config(), later=later).rule(batched=True)
     assert list(sizes(rule)) == [1, 2, 4, 8, 16, 32, 64, 100]
     assert rule.throughput_backoff_limit == 2
-    as_given = Profile(config=nav.ProfilerConfig(batch_sizes=[None]))
+    as_given = ProfilePlan(config=nav.ProfilerConfig(batch_sizes=[None]))
     assert list(sizes(as_given.rule(batched=True))) == [1]
 
 
 def test_an_unstable_rung_is_repeated_twice_with_longer_windows_before_it_is_an_error() -> None:
-    assert Profile().rule(batched=True).unstable_repeats == 2
-    assert Profile().rule(batched=True).on_unstable == "stop"
-    assert Profile(on_unstable="flag").rule(batched=True).on_unstable == "flag"
+    assert ProfilePlan().rule(batched=True).unstable_repeats == 2
+    assert ProfilePlan().rule(batched=True).on_unstable == "stop"
+    assert ProfilePlan(on_unstable="flag").rule(batched=True).on_unstable == "flag"
 
 
 def test_what_never_became_stable_carries_its_finished_rungs_and_windows() -> None:
@@ -142,7 +143,8 @@ def test_a_smaller_batch_after_a_larger_one_is_measured_with_its_own_inputs(monk
     from navigator_samples import samples
 
     from turnkey.measure import Settings
-    from turnkey.navigator import profiling
+    from turnkey.navigator import rung_targets
+    from turnkey.navigator.contestant import Contestant
     from turnkey.navigator.format import Format
     from turnkey.navigator.preparation import prepare
     from turnkey.navigator.runner_table import runner_kind
@@ -163,10 +165,10 @@ def test_a_smaller_batch_after_a_larger_one_is_measured_with_its_own_inputs(monk
         fed.extend(target.samples()[0]["input__0"].shape[0] for target in targets.values())
         return SimpleNamespace()
 
-    monkeypatch.setattr(profiling, "run_in_process", run)
-    contestant = profiling.Contestant(model_key="python", kind=runner_kind("PythonRunner"), path=None)
+    monkeypatch.setattr(rung_targets, "run_in_process", run)
+    contestant = Contestant(model_key="python", kind=runner_kind("PythonRunner"), path=None)
     with ExitStack() as stack:
-        rungs = profiling._Rungs(prepared, [contestant], batched=True, stack=stack, say=print)
+        rungs = rung_targets.RungTargets(prepared, [contestant], batched=True, stack=stack, say=print)
         for batch in (1, 4, 1):
             targets = rungs.targets(batch)
             rungs.measured_here(targets, reference=None, settings=Settings(threads=1), path=None, listen=None)

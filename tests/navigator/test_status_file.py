@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,15 @@ import pytest
 import yaml
 from navigator_statuses import model, rung, runner, status
 
-from turnkey.errors import ArtifactError
+import turnkey.navigator as nav
+from turnkey.errors import ArtifactError, TurnkeyError
 from turnkey.navigator.exceptions import BackwardCompatibilityError
 from turnkey.navigator.format import Format
+from turnkey.navigator.self_check import differences
 from turnkey.navigator.status import CommandRun, CommandStatus
 from turnkey.navigator.status_file import read_status, status_document, write_status
+from turnkey.navigator.stored_metadata import limits_of, metadata_of
+from turnkey.pipeline import plain_yaml
 
 ROOT_KEYS = [
     *("format_version", "model_navigator_version", "uuid", "environment", "config", "models_status"),
@@ -119,3 +125,58 @@ def test_a_file_that_makes_objects_is_refused(tmp_path: Path) -> None:
     (tmp_path / "status.yaml").write_text("format_version: !!python/object/apply:os.system ['true']\n")
     with pytest.raises(ArtifactError):
         read_status(tmp_path / "status.yaml")
+
+
+def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Every place of a document, the containers too."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from places(item, *path, key)
+
+
+RICH = status_document(
+    status(
+        model(Format.ONNX, runner("OnnxCPU", rung(1.0, ties=("a @ b",), means_ms=(1.0,), threads=2)), size=3),
+        commands={"InferInputMetadata": CommandRun(status=CommandStatus.OK, seconds=0.5)},
+        config={"profiler_config": {"batch_sizes": [1]}, "custom_configs": {"Onnx": {"opset": 17}}},
+        own={
+            "fingerprint": "f",
+            "structure": {"args": [{"tensor": "x"}], "kwargs": {}},
+            "dynamic_axes": {"x": {"0": "batch"}},
+            "settings": {"threads": 2, "tolerances": {"y": [0.1, 0.1]}},
+        },
+    )
+)
+
+
+del RICH["models_status"]  # read from packages of others alone
+
+
+@pytest.mark.parametrize("wrong", [["x"], {"x": "x"}, None], ids=repr)
+def test_a_value_of_another_type_is_a_clear_error_or_harmless_wherever_it_stands(tmp_path: Path, wrong: Any) -> None:
+    """A package is a stranger's: what was read whole must not fail later in ways that nobody can understand."""
+    for path in places(RICH):
+        document = copy.deepcopy(RICH)
+        inner: Any = document
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = copy.deepcopy(wrong)
+        (tmp_path / "status.yaml").write_text(plain_yaml.dump(document))
+        try:
+            found = nav.Package(read_status(tmp_path / "status.yaml"), tmp_path)
+        except TurnkeyError:
+            continue
+        try:
+            found.summary()
+            assert found.structure is None or found.structure.names
+            metadata_of(found.status)
+            limits_of(found.status)
+            differences(found, rung(1.0, threads=2))
+            write_status(found.status, tmp_path / "again.yaml")
+            found.get_best_runtime()
+        except TurnkeyError:
+            pass
+        except Exception as error:
+            raise AssertionError(f"{path} = {wrong!r} was read, and then: {error!r}") from error

@@ -96,6 +96,39 @@ def test_a_tie_goes_to_the_smaller_memory_then_the_smaller_file_then_the_name_an
     assert (mirrored.model_key, mirrored.ties) == (found.model_key, found.ties)
 
 
+def test_a_lossless_form_wins_a_tie_against_one_of_lower_precision_however_small() -> None:
+    half = model(Format.TENSORRT, runner("TensorRT", rung(1.0, ties=("onnx @ OnnxCPU",))), size=1, key="trt-fp16")
+    whole = model(Format.ONNX, runner("OnnxCPU", rung(1.01, ties=("trt-fp16 @ TensorRT",))), size=9)
+    found = best_runtime(candidates_of(status(half, whole)), [nav.MinLatencyStrategy()])
+    assert (found.model_key, found.ties) == ("onnx", ("trt-fp16 @ TensorRT",))
+
+
+@given(first=st.floats(0.95, 1.05), second=st.floats(0.95, 1.05), memory=st.floats(0.99, 1.01))
+def test_a_tie_has_the_same_winner_whichever_came_out_faster_in_this_run(
+    first: float, second: float, memory: float
+) -> None:
+    one = model(
+        Format.ONNX,
+        runner("OnnxCPU", rung(first, ties=("openvino @ OpenVINO",), peak_memory_bytes=int(1e8))),
+        size=5,
+    )
+    two = model(
+        Format.OPENVINO,
+        runner("OpenVINO", rung(second, ties=("onnx @ OnnxCPU",), peak_memory_bytes=int(1e8 * memory))),
+        size=9,
+    )
+    for goal in (nav.MinLatencyStrategy(), nav.MaxThroughputStrategy(), nav.MaxThroughputAndMinLatencyStrategy()):
+        found = best_runtime(candidates_of(status(one, two)), [goal])
+        assert (found.model_key, found.ties) == ("onnx", ("openvino @ OpenVINO",))
+
+
+def test_who_ties_in_latency_alone_is_told_by_the_goal_that_wants_both() -> None:
+    fast = model(Format.ONNX, runner("OnnxCPU", rung(1.0, ties=("openvino @ OpenVINO",)), rung(9.0, 2)))
+    both = model(Format.OPENVINO, runner("OpenVINO", rung(1.0, ties=("onnx @ OnnxCPU",)), rung(1.2, 2)))
+    found = best_runtime(candidates_of(status(fast, both)), [nav.MaxThroughputAndMinLatencyStrategy()])
+    assert (found.model_key, found.ties) == ("openvino", ("onnx @ OnnxCPU",))
+
+
 @given(latency=st.floats(0.01, 100))
 def test_nan_never_wins(latency: float) -> None:
     broken = model(Format.ONNX, runner("OnnxCPU", rung(math.nan)))

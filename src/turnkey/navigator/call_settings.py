@@ -17,8 +17,8 @@ from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.format_configs import CONFIGS, TensorRTConfig, TorchTensorRTConfig
 from turnkey.navigator.model_config import DEFAULT_TARGETS, framework_of, source_format, targets_of
 from turnkey.navigator.optimization_profile import OptimizationProfile
+from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
-from turnkey.navigator.profiling import Profile
 from turnkey.navigator.runner_table import RunnerKind, chosen_kinds, default_device
 from turnkey.navigator.tolerances import Limits, checked_limits
 
@@ -50,7 +50,7 @@ class CallSettings:
     device: DeviceKind
     kinds: tuple[RunnerKind, ...]
     configs: Mapping[Format, CustomConfigForFormat]
-    profile: Profile
+    profile: ProfilePlan
     sample_count: int = DEFAULT_SAMPLE_COUNT
     batching: bool = True
     input_names: tuple[str, ...] | None = None
@@ -182,7 +182,7 @@ def check_call(
         device=device,
         kinds=kinds,
         configs=configs,
-        profile=Profile(
+        profile=ProfilePlan(
             config=config,
             later=optimization_profile,
             effort=effort,

@@ -12,7 +12,7 @@ from turnkey.measure import Settings, Windows, run_in_process
 from turnkey.measure.target import Arrays
 from turnkey.measure.windows import timed_calls
 from turnkey.navigator.inplace import Module, registered
-from turnkey.navigator.profiling import pooled_numbers
+from turnkey.navigator.rung import pooled_numbers
 from turnkey.navigator.runner import NavigatorRunner
 
 

@@ -22,11 +22,13 @@ from turnkey.host import fair_threads
 from turnkey.navigator import conversion, environment
 from turnkey.navigator.build_state import write_build_state
 from turnkey.navigator.call_settings import CallSettings
+from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.format import Format
 from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
 from turnkey.navigator.model_config import ModelConfig, plan_models
 from turnkey.navigator.preparation import Prepared, prepare, write_sets
-from turnkey.navigator.profiling import Contestant, Profiled, profile_contestants
+from turnkey.navigator.profiled import Profiled
+from turnkey.navigator.profiling import profile_contestants
 from turnkey.navigator.reproduce_script import write_scripts
 from turnkey.navigator.runner_table import RunnerKind, obstacle
 from turnkey.navigator.source import fingerprint, name_of

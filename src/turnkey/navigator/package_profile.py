@@ -9,6 +9,7 @@ from typing import Any
 
 from turnkey.errors import TurnkeyError
 from turnkey.model.samples import SampleSet
+from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.conversion import file_of
 from turnkey.navigator.dataloader import read_calls
 from turnkey.navigator.exceptions import MissingSourceModelError
@@ -16,7 +17,8 @@ from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.package_result import Package, source_format_of
 from turnkey.navigator.preparation import Prepared, stored
-from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
+from turnkey.navigator.profile_plan import ProfilePlan
+from turnkey.navigator.profiling import profile_contestants
 from turnkey.navigator.runner_table import chosen_kinds, obstacle, runner_kinds
 from turnkey.navigator.sample_sets import Choice
 from turnkey.navigator.source import Source, callable_of
@@ -110,7 +112,7 @@ def profile(
         throughput_cutoff_threshold=throughput_cutoff_threshold,
         throughput_backoff_limit=throughput_backoff_limit,
     )
-    ask = Profile(config=later.profiler_config(), later=later, on_unstable="flag")
+    ask = ProfilePlan(config=later.profiler_config(), later=later, on_unstable="flag")
     workspace = Workspace(package.workspace)
     kind = source_format_of(package) or Format.PYTHON
     structure = package.structure

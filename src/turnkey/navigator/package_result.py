@@ -149,7 +149,10 @@ class Package:
         device: DeviceKind | str | None = None,
         return_type: TensorType = TensorType.NUMPY,
     ) -> NavigatorRunner:
-        """A runner by the names of a model and a runner; errors as `get_runner`."""
+        """A runner by the names of a model and a runner; errors as `get_runner`.
+
+        It has as many threads as it was measured with, as far as this process may use so many.
+        """
         model = self._model(model_key)
         kinds = runner_kinds()
         if runner_name not in kinds:
@@ -167,6 +170,8 @@ class Package:
                 )
         else:
             path = self.get_model_path(model_key)
+        runner = model.runners_status.get(runner_name)
+        measured = None if runner is None else runner.threads
         inputs, outputs = self.status.input_metadata, self.status.output_metadata
         if kind.place:
             cls = registered_class(kind.name, place=kind.place)
@@ -181,7 +186,7 @@ class Package:
                 structure=self.structure if path is None else None,
                 path=path,
                 device=wanted.value,
-                threads=fair_threads(),
+                threads=min(measured or fair_threads(), fair_threads()),
                 options=dict(kind.options) if wanted is kind.device else {},
             ),
             input_metadata=inputs,

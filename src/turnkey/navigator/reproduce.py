@@ -18,14 +18,16 @@ from turnkey import settings as environment_settings
 from turnkey.errors import TurnkeyError, UsageError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion
+from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import MissingSourceModelError
 from turnkey.navigator.format import Format
 from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
 from turnkey.navigator.package_archive import load_from_workspace
 from turnkey.navigator.package_result import Package, source_format_of
 from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
-from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
+from turnkey.navigator.profiling import profile_contestants
 from turnkey.navigator.runner_table import runner_kind
 from turnkey.navigator.source import Source
 from turnkey.navigator.stored_metadata import limits_of, metadata_of
@@ -169,7 +171,7 @@ def _performance(package: Package, key: str, runner: str) -> int:
         found = profile_contestants(
             prepared,
             [contestant],
-            Profile(config=config, on_unstable="flag"),
+            ProfilePlan(config=config, on_unstable="flag", threads=model.runners_status[runner].threads),
             records=Path(scratch),
             relative_to=Path(scratch),
             say=print,

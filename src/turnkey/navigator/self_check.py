@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ from turnkey import settings as environment_settings
 from turnkey.errors import TurnkeyError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion
+from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import NotFoundError
 from turnkey.navigator.format import Format
 from turnkey.navigator.job_runner import WorkerJobs
 from turnkey.navigator.package_archive import load
 from turnkey.navigator.package_result import Package, source_format_of
 from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
-from turnkey.navigator.profiling import Contestant, Profile, profile_contestants
+from turnkey.navigator.profiling import profile_contestants
 from turnkey.navigator.runner_table import obstacle, runner_kinds
 from turnkey.navigator.source import Source
 from turnkey.navigator.status import CORRECTNESS, CommandStatus, Rung
@@ -176,30 +178,29 @@ def _remeasured(package: Package, workspace: Workspace, prepared: Prepared, key:
         raise NotFoundError(f"{name} cannot run here", evidence="" if kind is None else obstacle(kind))
     sizes = [recorded.batch_size]
     config = ProfilerConfig.from_dict({**package.config.get("profiler_config", {}), "batch_sizes": sizes})
-    threads = package.status.own.get("settings", {}).get("threads")
     contestant = Contestant(model_key=key, kind=kind, path=conversion.file_of(model, workspace), sha256=model.sha256)
     found = profile_contestants(
         prepared,
         [contestant],
-        replace(Profile(config=config), on_unstable="flag", threads=threads),
+        ProfilePlan(config=config, on_unstable="flag", threads=recorded.threads),
         records=workspace.path / "again",
         relative_to=workspace.path,
         say=lambda text: None,
     )[contestant.key]
     if found.error is not None:
         raise found.error
-    return compared(contestant.key, recorded, found.rungs[0], _differences(package))
+    return compared(contestant.key, recorded, found.rungs[0], differences(package, recorded))
 
 
-def compared(key: str, recorded: Rung, found: Rung, differences: Sequence[str]) -> Remeasured:
-    """The recorded result beside the new one. Pure."""
+def compared(key: str, recorded: Rung, found: Rung, obstacles: Sequence[str]) -> Remeasured:
+    """The recorded result beside the new one; ``obstacles`` keep them from being compared. Pure."""
     bounds = [
         (rung.p50_latency, rung.ci_low or rung.p50_latency, rung.ci_high or rung.p50_latency)
         for rung in (recorded, found)
     ]
     (_, low, high), (_, new_low, new_high) = bounds
     outcome = "reproduced"
-    if differences:
+    if obstacles:
         outcome = "not comparable"
     elif new_low > high * (1 + MARGIN):
         outcome = "slower"
@@ -211,12 +212,15 @@ def compared(key: str, recorded: Rung, found: Rung, differences: Sequence[str]) 
         outcome=outcome,
         recorded=(recorded.ci_center or recorded.p50_latency, recorded.ci_low, recorded.ci_high),
         found=(found.ci_center or found.p50_latency, found.ci_low, found.ci_high),
-        reason="; ".join(differences),
+        reason="; ".join(obstacles),
     )
 
 
-def _differences(package: Package) -> list[str]:
-    """What keeps results of this host from being compared with the package's."""
+def differences(package: Package, recorded: Rung) -> list[str]:
+    """What keeps a result of this host from being compared with the package's."""
     there = (package.status.environment.get("cpu") or {}).get("name")
-    here = host.processor()
-    return [] if there == here else [f"measured on {there}, this is {here}"]
+    here, cores = host.processor(), fair_threads()
+    found = [] if there == here else [f"measured on {there}, this is {here}"]
+    if recorded.threads is not None and recorded.threads > cores:
+        found.append(f"measured with {recorded.threads} threads, this process may use {cores} cores")
+    return found

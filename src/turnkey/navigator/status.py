@@ -91,8 +91,9 @@ class Rung:
         saturated: this rung did not gain enough over the one before.
         record: the measurement with every call, relative to the workspace.
         validity: of the measurement, with the reasons against it.
-        ties: runners, as ``model key @ runner``, that cannot be told from this one at this batch size.
+        ties: runners, as ``model key @ runner``, that were not proven slower than this one at this batch size.
         means_ms: mean of every window.
+        threads: of the runner; None where a runner measured itself or the package does not say.
     """
 
     batch_size: int | None
@@ -115,6 +116,7 @@ class Rung:
     reasons: tuple[str, ...] = ()
     ties: tuple[str, ...] = ()
     means_ms: tuple[float, ...] = ()
+    threads: int | None = None
     peak_memory_bytes: int | None = None
     load_ms: float | None = None
     first_call_ms: float | None = None
@@ -144,6 +146,11 @@ class RunnerStatus:
     complete: bool = True
     stop_reason: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def threads(self) -> int | None:
+        """With how many threads it was profiled; None where that is not known."""
+        return next((rung.threads for rung in self.rungs if rung.threads is not None), None)
 
     @property
     def status(self) -> dict[str, CommandStatus]:

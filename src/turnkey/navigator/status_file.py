@@ -16,11 +16,10 @@ version  what this reader does about it
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from turnkey.errors import ArtifactError
 from turnkey.navigator.exceptions import BackwardCompatibilityError
@@ -38,6 +37,9 @@ from turnkey.navigator.status import (
     RunnerStatus,
     Status,
 )
+from turnkey.navigator.stored_facts import check_config, check_environment, check_facts, check_ranges
+from turnkey.navigator.stored_name import safe_name, safe_relative
+from turnkey.navigator.typed_record import mapping, sequence, typed, typed_record
 from turnkey.pipeline import durable, plain_yaml
 from turnkey.pipeline.plain_data import plain
 from turnkey.pipeline.plain_yaml import Document
@@ -62,9 +64,6 @@ _KNOWN_RUNNERS = {
     *("PythonRunner", "TorchCPU", "TorchCUDA", "TorchScriptCPU", "TorchScriptCUDA", "TorchTensorRT"),
     *("OnnxCPU", "OnnxCUDA", "OnnxTensorRT", "TensorRT"),
 }
-_NAME = re.compile(r"\w(?:[\w.+,=:@() -]{0,198}[\w+)-])?")
-"""Of models, runners and commands: what becomes a part of file names and of the text of scripts."""
-T = TypeVar("T")
 
 
 def write_status(status: Status, path: Path) -> None:
@@ -121,24 +120,26 @@ def read_status(path: Path) -> Status:
             if not isinstance(own, dict) or own.get("schema") != SCHEMA:
                 raise document.error("the part turnkey is of a version that cannot be read", "turnkey")
             models = _models(own["models"], _own_model_of)
-            commands = {safe_name(key): _command(item) for key, item in own["commands"].items()}
-            origin, facts = str(own["origin"]["format_version"]), dict(own["facts"])
+            commands = _commands(own["commands"])
+            origin, facts = str(own["origin"]["format_version"]), check_facts(mapping(own["facts"]))
         else:
             models = _models(data["models_status"], _documented_model_of)
-            ends = data.get("status") or {}
-            commands = {safe_name(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()}
+            commands = _ends(data.get("status"))
             origin, facts = version, {}
+        ranges = mapping(data.get("dataloader_trt_profile"))
         return Status(
             uuid=str(data.get("uuid", "")),
             format_version=origin,
             model_navigator_version=str(data.get("model_navigator_version", "")),
-            environment=_mapping(data.get("environment")),
-            config=_migrated_config(_mapping(data.get("config"))),
+            environment=check_environment(mapping(data.get("environment"))),
+            config=check_config(_migrated_config(mapping(data.get("config")))),
             models=models,
             input_metadata=_tensors(data.get("input_metadata")),
             output_metadata=_tensors(data.get("output_metadata")),
-            dataloader_trt_profile=_mapping(data.get("dataloader_trt_profile")),
-            dataloader_max_batch_size=data.get("dataloader_max_batch_size"),
+            dataloader_trt_profile=ranges if own is None else check_ranges(ranges),
+            dataloader_max_batch_size=typed(
+                int | None, data.get("dataloader_max_batch_size"), "dataloader_max_batch_size"
+            ),
             commands=commands,
             own=facts,
             timestamp=str(data.get("timestamp", "")),
@@ -151,36 +152,9 @@ def read_status(path: Path) -> Status:
         ) from error
 
 
-def safe_relative(text: Any) -> str:
-    """A path inside a package as it is stored.
-
-    Raises:
-        ValueError: it is absolute, climbs, or is no plain text.
-    """
-    from pathlib import PurePosixPath
-
-    if not isinstance(text, str) or "\\" in text or "\0" in text:
-        raise ValueError(f"a path {text!r}")
-    pure = PurePosixPath(text)
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise ValueError(f"the path {text!r} leaves the package")
-    return text
-
-
-def safe_name(text: Any) -> str:
-    """The name of a model, runner or command as it is stored.
-
-    Raises:
-        ValueError: it could not be a part of a file name, or would not stay text in a script.
-    """
-    if not isinstance(text, str) or not _NAME.fullmatch(text):
-        raise ValueError(f"a name {text!r}")
-    return text
-
-
-def _models(items: Mapping[str, Any], read: Callable[[Mapping[str, Any]], ModelStatus]) -> dict[str, ModelStatus]:
+def _models(items: Any, read: Callable[[Mapping[str, Any]], ModelStatus]) -> dict[str, ModelStatus]:
     """Models by key; one that is listed under another key than its own is refused."""
-    found = {safe_name(key): read(item) for key, item in items.items()}
+    found = {safe_name(key): read(item) for key, item in mapping(items).items()}
     for key, model in found.items():
         if model.model_config.key != key:
             raise ValueError(f"the model {key!r} calls itself {model.model_config.key!r}")
@@ -235,22 +209,20 @@ def _documented_model(model: ModelStatus, models: Mapping[str, ModelStatus]) -> 
 
 
 def _documented_model_of(item: Mapping[str, Any]) -> ModelStatus:
-    config = dict(item["model_config"])
+    config = mapping(item["model_config"])
     for name in ("parent_path", "log_path"):
         config.pop(name, None)
     runners = {}
-    for name, fields_of in (item.get("runners_status") or {}).items():
-        result = fields_of.get("result") or {}
-        ends = fields_of.get("status") or {}
-        tolerances = (result.get(CORRECTNESS) or {}).get("per_output_tolerance") or []
-        rungs = (result.get(PERFORMANCE) or {}).get("profiling_results") or []
+    for name, fields_of in mapping(item.get("runners_status")).items():
+        result = mapping(fields_of.get("result"))
+        tolerances = sequence(mapping(result.get(CORRECTNESS)).get("per_output_tolerance"))
+        rungs = sequence(mapping(result.get(PERFORMANCE)).get("profiling_results"))
         runners[safe_name(name)] = RunnerStatus(
             runner_name=safe_name(name),
-            commands={safe_name(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()},
-            tolerances=tuple(_known_fields(OutputTolerance, each) for each in tolerances),
-            rungs=tuple(_known_fields(Rung, each) for each in rungs),
+            commands=_ends(fields_of.get("status")),
+            tolerances=tuple(typed_record(OutputTolerance, each) for each in tolerances),
+            rungs=tuple(typed_record(Rung, each) for each in rungs),
         )
-    ends = item.get("status") or {}
     return ModelStatus(
         model_config=ModelConfig(
             format=Format(config.pop("format")),
@@ -260,7 +232,7 @@ def _documented_model_of(item: Mapping[str, Any]) -> ModelStatus:
             parameters=config,
         ),
         runners_status=runners,
-        commands={safe_name(key): CommandRun(status=CommandStatus(end)) for key, end in ends.items()},
+        commands=_ends(item.get("status")),
     )
 
 
@@ -278,79 +250,75 @@ def _own_model(model: ModelStatus) -> dict[str, Any]:
 
 
 def _own_model_of(item: Mapping[str, Any]) -> ModelStatus:
-    config = dict(item["model_config"])
+    config = mapping(item["model_config"])
     return ModelStatus(
         model_config=ModelConfig(
             format=Format(config["format"]),
             key=safe_name(config["key"]),
             path=safe_relative(config["path"]),
             parent_key=_parent(config["parent_key"]),
-            parameters=_mapping(config["parameters"]),
+            parameters=mapping(config["parameters"]),
         ),
-        runners_status={safe_name(name): _runner(each) for name, each in item["runners"].items()},
-        commands={safe_name(name): _command(run) for name, run in item["commands"].items()},
-        sha256=str(item["sha256"]),
-        size_bytes=int(item["size_bytes"]),
-        files=tuple(safe_relative(each) for each in item["files"]),
-        exporter=str(item["exporter"]),
-        notes=tuple(str(note) for note in item["notes"]),
+        runners_status={safe_name(name): _runner(each) for name, each in mapping(item["runners"]).items()},
+        commands=_commands(item["commands"]),
+        sha256=typed(str, item["sha256"], "sha256"),
+        size_bytes=typed(int, item["size_bytes"], "size_bytes"),
+        files=tuple(safe_relative(each) for each in sequence(item["files"])),
+        exporter=typed(str, item["exporter"], "exporter"),
+        notes=typed(tuple[str, ...], item["notes"], "notes"),
     )
 
 
 def _runner(item: Mapping[str, Any]) -> RunnerStatus:
     return RunnerStatus(
         runner_name=safe_name(item["runner_name"]),
-        commands={safe_name(name): _command(run) for name, run in item["commands"].items()},
-        tolerances=tuple(_known_fields(OutputTolerance, each) for each in item["tolerances"]),
-        rungs=tuple(_rung(each) for each in item["rungs"]),
-        complete=bool(item["complete"]),
-        stop_reason=str(item["stop_reason"]),
-        notes=tuple(str(note) for note in item["notes"]),
+        commands=_commands(item["commands"]),
+        tolerances=tuple(typed_record(OutputTolerance, each) for each in sequence(item["tolerances"])),
+        rungs=tuple(_rung(each) for each in sequence(item["rungs"])),
+        complete=typed(bool, item["complete"], "complete"),
+        stop_reason=typed(str, item["stop_reason"], "stop_reason"),
+        notes=typed(tuple[str, ...], item["notes"], "notes"),
     )
 
 
 def _rung(item: Mapping[str, Any]) -> Rung:
-    tuples = {name: tuple(item.get(name) or ()) for name in ("reasons", "ties", "means_ms")}
-    record = item.get("record")
-    return _known_fields(Rung, {**item, **tuples, "record": safe_relative(record) if record else ""})
+    found = typed_record(Rung, item)
+    if found.record:
+        safe_relative(found.record)
+    return found
+
+
+def _commands(items: Any) -> dict[str, CommandRun]:
+    return {safe_name(name): _command(mapping(run)) for name, run in mapping(items).items()}
 
 
 def _command(item: Mapping[str, Any]) -> CommandRun:
     return CommandRun(
         status=CommandStatus(item["status"]),
-        reason=str(item["reason"]),
-        seconds=float(item["seconds"]),
-        log_path=str(item["log_path"]),
+        reason=typed(str, item["reason"], "reason"),
+        seconds=typed(float, item["seconds"], "seconds"),
+        log_path=typed(str, item["log_path"], "log_path"),
     )
+
+
+def _ends(items: Any) -> dict[str, CommandRun]:
+    """Commands of a documented record, which says only how each ended."""
+    return {safe_name(name): CommandRun(status=CommandStatus(end)) for name, end in mapping(items).items()}
 
 
 def _parent(text: Any) -> str | None:
     return None if text is None else safe_name(text)
 
 
-def _known_fields(kind: type[T], item: Mapping[str, Any]) -> T:
-    """An object of the fields that this version knows; older records have fewer, newer ones may have more."""
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass
-    return kind(**{name: value for name, value in item.items() if name in known})
-
-
 def _tensors(items: Any) -> tuple[TensorMetadata, ...]:
     return tuple(
         TensorMetadata(
-            name=str(item["name"]),
-            shape=tuple(-1 if extent is None else int(extent) for extent in item["shape"]),
-            dtype=str(item["dtype"]),
+            name=typed(str, item["name"], "name"),
+            shape=tuple(-1 if extent is None else typed(int, extent, "shape") for extent in sequence(item["shape"])),
+            dtype=typed(str, item["dtype"], "dtype"),
         )
-        for item in items or ()
+        for item in sequence(items)
     )
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is no mapping")
-    return dict(value)
 
 
 def _finite(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """Which runtime is best, by a stated goal. Pure: candidates in, a result out.
 
-Candidates are runners whose outputs are right, that were profiled, and that no verify function refused. Results that
-the measurement cannot tell apart are a tie: among them the smaller memory wins, then the smaller file, then the name.
+Candidates are runners whose outputs are right, that were profiled, and that no verify function refused. Those that the
+measurement does not prove to be slower than the best one are tied with it. A tie is decided by what does not change
+from run to run: a form in the model's own precision before one that rounds, then the smaller memory (peaks within
+`MEMORY_NOISE` are equal), then the smaller file, then the name.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnkey.navigator.exceptions import ConfigurationError, RuntimeAnalyzerError
@@ -23,6 +25,10 @@ from turnkey.navigator.status import (
     RunnerStatus,
     Status,
 )
+from turnkey.verify import precision_of
+
+MEMORY_NOISE = 0.05
+"""Relative difference of two peaks of resident memory that says nothing: pages of libraries come and go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,11 @@ class Candidate:
     def memory_bytes(self) -> float:
         """Largest peak of its process; infinite where it is not known."""
         return max((rung.peak_memory_bytes or math.inf for rung in self.rungs), default=math.inf)
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether it computes in a lower precision than the source, as its key says: ``trt-fp16``."""
+        return precision_of(self.model.model_config.key) is not None
 
     @property
     def size_bytes(self) -> int:
@@ -153,12 +164,20 @@ class MaxThroughputStrategy(RuntimeSearchStrategy):
 
 
 class MaxThroughputAndMinLatencyStrategy(RuntimeSearchStrategy):
-    """The candidate that has both the largest throughput and the smallest latency; there may be none."""
+    """The candidate that has both the largest throughput and the smallest latency; there may be none.
+
+    Tied with it is who cannot be told from it in one of the two.
+    """
 
     def choose(self, candidates: Sequence[Candidate]) -> RuntimeResult | None:
-        fast = {candidate.key for candidate, _ in _tied(candidates, lambda rung: rung.p50_latency)}
+        fast = [candidate.key for candidate, _ in _tied(candidates, lambda rung: rung.p50_latency)]
         strong = _tied(candidates, lambda rung: -rung.throughput)
-        return _result(self, [pair for pair in strong if pair[0].key in fast])
+        found = _result(self, [pair for pair in strong if pair[0].key in fast])
+        if found is None:
+            return None
+        in_one = dict.fromkeys([*fast, *(candidate.key for candidate, _ in strong)])
+        in_one.pop(f"{found.model_key} @ {found.runner_name}")
+        return replace(found, ties=tuple(in_one))
 
 
 class MaxThroughputWithLatencyBudgetStrategy(RuntimeSearchStrategy):
@@ -375,7 +394,7 @@ def _exclusion(runner: RunnerStatus) -> str:
 
 
 def _tied(candidates: Sequence[Candidate], cost: Callable[[Rung], float]) -> list[tuple[Candidate, Rung]]:
-    """The best pair and those that its measurement cannot tell from it, at the same batch size."""
+    """The best pair and those that its measurement does not prove to be slower, at the same batch size."""
     pairs = [(candidate, rung) for candidate in candidates for rung in candidate.rungs if math.isfinite(cost(rung))]
     if not pairs:
         return []
@@ -390,7 +409,18 @@ def _tied(candidates: Sequence[Candidate], cost: Callable[[Rung], float]) -> lis
 def _result(strategy: RuntimeSearchStrategy, tied: Sequence[tuple[Candidate, Rung]]) -> RuntimeResult | None:
     if not tied:
         return None
-    candidate, rung = min(tied, key=lambda pair: (pair[0].memory_bytes, pair[0].size_bytes, pair[0].key))
+    least = min(candidate.memory_bytes for candidate, _ in tied)
+
+    def rank(candidate: Candidate) -> tuple[bool, float, int, str]:
+        memory = candidate.memory_bytes
+        return (
+            candidate.is_lossy,
+            0.0 if memory <= least * (1 + MEMORY_NOISE) else memory,
+            candidate.size_bytes,
+            candidate.key,
+        )
+
+    candidate, rung = min(tied, key=lambda pair: rank(pair[0]))
     others = tuple(dict.fromkeys(other.key for other, _ in tied if other.key != candidate.key))
     return _of(candidate, rung, ties=others, strategy=str(strategy))
 
