@@ -65,6 +65,18 @@ def test_quantised_variants_are_judged_by_the_size_of_their_outputs_however_smal
         assert compare(wanted, near).verdict is VerificationVerdict.INVALID
 
 
+@pytest.mark.parametrize("precision", ["onnx-int8-static", "onnx-int4"])
+def test_an_offset_that_all_elements_share_does_not_hide_what_a_quantised_variant_lost(precision):
+    limits = Tolerances(precision=precision_of(precision))
+    wanted = {"y": 100 + np.random.default_rng(0).standard_normal((4, 50))}
+    constant = {"y": np.full((4, 50), 100.0)}
+    near = {"y": wanted["y"] + 0.02}
+    found = compare(wanted, constant, tolerances=limits)
+    assert found.verdict is VerificationVerdict.UNVERIFIED
+    assert "a constant would agree too" in found.reason
+    assert compare(wanted, near, tolerances=limits).verdict is VerificationVerdict.VALID
+
+
 @pytest.mark.parametrize(("error", "verdict"), [(0.2, VerificationVerdict.VALID), (0.9, VerificationVerdict.INVALID)])
 def test_outputs_of_one_size_are_judged_by_the_norm_at_four_bits(error, verdict):
     wanted = {"y": np.ones((2, 8), np.float32)}

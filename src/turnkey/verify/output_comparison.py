@@ -2,7 +2,8 @@
 
 An output *proves* something if zeros in its place would have failed, or if it agrees in the relative norm, which no
 scale can hide; so does one whose limits go with the outputs themselves (8 and 4 bits), where the norm decides. A
-reference that is (nearly) zero, not finite, or empty proves nothing.
+reference that is (nearly) zero, not finite, or empty proves nothing; nor does one of 8 or 4 bits whose elements share
+an offset so large that a constant would have passed, unless it agrees about its mean as well.
 """
 
 from __future__ import annotations
@@ -169,8 +170,22 @@ def _compare_values(
     if tells and limit.relative_l2 is not None and relative_l2 is not None and relative_l2 > limit.relative_l2:
         words = f"the relative L2 error is {relative_l2:.3g}, allowed {limit.relative_l2:.3g}"
         return failed("norm", outside, int(np.argmax(error)), words)
-    proves, reason = _evidence(name, magnitude, finite, relative_l2, tells=tells)
+    hidden = _hidden_by_offset(name, reference[finite], norm, error_norm, limit)
+    proves, reason = (False, hidden) if hidden else _evidence(name, magnitude, finite, relative_l2, tells=tells)
     return OutputComparison(name=name, proves=proves, reason=reason, **measures)
+
+
+def _hidden_by_offset(name: str, reference: np.ndarray, norm: float, error_norm: float, limit: Tolerance) -> str:
+    """Why an offset that all elements share hides the error; empty where it does not, or where nothing varies."""
+    if not limit.about_mean or limit.relative_l2 is None or not 0 < norm < math.inf:
+        return ""
+    spread = float(np.linalg.norm(reference - reference.mean()))
+    if not 0 < spread <= limit.relative_l2 * norm or error_norm <= limit.relative_l2 * spread:
+        return ""
+    return (
+        f"output {name!r} varies by {spread / norm:.1%} about its mean, so that a constant would agree too, and the "
+        f"error is {error_norm / spread:.2g} of how far it varies, allowed {limit.relative_l2:.3g}"
+    )
 
 
 def _evidence(
