@@ -9,7 +9,6 @@ before; a smaller model stays one file, which is easier to move.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -24,11 +23,11 @@ from onnx import TensorProto
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
 from turnkey.errors import InputError
+from turnkey.file_digest import digest_of_files
 from turnkey.formats.onnx_graph import tensors_of
 
 PROTOBUF_LIMIT_BYTES = 2**31 - 1
 EXTERNAL_FROM_BYTES = 1_500_000_000
-_DIGEST_CHUNK_BYTES = 1 << 20
 _SMALL_TENSOR_BYTES = 1024
 
 
@@ -56,14 +55,13 @@ def describe_file(path: Path) -> OnnxFile:
         InputError: not a readable ONNX file, or external data that is missing or out of bounds.
     """
     external = external_files(path)
-    digest = hashlib.sha256()
-    size_bytes = 0
-    for part in (path, *external):
-        with part.open("rb") as stream:
-            while chunk := stream.read(_DIGEST_CHUNK_BYTES):
-                digest.update(chunk)
-                size_bytes += len(chunk)
-    return OnnxFile(path=path, external=external, sha256=digest.hexdigest(), size_bytes=size_bytes)
+    digest = digest_of_files((path, *external))
+    return OnnxFile(path=path, external=external, sha256=digest.sha256, size_bytes=digest.size_bytes)
+
+
+def stored_bytes(path: Path) -> int:
+    """Size of a file with its external data, which is not read. Raises InputError as `load_graph`."""
+    return sum(part.stat().st_size for part in (path, *external_files(path)))
 
 
 def load_graph(path: Path) -> onnx.ModelProto:

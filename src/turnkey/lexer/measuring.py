@@ -113,19 +113,17 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
 
 def _state(subject: Subject, export: ExportResult | None, workdir: Path) -> State:
     """The subject as a build in the working directory: what the tools for candidates and conversions work on."""
-    from turnkey.formats.onnx_file import describe_file
     from turnkey.pipeline.state import State, Variant
 
     if export is None:
         return State(workdir, _FOLDER, model=subject.source)
-    file = describe_file(export.path)
     variant = Variant(
         key="onnx",
         format="onnx",
         path=export.path.name,
-        sha256=file.sha256,
+        sha256=export.sha256,
         exporter=export.exporter,
-        size_bytes=file.size_bytes,
+        size_bytes=export.size_bytes,
     )
     return State(export.path.parent.parent, export.path.parent.name, model=subject.source).with_variant(variant)
 

@@ -46,6 +46,7 @@ class ExportResult:
             says nothing) or ``off``.
         outputs: one check per output; empty without validation.
         seconds: wall time of export, check and validation.
+        sha256, size_bytes: of the file with its external data.
         notes: who exported, with which dynamic axes, and what else a reader must know.
     """
 
@@ -57,6 +58,7 @@ class ExportResult:
     validation: str
     outputs: tuple[OutputCheck, ...] = ()
     seconds: float
+    sha256: str
     size_bytes: int
     notes: tuple[str, ...] = ()
     directory: WorkingDirectory | None = field(repr=False, compare=False, default=None)
@@ -154,6 +156,7 @@ def export_subject(
     if settings.enable_onnx_checks:
         _check(path)
     validation, outputs = _validated(path, subject, settings) if settings.enable_export_validation else ("off", ())
+    file = describe_file(path)
     result = ExportResult(
         class_name=subject.class_name,
         path=path,
@@ -163,7 +166,8 @@ def export_subject(
         validation=validation,
         outputs=outputs,
         seconds=time.perf_counter() - started,
-        size_bytes=describe_file(path).size_bytes,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
         notes=conversion.notes,
         directory=directory,
     )

@@ -77,9 +77,9 @@ class Reference:
         import onnx
         from onnx.reference import ReferenceEvaluator
 
-        from turnkey.formats.onnx_file import describe_file, load_model
+        from turnkey.formats.onnx_file import load_model, stored_bytes
 
-        if describe_file(self.source.path).size_bytes > _SMALL_BYTES:
+        if stored_bytes(self.source.path) > _SMALL_BYTES:
             return ""
         model = load_model(self.source.path)
         sample = self.source.samples.inputs[0]
