@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import packages_distributions
 from types import ModuleType
 from typing import Any
@@ -22,8 +22,11 @@ VARIABLE = "TURNKEY_COMPAT_OVER_ORIGINALS"
 _OURS = "turnkey-compat"
 
 
-def answer(root: str, room: str) -> None:
+def answer(root: str, room: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Let every module below ``root`` be the one of the same name below ``room``.
+
+    Returns:
+        What the root itself has as ``__getattr__`` and ``__dir__``: the names of the room.
 
     Raises:
         ImportError: another installed distribution claims the root, and nobody said that this is meant.
@@ -31,6 +34,13 @@ def answer(root: str, room: str) -> None:
     _refuse_others(root)
     # Before the finder of files: that would load the room's files a second time, under the root's names.
     sys.meta_path.insert(0, _Alias(root, room))
+
+    def attribute(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(room), name)
+
+    return attribute, lambda: dir(importlib.import_module(room))
 
 
 class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):

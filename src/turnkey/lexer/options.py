@@ -154,16 +154,13 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError
-    return value
+def _at_least(least: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError
+        return value
 
-
-def _seed(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError
-    return value
+    return check
 
 
 def _positive(value: Any) -> float:
@@ -234,6 +231,7 @@ def _key(table: str, allowed: str, check: Callable[[Any], Any]) -> Key:
     return Key(table=table, allowed=allowed, check=check)
 
 
+_count = _at_least(1)
 _SWITCH = "true or false"
 _WHOLE = "a whole number of at least 1"
 _LIST = "a list of different names"
@@ -257,7 +255,7 @@ KEYS: Mapping[str, Key] = {
     "effort": _key("benchmarks", f"one of {', '.join(EFFORTS)}", _one_of(*EFFORTS)),
     "threads": _key("benchmarks", _WHOLE, _count),
     "device": _key("benchmarks", "the name of a device, such as cpu or cuda:0", _text),
-    "seed": _key("benchmarks", "a whole number from 0", _seed),
+    "seed": _key("benchmarks", "a whole number from 0", _at_least(0)),
     "enable_csv": _key("outputs", _SWITCH, _flag),
     "enable_stdout": _key("outputs", _SWITCH, _flag),
     "store_samples": _key("outputs", _SWITCH, _flag),
