@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnkey.measure import Settings, TargetDescription, cost, run_experiment
+from turnkey.measure import Settings, TargetDescription, cost, run_experiment, schedule
 from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 
 
@@ -22,7 +22,8 @@ from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 def test_two_variants_cost_what_the_table_says(
     effort: str, call_ms: int, starts: tuple[int, int], seconds: tuple[int, int]
 ) -> None:
-    found = cost.estimate(Settings(effort=effort), [call_ms * 1e6] * 2)
+    usual = schedule.passes_per_round(call_ms * 1e6)  # the table is of rounds that do not grow
+    found = cost.estimate(Settings(effort=effort, passes=usual), [call_ms * 1e6] * 2)
     assert found.starts == starts
     assert found.seconds[0] == pytest.approx(seconds[0], rel=0.5)
     assert found.seconds[1] == pytest.approx(seconds[1], rel=0.5)
@@ -47,6 +48,15 @@ def test_an_experiment_starts_no_more_processes_and_no_fewer_rounds_than_announc
     processes = len(record.run["calibration"]) + sum(len(entry["processes"]) for entry in record.run["rounds"])
     assert found.rounds[0] <= len(record.run["rounds"]) <= found.rounds[1]
     assert processes <= found.starts[1]
+
+
+def test_the_longest_time_counts_rounds_that_grow_where_they_may_grow() -> None:
+    grows = cost.estimate(Settings(), [5e6, 5e6])
+    fixed = cost.estimate(Settings(passes=15), [5e6, 5e6])
+    assert (grows.starts, grows.seconds[0]) == (fixed.starts, fixed.seconds[0])
+    assert 1.2 * fixed.seconds[1] < grows.seconds[1] < 2 * fixed.seconds[1]
+    quick = [cost.estimate(Settings(effort="quick", passes=passes), [5e6]) for passes in (None, 15)]
+    assert quick[0] == quick[1]
 
 
 def test_exact_iterations_have_one_design() -> None:

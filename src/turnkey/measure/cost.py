@@ -22,8 +22,8 @@ class Cost:
 
     Attributes:
         rounds, starts: counts.
-        seconds: of wall time, rounds of the usual length; on a host whose passes vary much, the rounds after the first
-            may take up to twice as long (`turnkey.measure.allocation`).
+        seconds: of wall time; at most: with every round after the first as long as passes that vary much make it
+            (`turnkey.measure.allocation`).
     """
 
     rounds: tuple[int, int]
@@ -50,27 +50,41 @@ def estimate(settings: Settings, calls_ns: Sequence[float], *, start_s: float = 
         calls_ns: duration of a call of each candidate, nanoseconds.
         start_s: seconds to start a process and to load a candidate.
     """
-    twins = 1 if settings.has_twin else 0
-    one_round = sum(start_s + _round_calls(settings, call, max(calls_ns)) * call / 1e9 for call in calls_ns)
-    one_round += twins * (start_s + _round_calls(settings, calls_ns[0], max(calls_ns)) * calls_ns[0] / 1e9)
+    crew = [*calls_ns, *([calls_ns[0]] if settings.has_twin else [])]
+    slowest = max(calls_ns)
+    opening = sum(start_s + (_CHECKED_CALLS + _warm_calls(call)) * call / 1e9 for call in crew)
+    passes = sum(_pass_calls(settings, call, slowest) * call / 1e9 for call in crew)
+    longest = max(passes, _longest_passes(settings, crew, opening))
     calibrations = len(calls_ns) if settings.calibrates else 0
     before = sum(start_s + _calibration_calls(call) * call / 1e9 for call in calls_ns) if calibrations else 0.0
     last = settings.most_rounds if settings.iterations is None else settings.fewest_rounds
     rounds = (settings.fewest_rounds, last)
-    starts = tuple(calibrations + count * (len(calls_ns) + twins) for count in rounds)
-    low, high = (before + count * one_round for count in rounds)
-    latest = settings.budget + one_round  # the budget ends the experiment after the round in work
+    starts = tuple(calibrations + count * len(crew) for count in rounds)
+    low = before + rounds[0] * (opening + passes)
+    high = before + opening + passes + (rounds[1] - 1) * (opening + longest)
+    latest = settings.budget + opening + longest  # the budget ends the experiment after the round in work
     return Cost(rounds=rounds, starts=(starts[0], starts[1]), seconds=(min(low, latest), min(high, latest)))
 
 
-def _round_calls(settings: Settings, call_ns: float, slowest_ns: float) -> int:
-    """Calls of one process in one round: checked, warm-up, settling and timed ones."""
+def _longest_passes(settings: Settings, crew: Sequence[float], opening_s: float) -> float:
+    """Seconds of the passes of a round that gets as many as `turnkey.measure.allocation` may give; 0 if none."""
+    if settings.iterations is not None or settings.passes is not None or settings.objective in ("p90", "p99"):
+        return 0.0
+    one = sum(_slice_calls(call) * call / 1e9 for call in crew)
+    return min(opening_s, schedule.most_passes(max(crew)) * one)
+
+
+def _pass_calls(settings: Settings, call_ns: float, slowest_ns: float) -> int:
+    """Timed and settling calls of one process in one round."""
     count = settings.calls_for(slowest_ns)
     if count is not None:
-        timed = math.ceil(count / settings.fewest_rounds)
-        return _CHECKED_CALLS + _warm_calls(call_ns) + timed
+        return math.ceil(count / settings.fewest_rounds)
+    return settings.passes_for(slowest_ns) * _slice_calls(call_ns)
+
+
+def _slice_calls(call_ns: float) -> int:
     size = schedule.slice_size(call_ns)
-    return _CHECKED_CALLS + _warm_calls(call_ns) + settings.passes_for(slowest_ns) * (1 + size.entries * size.inner)
+    return 1 + size.entries * size.inner
 
 
 def _warm_calls(call_ns: float) -> int:
