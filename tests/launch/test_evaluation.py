@@ -19,7 +19,6 @@ import pytest
 import turnkey
 from turnkey.errors import UsageError
 from turnkey.launch import Interrupted, Result, exit_code
-from turnkey.pipeline import durable
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.events import Event
@@ -183,7 +182,7 @@ def test_a_disk_that_fills_up_at_any_write_is_an_error_of_that_input_only(
                 raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor)
 
-    monkeypatch.setattr(durable.os, "fsync", full_for_a)
+    monkeypatch.setattr(os, "fsync", full_for_a)
     while allowed < 30:
         calls, allowed = 0, allowed + 1
         results = evaluate(paths, cache)

@@ -31,7 +31,6 @@ from turnkey.errors import ArtifactError, InputError, UsageError
 from turnkey.lexer import LexerArtifact, compare, load
 from turnkey.lexer.comparison import compare_rows
 from turnkey.lexer.report import csv_text
-from turnkey.pipeline import durable
 from turnkey.pipeline.archive import read_archive, write_archive
 
 FAST = {"exporter": "torchscript", "enable_stdout": False, "num_iterations": 3}
@@ -238,7 +237,7 @@ def test_a_failed_flush_leaves_the_older_artifact(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable.os, "replace", fail)
+        patch.setattr(os, "replace", fail)
         with pytest.raises(InputError, match="no space left"):
             context.flush("kept", tmp_path / "t")
 

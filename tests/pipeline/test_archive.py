@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnkey.errors import ArtifactError, InputError, UsageError
-from turnkey.pipeline import durable
 from turnkey.pipeline.archive import read_archive, write_archive
 from turnkey.pipeline.archive_directory import Limits
 
@@ -85,7 +84,7 @@ def test_a_failed_write_leaves_the_older_archive_and_nothing_else(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(durable.os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(InputError, match="no space left"):
         write_archive(tmp_path / "a.zip", MEMBERS)
 

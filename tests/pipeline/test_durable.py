@@ -43,7 +43,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 ) -> None:
     path = tmp_path / "file.yaml"
     durable.write_text(path, "old")
-    monkeypatch.setattr(durable.os, step, failing(error_number))
+    monkeypatch.setattr(os, step, failing(error_number))
 
     with pytest.raises(InputError, match=words) as caught:
         durable.write_text(path, "new")

@@ -1,22 +1,17 @@
-"""A file that appears under its name complete, or not at all."""
+"""A format's file: it appears under its name complete, or not at all."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from turnkey.whole_file import whole_file
+
 
 @contextmanager
 def finished_file(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to, with its suffix; renamed to it at the end, removed after an error."""
+    """A name beside ``path`` to write to, with its suffix; the directory is made. See `turnkey.whole_file`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
-    try:
+    with whole_file(path, keeps_suffix=True) as unfinished:
         yield unfinished
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

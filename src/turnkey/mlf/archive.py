@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
-import secrets
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from turnkey.mlf.failures import MlfError, failure
+from turnkey.whole_file import whole_file
 
 MEMBER_LIMIT = 10_000
 TOTAL_LIMIT_BYTES = 4 << 30
@@ -56,18 +55,8 @@ def pack(files: Mapping[str, bytes], *, timestamp: int) -> bytes:
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file as a whole; an interrupted call leaves the older one untouched."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    # The system takes the user's umask off this mode; to ask for the umask would change it for other threads.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def digest(files: Mapping[str, bytes]) -> str:

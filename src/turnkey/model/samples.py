@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from turnkey.errors import ArtifactError
 from turnkey.model.call import CallStructure
+from turnkey.whole_file import whole_file
 
 if TYPE_CHECKING:
     import numpy as np  # at run time only inside functions: a script sets its thread variables before numpy loads
@@ -75,7 +76,8 @@ def write_samples(samples: SampleSet, directory: Path) -> None:
         _write_arrays(arrays, directory / f"{k}.npz")
         entries.append(entry)
     index = {"samples_version": _VERSION, "seed": samples.seed, "structure": structure, "samples": entries}
-    _replace(directory / _INDEX, json.dumps(index, indent=1).encode())
+    with whole_file(directory / _INDEX) as unfinished:
+        unfinished.write_text(json.dumps(index, indent=1), encoding="utf-8")
     for path in older:
         path.unlink()
 
@@ -217,18 +219,6 @@ def _write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _regular_size(path: Path) -> int:

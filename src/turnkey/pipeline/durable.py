@@ -1,26 +1,18 @@
-"""Writing a file so that a reader, a crash or a full disk never meets half of it.
+"""Files of a build, written whole or not at all (`turnkey.whole_file`), with errors that say what to do.
 
-Four steps: the bytes go to a temporary file in the same directory; that file is flushed to the disk (fsync); it is
-renamed over the target, which the system does at once or not at all; the directory is flushed, so that the new name
-survives a loss of power.
-
-Trade-offs: a process that is killed between the first and the third step leaves a ``.<name>.<hex>.tmp`` behind, which
-no reader looks at and `remove_leftovers` deletes. The permissions are those of a new file, not of the replaced one.
-
-Scope: files that one process writes at a time (the build's lock sees to that); of two that replace one file at once,
-the later one stays, whole.
+What a killed writer leaves behind is deleted by `remove_leftovers`; the build's lock sees to it that one process
+writes at a time.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from turnkey.errors import InputError
+from turnkey.whole_file import whole_file
 
 _SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -51,17 +43,9 @@ def replacement(path: Path) -> Iterator[Path]:
     Raises:
         InputError: as `write_text`; any OSError of the block counts as one of writing.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        try:
+        with whole_file(path) as temporary:
             yield temporary
-            _flush(temporary, os.O_RDWR)
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):  # the first error is the one to tell
-                temporary.unlink()
-            raise
-        _flush_directory(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -103,19 +87,3 @@ def cannot_write(path: Path, error: OSError) -> InputError:
 def cannot_read(path: Path, error: OSError) -> InputError:
     """The three-part error for a read that the system refused."""
     return InputError(f"cannot read {path.name}", evidence=f"{path}: {error.strerror or error}")
-
-
-def _flush(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _flush_directory(directory: Path) -> None:
-    try:
-        _flush(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some network file systems cannot flush a directory
-            raise

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-_BLOCK_BYTES = 1 << 20
+from turnkey.file_digest import digest_of_files
 
 
 def file_sha256(path: Path) -> str:
     """64 hex digits over the bytes of a file. Raises OSError if it cannot be read."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    return digest_of_files([path]).sha256
 
 
 def changed_files(recorded: dict[str, str]) -> tuple[str, ...]:

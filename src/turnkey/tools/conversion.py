@@ -6,14 +6,14 @@ succeeded or not. A step that fails is not the end: another way is looked for, a
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ConversionError, TurnkeyError, UsageError
+from turnkey.file_digest import digest_of_files
 from turnkey.formats import FORMATS, Conversion, ConvertRequest, Format, find_format
 from turnkey.formats.route import Step, find_route
 from turnkey.model.source import SourceModel
@@ -23,8 +23,6 @@ from turnkey.pipeline.state import State, Variant
 from turnkey.tools.format_settings import settings_of
 from turnkey.tools.onnx_state import onnx_stage, with_onnx, without_stale
 from turnkey.tools.verdicts import stored_as
-
-_DIGEST_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,29 +241,17 @@ def _path_of(form: Format, key: str, settings: Any, state: State) -> Path:
 def _with_conversion(state: State, conversion: Conversion, form: Format, *, key: str, parent: Variant | None) -> State:
     if form.stored_as == "onnx":
         return with_onnx(state, conversion, key=key, parent=parent)
-    files = (conversion.path, *sorted(conversion.companions))
-    sha256, size_bytes = _digest(files)
+    digest = digest_of_files((conversion.path, *sorted(conversion.companions)))
     for note in conversion.notes:
         print(note)
     variant = Variant(
         key=key,
         format=form.name,
         path=BuildPaths(state.cache_dir, state.build_name).relative(conversion.path),
-        sha256=sha256,
+        sha256=digest.sha256,
         lineage=(*parent.lineage, parent.key) if parent else (),
         exporter=conversion.exporter,
-        size_bytes=size_bytes,
+        size_bytes=digest.size_bytes,
         notes=conversion.notes,
     )
     return without_stale(state, key).with_variant(variant)
-
-
-def _digest(files: Sequence[Path]) -> tuple[str, int]:
-    """SHA-256 over the bytes of all files in order, and their size."""
-    digest, size_bytes = hashlib.sha256(), 0
-    for path in files:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_DIGEST_CHUNK_BYTES):
-                digest.update(chunk)
-                size_bytes += len(chunk)
-    return digest.hexdigest(), size_bytes
