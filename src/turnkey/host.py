@@ -183,6 +183,11 @@ def has_vnni(*, root: Path = _ROOT) -> bool:
     return bool(processor_features(root=root) & {"avx512_vnni", "avx_vnni", "asimddp", "amx_int8"})
 
 
+def has_bfloat16(*, root: Path = _ROOT) -> bool:
+    """Whether the processor computes in bfloat16; without it runtimes compute such files in float32."""
+    return bool(processor_features(root=root) & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def operating_system() -> str:
     """Name and version of the distribution, else of the system."""
     try:

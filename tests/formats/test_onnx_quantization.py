@@ -118,3 +118,12 @@ def test_settings_that_do_not_exist_are_refused(wrong):
     with pytest.raises(UsageError, match=r"guess|7") as caught:
         wrong()
     assert caught.value.remedy.startswith("one of")
+
+
+def test_weights_that_a_constant_operator_turns_are_quantised_too(tmp_path):
+    generator = np.random.default_rng(0)
+    text = """<ir_version: 9, opset_import: ["": 20]>
+    g (float[N,S,64] x) => (float[N,S,32] y) { t = Transpose(w)  m = MatMul(x, t)  y = Add(m, b) }"""
+    weights = {"w": generator.standard_normal((32, 64)).astype(np.float32), "b": np.ones(32, np.float32)}
+    conversion = convert("onnx-int4", write_onnx(tmp_path / "m.onnx", text, weights), tmp_path / "int4.onnx")
+    assert [node.op_type for node in load_graph(conversion.path).graph.node] == ["MatMulNBits", "Add"]

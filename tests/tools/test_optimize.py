@@ -111,3 +111,33 @@ def test_an_optimiser_that_changed_nothing_is_not_raced(tmp_path):
     assert names == ["onnx @ onnxruntime", "onnx-opt @ onnxruntime"]
     assert isinstance(onnx.load(state.build_dir / state.variant("onnx-opt").path), onnx.ModelProto)
     assert np.isfinite(verdicts["onnx-opt"].worst("max_abs"))
+
+
+def test_bfloat16_is_verified_and_raced_where_a_runtime_has_kernels_for_it(tmp_path):
+    pytest.importorskip("openvino")
+    from turnkey.tools.contenders import contenders, made
+    from turnkey.tools.race import verified
+
+    state = build(tmp_path)
+    state, failures = made(state, state.model, ["onnx-bf16"])
+    assert failures == []
+    state, verdicts = verified(state, state.model, ["onnx", "onnx-bf16"])
+    seen = verdicts["onnx-bf16"]
+    assert (seen.verdict, seen.runtime) == (VerificationVerdict.VALID, "openvino")
+    assert 1e-6 < seen.worst("relative_l2") < 4e-2, "the file is narrow, and right within what that explains"
+    runtimes = wanted_runtimes(["onnxruntime", "openvino"])
+    names = [c.key for c in contenders(state, state.model, runtimes, verdicts, exact=False)]
+    assert names == ["onnx @ onnxruntime", "onnx-bf16 @ openvino"]
+
+
+def test_bfloat16_is_not_tried_unasked_where_the_processor_has_no_instructions_for_it(monkeypatch, capsys):
+    pytest.importorskip("openvino")
+    from turnkey.tools import contenders
+
+    runtimes = wanted_runtimes(["openvino"])
+    monkeypatch.setattr(contenders, "has_bfloat16", lambda: False)
+    assert not {"onnx-bf16", "openvino-bf16"} & set(wanted_formats((), runtimes=runtimes, exact=False))
+    assert "onnx-bf16: not tried: this processor has no bfloat16 instructions" in capsys.readouterr().out
+    assert wanted_formats(["onnx-bf16"], runtimes=runtimes, exact=False) == ("onnx-bf16",)
+    monkeypatch.setattr(contenders, "has_bfloat16", lambda: True)
+    assert "onnx-bf16" in wanted_formats((), runtimes=runtimes, exact=False)

@@ -7,10 +7,11 @@ memory get faster. Needs ONNX Runtime's own operator MatMulNBits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from turnkey.errors import UsageError
 from turnkey.formats.format import Conversion, ConvertRequest
-from turnkey.formats.onnx_rewrite import OnnxRewrite
+from turnkey.formats.onnx_rewrite import QuantizedOnnx
 
 _BLOCK_SIZES = (16, 32, 64, 128, 256)
 
@@ -39,25 +40,10 @@ class Int4Settings:
             )
 
 
-class OnnxInt4(OnnxRewrite):
-    """An ONNX file with 4-bit weights."""
+def _weights(parent: Path, request: ConvertRequest) -> Conversion:
+    from turnkey.formats.onnx_quantization import quantize_weights_file  # onnxruntime's tools: half a second
 
-    name = "onnx-int4"
-    settings_type = Int4Settings
-    verb = "quantise"
-    tool = "quantize"
-    converts_from = ("onnx", "onnx-opt")
-
-    def convert(self, request: ConvertRequest) -> Conversion:
-        """Quantise ``request.parent``; settings are `Int4Settings`.
-
-        Raises:
-            InputError: the parent is not a readable ONNX file.
-            ConversionError: ONNX Runtime cannot quantise it, or it holds no product with constant weights.
-        """
-        from turnkey.formats.onnx_quantization import quantize_weights_file  # onnxruntime's tools: half a second
-
-        return quantize_weights_file(self.parent_of(request), request.path, request.settings)
+    return quantize_weights_file(parent, request.path, request.settings)
 
 
-FORMAT = OnnxInt4()
+FORMAT = QuantizedOnnx("onnx-int4", _weights, settings_type=Int4Settings)

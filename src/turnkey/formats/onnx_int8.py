@@ -8,10 +8,11 @@ can. Neither is ever believed: verification judges the outputs, and the tool ``q
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from turnkey.errors import ConversionError, UsageError
 from turnkey.formats.format import Conversion, ConvertRequest
-from turnkey.formats.onnx_rewrite import OnnxRewrite
+from turnkey.formats.onnx_rewrite import QuantizedOnnx
 
 METHODS = ("minmax", "entropy", "percentile")
 
@@ -35,18 +36,13 @@ class Int8DynamicSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Int8StaticSettings:
-    """How to quantise weights and activations.
+class Int8StaticSettings(Int8DynamicSettings):
+    """How to quantise weights and activations: as `Int8DynamicSettings`, and how ranges are found.
 
     Attributes:
-        per_channel, reduce_range, operators, exclude: as `Int8DynamicSettings`.
         method: how calibration turns values into a range: one of `METHODS`.
     """
 
-    per_channel: bool = True
-    reduce_range: bool | None = None
-    operators: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
     method: str = "minmax"
 
     def __post_init__(self) -> None:
@@ -54,53 +50,22 @@ class Int8StaticSettings:
             raise UsageError(f"there is no calibration method {self.method!r}", remedy=f"one of: {', '.join(METHODS)}")
 
 
-class OnnxInt8Dynamic(OnnxRewrite):
-    """An ONNX file with 8-bit weights whose activations are quantised at each call."""
+def _dynamic(parent: Path, request: ConvertRequest) -> Conversion:
+    from turnkey.formats.onnx_quantization import quantize_dynamic_file  # onnxruntime's tools: half a second
 
-    name = "onnx-int8-dynamic"
-    settings_type = Int8DynamicSettings
-    verb = "quantise"
-    tool = "quantize"
-    converts_from = ("onnx", "onnx-opt")
-
-    def convert(self, request: ConvertRequest) -> Conversion:
-        """Quantise ``request.parent``; settings are `Int8DynamicSettings`.
-
-        Raises:
-            InputError: the parent is not a readable ONNX file.
-            ConversionError: ONNX Runtime cannot quantise it, or finds nothing to quantise.
-        """
-        from turnkey.formats.onnx_quantization import quantize_dynamic_file  # onnxruntime's tools: half a second
-
-        return quantize_dynamic_file(self.parent_of(request), request.path, request.settings)
+    return quantize_dynamic_file(parent, request.path, request.settings)
 
 
-class OnnxInt8Static(OnnxRewrite):
-    """An ONNX file with 8-bit weights and activations, calibrated."""
+def _static(parent: Path, request: ConvertRequest) -> Conversion:
+    from turnkey.formats.onnx_quantization import quantize_static_file  # as above
 
-    name = "onnx-int8-static"
-    settings_type = Int8StaticSettings
-    verb = "quantise"
-    tool = "quantize"
-    converts_from = ("onnx", "onnx-opt")
-
-    def convert(self, request: ConvertRequest) -> Conversion:
-        """Quantise ``request.parent`` with the ranges of ``request.samples``; settings are `Int8StaticSettings`.
-
-        Raises:
-            InputError: the parent is not a readable ONNX file.
-            ConversionError: there are no samples, or ONNX Runtime cannot quantise it, or finds nothing to quantise.
-        """
-        from turnkey.formats.onnx_quantization import quantize_static_file  # onnxruntime's tools: half a second
-
-        parent = self.parent_of(request)
-        if not request.samples:
-            raise ConversionError(
-                f"{parent.name} cannot be quantised statically: there are no samples to calibrate with",
-                remedy="start from a script, whose inputs are captured: turnkey -i SCRIPT.py discover ... quantize",
-            )
-        return quantize_static_file(parent, request.path, request.settings, request.samples)
+    if not request.samples:
+        raise ConversionError(
+            f"{parent.name} cannot be quantised statically: there are no samples to calibrate with",
+            remedy="start from a script, whose inputs are captured: turnkey -i SCRIPT.py discover ... quantize",
+        )
+    return quantize_static_file(parent, request.path, request.settings, request.samples)
 
 
-DYNAMIC = OnnxInt8Dynamic()
-STATIC = OnnxInt8Static()
+DYNAMIC = QuantizedOnnx("onnx-int8-dynamic", _dynamic, settings_type=Int8DynamicSettings)
+STATIC = QuantizedOnnx("onnx-int8-static", _static, settings_type=Int8StaticSettings)

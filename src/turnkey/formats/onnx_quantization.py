@@ -135,7 +135,7 @@ def quantize_weights_file(parent: Path, path: Path, settings: Int4Settings) -> C
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
         quantizer = MatMulNBitsQuantizer(
-            with_plain_products(load_model(parent)),
+            with_plain_products(load_model(prepared)),
             bits=4,
             block_size=settings.block_size,
             is_symmetric=settings.symmetric,

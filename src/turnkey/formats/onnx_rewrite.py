@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 from turnkey.errors import ConversionError
-from turnkey.formats.format import ConvertRequest
+from turnkey.formats.format import Conversion, ConvertRequest
 
 
 class OnnxRewrite:
@@ -39,3 +40,33 @@ class OnnxRewrite:
                 remedy=f"turnkey -i SCRIPT.py discover export-pytorch {self.tool}",
             )
         return request.parent
+
+
+class QuantizedOnnx(OnnxRewrite):
+    """An ONNX file with weights, or weights and activations, of few bits.
+
+    Args:
+        name: of the format.
+        quantize: (file, request) to what it made.
+    """
+
+    verb = "quantise"
+    tool = "quantize"
+    converts_from = ("onnx", "onnx-opt")
+
+    def __init__(
+        self, name: str, quantize: Callable[[Path, ConvertRequest], Conversion], *, settings_type: type
+    ) -> None:
+        self.name = name
+        self.settings_type = settings_type
+        self._quantize = quantize
+
+    def convert(self, request: ConvertRequest) -> Conversion:
+        """Quantise ``request.parent``; settings are of ``settings_type``.
+
+        Raises:
+            InputError: the parent is not a readable ONNX file.
+            ConversionError: there is no file, or no sample for what calibrates; or ONNX Runtime cannot quantise it,
+                or finds nothing to quantise.
+        """
+        return self._quantize(self.parent_of(request), request)

@@ -6,18 +6,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from turnkey.errors import ArtifactError, ConversionError, ModelError, TurnkeyError, UsageError
+from turnkey.errors import (
+    ArtifactError,
+    ConversionError,
+    MissingDependencyError,
+    ModelError,
+    TurnkeyError,
+    UsageError,
+)
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.signature import Signature
 from turnkey.runtimes.conditioning import excused_as_rounding
 from turnkey.runtimes.hidden import HiddenComparison, compare_hidden, compare_values
-from turnkey.runtimes.lookup import default_runtime, find_runtime
+from turnkey.runtimes.lookup import find_runtime, runtimes_of
 from turnkey.runtimes.perturbation import compare_perturbed
 from turnkey.runtimes.reference import Reference
-from turnkey.runtimes.runtime import LoadRequest, Runner
+from turnkey.runtimes.runtime import LoadRequest, Runner, Runtime
 from turnkey.runtimes.verification import SignatureVerification, VariantVerification, summarized
 from turnkey.verify import Comparison, Tolerances, VerificationVerdict, batch_size, compare
 from turnkey.verify.batch import batch_symbol, other_sizes, resized
+
+_SHOWS_VALUES = "onnxruntime"
+"""The runtime whose files can be looked into: values and weights inside of them."""
 
 
 def verify_file(
@@ -30,25 +40,26 @@ def verify_file(
     tolerances: Tolerances,
     threads: int,
 ) -> VariantVerification:
-    """Verify one stored variant with the first runtime that executes its format.
+    """Verify one stored variant with the first runtime that executes its format and has all that the file needs.
 
     Args:
         reference: of the source model; its samples get the outputs that they lack.
         key: of the variant.
         stored_as: the format in which the file is stored: ``onnx``.
         exported: see `FileVerifier`.
+
+    Raises:
+        MissingDependencyError: no runtime that is installed has what the file needs; the error of the first.
     """
-    runtime = find_runtime(default_runtime(stored_as))
     samples = reference.with_outputs(reference.source.samples)
-    try:
-        runner = runtime.load(LoadRequest(path=path, device=runtime.devices[0], threads=threads))
-    except (ConversionError, ArtifactError, UsageError) as error:  # the last: no such device here
+    runtime, runner = _loaded(path, stored_as, threads)
+    if isinstance(runner, TurnkeyError):
         refused = SignatureVerification(
             origin="captured",
             shapes={name: array.shape for name, array in samples.inputs[0].items()},
             samples=0,
             verdict=VerificationVerdict.INVALID,
-            reason=f"it cannot be loaded: {error.what}: {error.evidence}",
+            reason=f"it cannot be loaded: {runner.what}: {runner.evidence}",
         )
         return VariantVerification(key=key, runtime=runtime.name, runtime_version="", parts=(refused,))
     try:
@@ -59,13 +70,33 @@ def verify_file(
             exported=exported,
             signature=_signature_of(path, stored_as),
             tolerances=tolerances,
-            shows_values=stored_as == "onnx",
+            shows_values=runtime.name == _SHOWS_VALUES,
         )
         parts = tuple(verifier.verify(samples, reference.source.further_samples))
         version = str(runner.describe().get("runtime_version", ""))
     finally:
         runner.close()
     return VariantVerification(key=key, runtime=runtime.name, runtime_version=version, parts=parts)
+
+
+def _loaded(path: Path, stored_as: str, threads: int) -> tuple[Runtime, Runner | TurnkeyError]:
+    """The first runtime that has what the file needs (ONNX Runtime lacks kernels for bfloat16 on processors), and
+    the runner; instead of it the error of a runtime that refuses the file.
+
+    Raises:
+        MissingDependencyError: there is none; the error of the first.
+    """
+    lacking: MissingDependencyError | None = None
+    for name in runtimes_of(stored_as):
+        try:
+            runtime = find_runtime(name)
+            return runtime, runtime.load(LoadRequest(path=path, device=runtime.devices[0], threads=threads))
+        except MissingDependencyError as error:
+            lacking = lacking or error
+        except (ConversionError, ArtifactError, UsageError) as error:  # the last: no such device here
+            return runtime, error
+    assert lacking is not None, "runtimes_of names one or raises"
+    raise lacking
 
 
 def _signature_of(path: Path, stored_as: str) -> Signature:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 
 from turnkey.errors import MissingDependencyError, UsageError
 from turnkey.plugins import PluginTable
@@ -66,19 +67,27 @@ def known_runtime(text: str) -> str:
         raise ValueError(f"{error.what}; {error.evidence}") from None
 
 
-def default_runtime(stored_as: str) -> str:
-    """Name of the first runtime that executes a format.
+def runtimes_of(stored_as: str) -> Iterator[str]:
+    """Names of the runtimes that execute a format, the first choice first; whether installed or not.
 
     Raises:
-        UsageError: none does.
+        UsageError: there is none.
     """
+    found = False
     for name in RUNTIMES.names():
         runtime: Runtime = RUNTIMES.load(name)
         if stored_as in runtime.executes:
-            return runtime.name
-    raise UsageError(
-        f"no runtime executes the format {stored_as}", evidence=f"runtimes: {', '.join(RUNTIMES.names())}"
-    )
+            found = True
+            yield runtime.name
+    if not found:
+        raise UsageError(
+            f"no runtime executes the format {stored_as}", evidence=f"runtimes: {', '.join(RUNTIMES.names())}"
+        )
+
+
+def default_runtime(stored_as: str) -> str:
+    """Name of the first runtime that executes a format. Raises as `runtimes_of`."""
+    return next(runtimes_of(stored_as))
 
 
 def _named(name: str) -> Runtime:

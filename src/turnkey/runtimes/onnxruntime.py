@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turnkey.errors import ConversionError, InputError, UsageError
+from turnkey.errors import ConversionError, InputError, MissingDependencyError, UsageError
 from turnkey.model.samples import Sample
+from turnkey.runtimes.execution_providers import execution_providers
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-_PROVIDERS_OF_DEVICE = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
 _LEVELS = {
     "none": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -162,6 +162,7 @@ class OnnxRuntime:
 
         Raises:
             UsageError: an option that does not exist, or a value that it cannot have.
+            MissingDependencyError: it has no kernel for an operator in the dtype of the file.
             ConversionError: ONNX Runtime refuses the file.
         """
         opened = open_session(request)
@@ -187,16 +188,17 @@ def open_session(
 
     Raises:
         UsageError: an option that does not exist, or a value that it cannot have.
+        MissingDependencyError: it has no kernel for an operator in the dtype of the file.
         ConversionError: ONNX Runtime refuses the file.
     """
     import onnxruntime as ort
+    from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
     if request.path is None:
         raise UsageError("the runtime onnxruntime executes ONNX files; there is none", remedy=_EXPORT_FIRST)
     configuration = {k: v for k, v in request.options.items() if k.startswith(_CONFIGURATION_PREFIXES)}
-    asked_for = _providers(request.options.get("provider"), request.device)
-    for_providers = _provider_options(request.options, asked_for)
-    options = {k: v for k, v in request.options.items() if k not in configuration and k not in for_providers.keys}
+    wanted = execution_providers(request.options, request.device)
+    options = {k: v for k, v in request.options.items() if k not in configuration and k not in wanted.option_keys}
     refuse_unknown("onnxruntime", options, _OPTIONS)
 
     settings = ort.SessionOptions()
@@ -211,17 +213,22 @@ def open_session(
         allowed = _chosen(_SPINNING, "spinning", options["spinning"])
         for pool in ("intra_op", "inter_op"):
             settings.add_session_config_entry(f"session.{pool}.allow_spinning", allowed)
-    records_placement = asked_for != ("CPUExecutionProvider",)
+    records_placement = wanted.names != ("CPUExecutionProvider",)
     if records_placement:
         settings.add_session_config_entry(_RECORD_PLACEMENT, "1")
     for key, value in configuration.items():
         settings.add_session_config_entry(key, "1" if value is True else str(value))
     adjust(settings)
 
-    present = ort.get_available_providers()
-    available = [(name, for_providers.of(name)) for name in asked_for if name in present]
+    available = wanted.available(ort.get_available_providers())
     try:
         session = ort.InferenceSession(str(request.path), settings, providers=available or None)
+    except NotImplemented as error:
+        raise MissingDependencyError(
+            f"ONNX Runtime has no kernel here for an operator of {Path(request.path).name}",
+            evidence=str(error).strip(),
+            remedy="benchmark --runtime openvino, or a build of ONNX Runtime for another device",
+        ) from error
     except Exception as error:  # its exceptions have no common base below Exception
         raise ConversionError(
             f"ONNX Runtime cannot load {Path(request.path).name}",
@@ -230,47 +237,11 @@ def open_session(
         ) from error
     session.disable_fallback()  # a provider that fails inside a call is an error, not a silent change of device
     return OpenedSession(
-        session=session, asked_for=asked_for, placement=_placement(session) if records_placement else {}
+        session=session, asked_for=wanted.names, placement=_placement(session) if records_placement else {}
     )
 
 
 _EXPORT_FIRST = "turnkey -i INPUT discover export-pytorch benchmark --runtime onnxruntime"
-
-
-def _providers(given: Any, device: str) -> tuple[str, ...]:
-    if given is None:
-        if device not in _PROVIDERS_OF_DEVICE:
-            raise UsageError(
-                f"the runtime onnxruntime does not know the device {device!r}",
-                evidence=f"known: {', '.join(_PROVIDERS_OF_DEVICE)}",
-                remedy="--rt-args provider::NAME names any of its execution providers",
-            )
-        return _PROVIDERS_OF_DEVICE[device]
-    names = [given] if isinstance(given, str) else list(given)
-    return tuple(name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider" for name in names)
-
-
-@dataclass(frozen=True, slots=True)
-class _ProviderOptions:
-    """Options of providers: the user's keys, and what each provider is told."""
-
-    keys: frozenset[str]
-    by_provider: Mapping[str, Mapping[str, str]]
-
-    def of(self, provider: str) -> dict[str, str]:
-        return dict(self.by_provider.get(provider, {}))
-
-
-def _provider_options(options: Mapping[str, Any], providers: tuple[str, ...]) -> _ProviderOptions:
-    keys: set[str] = set()
-    found: dict[str, dict[str, str]] = {}
-    for key, value in options.items():
-        owner, dot, option = key.partition(".")
-        provider = owner if owner.endswith("ExecutionProvider") else f"{owner}ExecutionProvider"
-        if dot and option and provider in providers:
-            keys.add(key)
-            found.setdefault(provider, {})[option] = str(value)
-    return _ProviderOptions(frozenset(keys), found)
 
 
 def _chosen(table: Mapping[str, str], option: str, value: Any) -> str:

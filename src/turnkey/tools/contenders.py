@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from turnkey.errors import TurnkeyError, UsageError
 from turnkey.formats import FORMATS, find_format
 from turnkey.formats.route import formats_named, installed_format
+from turnkey.host import has_bfloat16
 from turnkey.model.source import SourceModel
 from turnkey.pipeline.state import State, Variant
-from turnkey.runtimes import RUNTIMES, Runtime, find_runtime
+from turnkey.runtimes import RUNTIMES, Runtime, default_runtime, find_runtime
 from turnkey.runtimes.verification import VariantVerification
 from turnkey.tools.calibration import calibrating, split
 from turnkey.tools.candidates import LIVE, Candidate
@@ -59,6 +60,9 @@ def wanted_formats(names: Sequence[str], *, runtimes: Sequence[Runtime], exact: 
     found = []
     for name in chosen or FORMATS.names():
         if exact and precision_of(name) is not None:
+            continue
+        if not chosen and precision_of(name) == "bfloat16" and not has_bfloat16():
+            print(f"{name}: not tried: this processor has no bfloat16 instructions", flush=True)
             continue
         try:
             form = installed_format(name)
@@ -118,17 +122,19 @@ def contenders(
                 continue
             if exact and precision_of(variant.key) is not None:
                 continue
-            if _is_executed(variant, runtime):
+            if _is_executed(variant, runtime, verified_with=verdict.runtime):
                 path = state.build_dir / variant.path
                 key = f"{variant.key} @ {runtime.name}"
                 found.append(Candidate(key=key, runtime=runtime, variant=variant, path=path, device="cpu"))
     return found
 
 
-def _is_executed(variant: Variant, runtime: Runtime) -> bool:
+def _is_executed(variant: Variant, runtime: Runtime, *, verified_with: str) -> bool:
     kind = stored_as(variant)
     if kind not in runtime.executes or any(note.startswith(_UNCHANGED) for note in variant.notes):
         return False
+    if verified_with != default_runtime(kind):  # the first choice lacks what the file needs
+        return runtime.name == verified_with
     if runtime.executes[0] == kind:
         return True
     # A second choice, such as ONNX files in OpenVINO, whose own files are made from them anyway.
