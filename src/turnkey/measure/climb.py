@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ _GAIN_LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Climb:
-    """One candidate's way up.
+    """One candidate's way up; as long as it goes on there is no ``stop``.
 
     Attributes:
         rungs: ascending; the one that failed the cutoff is the last of them (before an ``extra`` one).
@@ -121,21 +121,6 @@ def run_ladder(
     return _Ladder(make_targets, rule or LadderRule(), chosen, reference, path, budget_s, listen, measure).climb()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Way:
-    """A climb that goes on."""
-
-    key: str
-    rungs: list[Rung] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-    stop: Stop | None = None
-    reason: str = ""
-    error: Mapping[str, str] | None = None
-
-    def end(self, stop: Stop, reason: str, error: Mapping[str, str] | None = None) -> None:
-        self.stop, self.reason, self.error = stop, reason, error
-
-
 class _Ladder:
     def __init__(
         self,
@@ -156,50 +141,42 @@ class _Ladder:
         self._deadline = math.inf if budget_s is None else time.monotonic() + budget_s
         self._tell = listen or (lambda text: None)
         self._measure = measure
-        self._ways: dict[str, _Way] = {}
+        self._climbs: dict[str, Climb] = {}
         self._records: list[Record] = []
 
     def climb(self) -> LadderResult:
         first = next(ladder.sizes(self._rule))
         targets = list(self._make_targets(first))
         opening.check(targets, self._reference)
-        self._ways = {target.key: _Way(key=target.key) for target in targets}
+        self._climbs = {target.key: Climb(key=target.key) for target in targets}
         self._rung(targets, first, extra=set())
         while steps := self._next_steps():
             batch = next(step.batch for step in steps.values() if step.batch is not None)
             targets = [target for target in self._make_targets(batch) if target.key in steps]
             for key in steps.keys() - {target.key for target in targets}:
-                self._ways[key].end(Stop.COMPLETE, f"it has nothing to measure at batch {batch}")
+                self._end(key, Stop.COMPLETE, f"it has nothing to measure at batch {batch}")
             if targets:
                 self._rung(targets, batch, extra={key for key, step in steps.items() if step.extra})
-        climbs = {
-            key: Climb(
-                key=key,
-                rungs=tuple(way.rungs),
-                records=tuple(way.records),
-                stop=way.stop,
-                reason=way.reason,
-                error=way.error,
-            )
-            for key, way in self._ways.items()
-        }
-        return LadderResult(climbs=climbs, records=tuple(self._records))
+        return LadderResult(climbs=self._climbs, records=tuple(self._records))
+
+    def _end(self, key: str, stop: Stop, reason: str, error: Mapping[str, str] | None = None) -> None:
+        self._climbs[key] = replace(self._climbs[key], stop=stop, reason=reason, error=error)
 
     def _next_steps(self) -> dict[str, Step]:
         """Who goes on, and where to: the same batch size for all, since all have climbed as many rungs."""
         steps = {}
         free = MEMORY_SHARE * host.available_memory_bytes()
-        for way in self._ways.values():
-            if way.stop is not None:
+        for key, climb in self._climbs.items():
+            if climb.stop is not None:
                 continue
-            step = ladder.next_step(way.rungs, self._rule, free_bytes=free)
+            step = ladder.next_step(climb.rungs, self._rule, free_bytes=free)
             if step.stop is None and time.monotonic() > self._deadline:
                 step = Step(batch=None, stop=Stop.BUDGET, reason="the time budget of the ladder was spent")
             if step.stop is None:
-                steps[way.key] = step
+                steps[key] = step
             else:
-                way.end(step.stop, step.reason)
-                self._tell(f"{way.key} climbs no further: {step.reason}")
+                self._end(key, step.stop, step.reason)
+                self._tell(f"{key} climbs no further: {step.reason}")
         return steps
 
     def _rung(self, targets: Sequence[TargetDescription], batch: int, *, extra: set[str]) -> None:
@@ -214,7 +191,7 @@ class _Ladder:
                 if left and target.key in record.measured and not record.windows(target.key).stable:
                     again.append(target)
                 else:
-                    self._take(self._ways[target.key], record, batch, is_extra=target.key in extra)
+                    self._take(target.key, record, batch, is_extra=target.key in extra)
             targets, left = again, left - 1
             settings = replace(settings, windows=_doubled(settings.windows or Windows()))
 
@@ -234,33 +211,32 @@ class _Ladder:
             listen=lambda text: self._tell(f"batch {batch}: {text}"),
         )
 
-    def _take(self, way: _Way, record: Record, batch: int, *, is_extra: bool) -> None:
-        if way.key not in record.measured:
-            error = record.summary(way.key).error or {"what": "it was not measured"}
-            way.end(Stop.ERROR, f"batch {batch}: {error['what']}", error)
+    def _take(self, key: str, record: Record, batch: int, *, is_extra: bool) -> None:
+        climb = self._climbs[key]
+        if key not in record.measured:
+            error = record.summary(key).error or {"what": "it was not measured"}
+            self._end(key, Stop.ERROR, f"batch {batch}: {error['what']}", error)
             return
-        wrong = [item for item in record.reasons if item.code == "wrong-output" and item.key == way.key]
+        wrong = [item for item in record.reasons if item.code == "wrong-output" and item.key == key]
         if wrong:
             error = VerificationError(f"the output at batch {batch} is wrong", evidence=wrong[0].evidence).to_dict()
-            way.end(Stop.ERROR, error["what"], error)
+            self._end(key, Stop.ERROR, error["what"], error)
             return
-        found, summary = record.windows(way.key), record.summary(way.key)
+        found, summary = record.windows(key), record.summary(key)
         gain = None
-        before = ladder.compared_to(way.rungs, self._rule)
+        before = ladder.compared_to(climb.rungs, self._rule)
         if before is not None:
-            gain = _gain(way.key, record, batch, way.records[way.rungs.index(before)], before.batch)
+            gain = _gain(key, record, batch, climb.records[climb.rungs.index(before)], before.batch)
         whole = batch * (summary.throughput_per_s or 0.0)  # a rung too short for one window still has a throughput
-        way.rungs.append(
-            Rung(
-                batch=batch,
-                throughput=ladder.throughput(found.last_means_ms, batch) if found.trials else whole,
-                peak_bytes=summary.peak_memory_bytes,
-                gain=gain,
-                extra=is_extra,
-                stable=found.stable,
-            )
+        rung = Rung(
+            batch=batch,
+            throughput=ladder.throughput(found.last_means_ms, batch) if found.trials else whole,
+            peak_bytes=summary.peak_memory_bytes,
+            gain=gain,
+            extra=is_extra,
+            stable=found.stable,
         )
-        way.records.append(record)
+        self._climbs[key] = replace(climb, rungs=(*climb.rungs, rung), records=(*climb.records, record))
 
 
 def _finished(
