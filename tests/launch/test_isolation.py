@@ -143,6 +143,35 @@ def test_what_the_worker_started_is_gone_afterwards(script: Writer, cache: Path,
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+TEMPORARY = """
+    import os, tempfile, sys
+    place = tempfile.gettempdir()
+    open(os.path.join(place, "left"), "w").write("mine")
+    os.makedirs(os.path.join(place, "locked", "inside"))
+    os.chmod(os.path.join(place, "locked"), 0o500)
+    with open({marker!r}, "a") as file:
+        file.write(f"{{place}} {{os.environ['TMPDIR']}} {{len(os.listdir(place))}} {{oct(os.stat(place).st_mode)}}\\n")
+    {end}
+    """
+
+
+def test_each_input_has_temporary_files_of_its_own_which_do_not_outlive_it(
+    script: Writer, cache: Path, tmp_path: Path
+) -> None:
+    marker = tmp_path / "places"
+    ends = ["", "os.kill(os.getpid(), 9)", "__import__('psutil').Process(os.getppid()).kill()", "raise ValueError()"]
+    paths = [script(TEMPORARY.format(marker=str(marker), end=end), f"{i}.py") for i, end in enumerate(ends)]
+
+    results = isolated(paths, cache)
+
+    assert [result.status for result in results] == ["successful", "killed", "killed", "error"]
+    lines = [line.split() for line in marker.read_text().splitlines()]
+    assert all(line == [line[0], line[0], "2", "0o40700"] for line in lines), lines
+    places = [Path(line[0]) for line in lines]
+    assert len(set(places)) == len(paths)
+    assert not any(place.exists() for place in places)
+
+
 def test_a_memory_hog_is_killed_at_its_limit(script: Writer, cache: Path) -> None:
     hog = script("import time\nhoard = bytearray(400 << 20)\ntime.sleep(60)", "hog.py")
 

@@ -50,9 +50,10 @@ def item(path: Path, **fields: object) -> WorkItem:
 
 
 SPOILER = """
-    import os, random, sys, json
+    import os, random, sys, json, tempfile
     print(getattr(json, "spoiled", "clean"), os.environ.get("SPOILED"), os.getcwd(), "spoiled" in sys.modules)
     print(random.random())
+    print(tempfile.gettempdir())
     json.spoiled = os.environ["SPOILED"] = "spoiled"
     sys.modules["spoiled"] = json
     os.chdir("/")
@@ -68,6 +69,7 @@ def test_nothing_of_one_input_reaches_another(script: Writer, cache: Path) -> No
     assert [result.status for result in results] == ["successful"] * 3
     assert [log_of(result)[0] for result in results] == [f"clean None {os.getcwd()} False"] * 3
     assert len({log_of(result)[1] for result in results}) == 3, "each has its own random numbers"
+    assert len({log_of(result)[2] for result in results}) == 3, "and its own directory for temporary files"
 
 
 def test_a_template_that_dies_is_replaced_by_fresh_interpreters_and_nothing_is_lost(

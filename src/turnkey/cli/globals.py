@@ -86,7 +86,7 @@ GLOBALS: tuple[Argument, ...] = (
         parse=size_bytes,
         default_text="none",
         metavar="SIZE",
-        help="size of each input's build directory; needs --process-isolation",
+        help="size of each input's build directory and temporary files; needs --process-isolation",
     ),
     Argument(
         flags=("--output-limit",),

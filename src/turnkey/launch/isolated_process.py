@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from turnkey.launch.result import Result
+from turnkey.launch.scratch import remove_scratch
 from turnkey.launch.warden import TERMINATION_SECONDS, Ending
 from turnkey.launch.warden_process import WardenProcess
 from turnkey.launch.work_item import WorkItem
@@ -126,6 +127,8 @@ class IsolatedProcess:
         if self.ending is None and self._warden.pid is not None:
             _kill_session(self._warden.pid)
         self._warden.kill()
+        if self.item.scratch is not None:
+            remove_scratch(Path(self.item.scratch))
         self._is_open = False
         if self._messages >= 0:
             os.close(self._messages)

@@ -77,7 +77,7 @@ def _verdict(
         )
     if ending.cause in ("disk", "output"):
         limit = (item.disk_limit if ending.cause == "disk" else item.output_limit) or 0
-        where = "its build directory holds" if ending.cause == "disk" else "its logs hold"
+        where = "its build and temporary directories hold" if ending.cause == "disk" else "its logs hold"
         return "killed", ModelError(
             f"killed at the {ending.cause} limit {at_work}",
             evidence=f"{where} {_mib(ending.used_bytes)}, limit {_mib(limit)}; {tail}",

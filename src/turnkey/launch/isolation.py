@@ -23,6 +23,7 @@ from turnkey.launch.isolated_process import IsolatedProcess
 from turnkey.launch.isolated_result import isolated_result
 from turnkey.launch.out_of_memory import oom_kills
 from turnkey.launch.result import Result
+from turnkey.launch.scratch import scratch_name
 from turnkey.launch.template import Template, can_be_forked
 from turnkey.launch.warden import TERMINATION_SECONDS
 from turnkey.launch.warden_process import FreshWarden, WardenProcess
@@ -127,6 +128,7 @@ class _Loop:
 
         self._running.pop(item.number, None)
         try:
+            item = replace(item, scratch=str(scratch_name()))
             path, log = self._call.keep_item(item), self._call.log(item.number)
             with _interrupts_held():  # else one could come between the start and our knowing of it
                 process = IsolatedProcess(item, log=log, listen=self._listen, start=start)

@@ -32,7 +32,7 @@ class Options:
         wait: for the Slurm jobs; else submit and return.
         timeout: seconds per input; None is `settings.timeout_seconds`. Only for inputs with processes of their own.
         memory_limit: bytes, for the process tree of one such input; None is no limit.
-        disk_limit, output_limit: bytes of its build directory, and of the logs in it; None is no limit.
+        disk_limit, output_limit: bytes of its build and temporary directories, and of its logs; None is no limit.
         fresh: new interpreters instead of prewarmed ones, and nothing reused of earlier runs.
         prewarm: from how many inputs on a template is warmed up for isolated ones.
         resume: skip what an equal work item finished, go on with what was interrupted, repeat what failed.

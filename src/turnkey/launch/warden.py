@@ -11,9 +11,9 @@ A worker in native code that never returns cannot watch over itself; that is why
 warden itself is killed, the kernel kills the worker (parent-death signal) and the call cleans up the session.
 
 Trade-offs: memory is the summed proportional size (pages that processes share, also with the template that they
-were forked from, count in parts), disk and output are what lies in the build; all are read twice a second, so a fast
-leap may pass a limit before it is seen. While a tool measures, nothing is read. Time that a tool waits for its turn
-on the machine is not the input's, and does not count.
+were forked from, count in parts), disk and output are what lies in the build and the temporary directory. All are
+read twice a second, so a fast leap may pass a limit before it is seen; while a tool measures, nothing is read. Time
+that a tool waits for its turn on the machine is not the input's, and does not count.
 
 Scope: Linux in full; elsewhere there is neither subreaper nor parent-death signal, and grandchildren are found by
 parentage only.
@@ -56,7 +56,7 @@ class Ending:
         cause: ``timeout``, ``memory``, ``disk``, ``output``, ``interrupted``, ``orphaned`` if the warden ended it,
             else empty.
         peak_bytes: highest summed memory that was seen; 0 without a memory limit.
-        used_bytes: of the build when it reached its limit of disk or output, else 0.
+        used_bytes: of the input's files when they reached the limit of disk or output, else 0.
         survivors: how many processes the worker had left behind.
     """
 
@@ -74,9 +74,9 @@ class Limits:
     Attributes:
         seconds: of work, without waiting for its turn on the machine.
         memory_bytes: of the worker and all that it started.
-        disk_bytes: of the build directory.
-        output_bytes: of the logs in it.
-        build: that directory.
+        disk_bytes: of the build directory and the temporary one.
+        output_bytes: of the logs in the build directory.
+        build, scratch: those directories; an item may have no temporary one of its own.
     """
 
     seconds: float | None = None
@@ -84,6 +84,7 @@ class Limits:
     disk_bytes: int | None = None
     output_bytes: int | None = None
     build: Path
+    scratch: Path | None = None
 
     @property
     def must_look(self) -> bool:
@@ -189,7 +190,7 @@ class _Watch:
             exit_code=self._exit_code if self._exit_code is not None else -signal.SIGKILL,
             cause=cause,
             peak_bytes=self._peak_bytes,
-            used_bytes=self._used_bytes,
+            used_bytes=self._used_bytes if cause in ("disk", "output") else 0,
             survivors=self._kill_survivors(),
         )
 
@@ -212,15 +213,15 @@ class _Watch:
             self._peak_bytes = max(self._peak_bytes, used)
             if used > limits.memory_bytes:
                 return "memory"
-        for cause, limit, pattern in (
-            ("disk", limits.disk_bytes, "**/*"),
-            ("output", limits.output_bytes, "log_*.txt"),
-        ):
-            if limit is not None:
-                used = _file_bytes(limits.build, pattern)
-                if used > limit:
-                    self._used_bytes = used
-                    return cause
+        if limits.disk_bytes is not None:
+            directories = (limits.build, limits.scratch)
+            self._used_bytes = sum(_file_bytes(place, "**/*") for place in directories if place is not None)
+            if self._used_bytes > limits.disk_bytes:
+                return "disk"
+        if limits.output_bytes is not None:
+            self._used_bytes = _file_bytes(limits.build, "log_*.txt")
+            if self._used_bytes > limits.output_bytes:
+                return "output"
         return ""
 
     def _patience(self) -> float:

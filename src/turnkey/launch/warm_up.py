@@ -58,6 +58,7 @@ def warm_up(steps: Steps) -> dict[str, Callable[[], None]]:
             importlib.import_module(module)
     with _one_processor(), tempfile.TemporaryDirectory(prefix="turnkey-template-") as directory:
         _rehearse(names, steps, Path(directory))
+    tempfile.tempdir = None  # each worker has a directory of its own
     _end_progress_monitor()
     if "numpy.random" in sys.modules:
         actions["numpy.random"] = _seed_numpy

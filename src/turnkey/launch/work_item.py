@@ -48,11 +48,13 @@ class WorkItem:
         labels: of the source.
         steps: ``[[tool, arguments], ...]``, effective arguments.
         timeout: seconds; for isolated items, as the limits are.
-        memory_limit, disk_limit, output_limit: bytes of the process tree, the build directory, and the logs in it.
+        memory_limit, disk_limit, output_limit: bytes of the process tree, of its build and temporary directories,
+            and of its logs.
         reuse: take results of earlier runs where nothing that they depend on has changed.
         retry: with ``resume``, the kinds of failure that are run again (`turnkey.launch.resumption`); none named
             means all.
         environment: variables at the time of the call.
+        scratch: name of a temporary directory for this item alone (`turnkey.launch.scratch`), if it is isolated.
     """
 
     number: int
@@ -75,6 +77,7 @@ class WorkItem:
     seed: int = 0
     verbose: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    scratch: str | None = None
 
     @property
     def sequence(self) -> Sequence:

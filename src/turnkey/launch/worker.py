@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from turnkey.launch.scratch import make_scratch, remove_scratch
 from turnkey.launch.warden import STACKS_SIGNAL, Flags, Limits, supervise
 from turnkey.launch.work_item import WorkItem, read_work_item
 from turnkey.pipeline.build import BuildPaths
@@ -39,6 +40,9 @@ def watch_over(item: WorkItem, *, messages: int, lifeline: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt comes through the lifeline
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the call holds it back while it starts us
 
+    scratch = Path(item.scratch) if item.scratch is not None else None
+    if scratch is not None:
+        make_scratch(scratch)
     ending = supervise(
         lambda flags: _work(item, messages, flags),
         lifeline=lifeline,
@@ -48,8 +52,11 @@ def watch_over(item: WorkItem, *, messages: int, lifeline: int) -> int:
             disk_bytes=item.disk_limit,
             output_bytes=item.output_limit,
             build=BuildPaths(Path(item.cache_dir), item.build_name).directory,
+            scratch=scratch,
         ),
     )
+    if scratch is not None:
+        remove_scratch(scratch)
     try:
         _tell(messages, {"ended": asdict(ending)})
     except BrokenPipeError:  # the call is dead; nobody waits for this
@@ -67,6 +74,8 @@ def _work(item: WorkItem, messages: int, flags: Flags) -> int:
     faulthandler.register(STACKS_SIGNAL, file=2, all_threads=True, chain=False)
     os.chdir(item.working_directory)
     os.environ.update(item.environment)
+    if item.scratch is not None:
+        os.environ["TMPDIR"] = item.scratch
 
     def tell(event: Event) -> None:
         flags.measures = event.kind == "tool-started" and event.measures
