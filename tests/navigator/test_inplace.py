@@ -191,5 +191,28 @@ def test_a_bundle_that_was_changed_is_refused(cache: Path, tmp_path: Path) -> No
     with zipfile.ZipFile(tmp_path / "b.bundle", "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(ArtifactError, match="was changed"):
+    with pytest.raises(ArtifactError, match="cannot be used") as raised:
         nav.bundle.load(tmp_path / "b.bundle")
+    assert "encoder/k/inplace.json is not what the manifest says" in raised.value.evidence
+
+
+@pytest.mark.parametrize(("member", "is_refused"), [("model.plan", True), ("model.onnx", False)])
+def test_a_bundle_with_engines_is_for_one_gpu_and_one_version_of_cuda_and_tensorrt(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str, is_refused: bool
+) -> None:
+    (cache / "encoder").mkdir(parents=True)
+    (cache / "encoder" / member).write_bytes(b"x")
+    nav.bundle.save(tmp_path / "b.bundle")
+    assert nav.bundle.is_matching(tmp_path / "b.bundle")
+    from turnkey.navigator import bundle
+
+    other = {**bundle._environment(), "gpu": "Another", "tensorrt": "10.9"}
+    monkeypatch.setattr(bundle, "_environment", lambda: other)
+    assert nav.bundle.is_matching(tmp_path / "b.bundle") is not is_refused
+    if is_refused:
+        with pytest.raises(ArtifactError, match="another machine") as raised:
+            nav.bundle.load(tmp_path / "b.bundle")
+        assert "gpu: made on" in raised.value.evidence
+        assert "tensorrt: made on" in raised.value.evidence
+    monkeypatch.setattr(bundle, "_environment", lambda: {**other, "os": "Plan 9"})
+    assert not nav.bundle.is_matching(tmp_path / "b.bundle")

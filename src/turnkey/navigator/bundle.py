@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from turnkey import host
 from turnkey.errors import ArtifactError
+from turnkey.navigator.format import Format
 from turnkey.navigator.inplace_settings import inplace_config
-from turnkey.navigator.workbench import digest_of
+from turnkey.navigator.manifest import checked_manifest, manifest_of, refusal
+from turnkey.navigator.typed_record import mapping, sequence, typed
 from turnkey.pipeline.archive import Archive, read_archive, write_archive
-from turnkey.version import __version__
 
 MANIFEST = "bundle.json"
-SCHEMA = 1
-_LIMIT_BYTES = 16 << 20
+_OF_ENGINES = ("gpu", "cuda", "tensorrt")
+"""What engines of TensorRT depend on beside the operating system."""
+_ENGINES = (Format.TENSORRT.suffix, Format.TORCH_TRT.suffix)
 
 
 def save(
@@ -51,14 +54,8 @@ def save(
         excluded = any(fnmatch.fnmatch(name, each) for each in exclude_patterns or ())
         if included and not excluded:
             members[name] = file
-    manifest = {
-        "schema": SCHEMA,
-        "tool": f"turnkey {__version__}",
-        "tags": sorted(set(tags or ())),
-        "environment": _environment(),
-        "members": {name: digest_of([file])[0] for name, file in members.items()},
-    }
-    content: dict[str, bytes | Path] = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
+    facts = {"tags": sorted(set(tags or ())), "environment": _environment(), "engines": _holds_engines(members)}
+    content: dict[str, bytes | Path] = {MANIFEST: manifest_of(members, **facts), **members}
     write_archive(Path(bundle_path), content, keep_order=True)
 
 
@@ -70,11 +67,11 @@ def load(bundle_path: str | Path, tags: Iterable[str] | None = None, force: bool
     """
     root = inplace_config.directory
     with read_archive(Path(bundle_path)) as archive:
-        manifest = _manifest(archive)
-        if not force and not _matches(manifest, tags):
+        manifest = _checked(archive)
+        if not force and (reasons := _obstacles(manifest, tags)):
             raise ArtifactError(
                 "this bundle is for another machine or purpose",
-                evidence=f"{manifest['environment']}, tags {manifest['tags']}; here {_environment()}",
+                evidence="; ".join(reasons),
                 remedy="bundle.load(…, force=True)",
             )
         root.mkdir(parents=True, exist_ok=True)
@@ -90,33 +87,61 @@ def load(bundle_path: str | Path, tags: Iterable[str] | None = None, force: bool
 
 
 def is_matching(bundle_path: str | Path, tags: Iterable[str] | None = None) -> bool:
-    """Whether a bundle is of this kind of machine and has all of the tags. Raises ArtifactError if it is none."""
+    """Whether a bundle is of this kind of machine and has all of the tags. Raises ArtifactError if it is none.
+
+    The kind of machine is operating system and architecture; where engines of TensorRT are inside, also the GPU, and
+    major and minor version of CUDA and TensorRT.
+    """
     with read_archive(Path(bundle_path)) as archive:
-        return _matches(_manifest(archive), tags)
+        return not _obstacles(_checked(archive), tags)
 
 
-def _manifest(archive: Archive) -> dict[str, Any]:
+def _checked(archive: Archive) -> dict[str, Any]:
     """The manifest, after every member was compared with it."""
+    manifest = checked_manifest(archive, MANIFEST, what="bundle")
     try:
-        manifest: dict[str, Any] = json.loads(archive.read(MANIFEST, limit_bytes=_LIMIT_BYTES))
-        members = dict(manifest["members"])
-        schema, _ = manifest["schema"], manifest["environment"]
-        manifest["tags"] = [str(tag) for tag in manifest["tags"]]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtifactError("this is no bundle", evidence=f"{archive.path}: {error}") from error
-    if schema != SCHEMA:
-        raise ArtifactError("this bundle is of another version", evidence=f"schema {schema!r}")
-    if set(archive.names) - {MANIFEST} != set(members):
-        raise ArtifactError("this bundle was changed", evidence=f"{archive.path}: other members than it lists")
-    for name, digest in members.items():
-        if archive.sha256(name) != digest:
-            raise ArtifactError("this bundle was changed", evidence=f"{archive.path}: {name}")
+        manifest["tags"] = [typed(str, tag, "tags") for tag in sequence(manifest["tags"])]
+        manifest["environment"] = mapping(manifest["environment"])
+        typed(bool, manifest["engines"], "engines")
+    except (ValueError, KeyError) as error:
+        raise refusal(archive, f"{MANIFEST}: {error}", what="bundle") from error
     return manifest
 
 
-def _matches(manifest: dict[str, Any], tags: Iterable[str] | None) -> bool:
-    return manifest["environment"] == _environment() and set(tags or ()) <= set(manifest["tags"])
+def _obstacles(manifest: dict[str, Any], tags: Iterable[str] | None) -> list[str]:
+    """What keeps a bundle from being used here."""
+    there, here = manifest["environment"], _environment()
+    compared = ("os", "machine", *(_OF_ENGINES if manifest["engines"] else ()))
+    found = [
+        f"{name}: made on {there.get(name)}, this is {here[name]}"
+        for name in compared
+        if there.get(name) != here[name]
+    ]
+    missing = sorted(set(tags or ()) - set(manifest["tags"]))
+    return found + ([f"it has not the tags {', '.join(missing)}"] if missing else [])
 
 
-def _environment() -> dict[str, str]:
-    return {"os": platform.system(), "machine": platform.machine()}
+def _holds_engines(members: Iterable[str]) -> bool:
+    return any(name.endswith(_ENGINES) for name in members)
+
+
+def _environment() -> dict[str, str | None]:
+    """What a bundle depends on; versions are major and minor, null where there is nothing of the kind."""
+    import torch
+
+    gpus, _ = host.gpus()
+    try:
+        tensorrt: str | None = version("tensorrt")
+    except PackageNotFoundError:
+        tensorrt = None
+    return {
+        "os": platform.system(),
+        "machine": platform.machine(),
+        "gpu": gpus[0].name if gpus else None,
+        "cuda": _minor(torch.version.cuda),
+        "tensorrt": _minor(tensorrt),
+    }
+
+
+def _minor(text: str | None) -> str | None:
+    return None if text is None else ".".join(text.split(".")[:2])

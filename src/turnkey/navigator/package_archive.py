@@ -1,8 +1,7 @@
 """The package as one file: a zip with a manifest, the SHA-256 of every member, and nothing that is pickled by us.
 
-``manifest.json``: ``{"schema": 1, "tool": "turnkey 1.0", "members": {name: {"sha256": …, "size_bytes": …}}}``.
-Required: ``status.yaml`` and ``manifest.json``. Forbidden: a member that the manifest does not list, a member whose
-bytes it does not describe, pickles, and what `turnkey.pipeline.archive` refuses (links, climbing names, bombs).
+``manifest.json`` is described in `turnkey.navigator.manifest`. Required: it and ``status.yaml``. Forbidden: pickles,
+and what `turnkey.pipeline.archive` refuses (links, climbing names, bombs).
 Samples, their reference outputs and the tolerances travel inside: the package can be verified where it arrives.
 
 Archives of the original (``.nav`` without a manifest) are read as far as their content goes: status, models, metadata
@@ -17,7 +16,6 @@ schema    what changed
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from turnkey.errors import ArtifactError, TurnkeyError
+from turnkey.errors import TurnkeyError
 from turnkey.model.samples import SampleSet, write_samples
-from turnkey.navigator.exceptions import BackwardCompatibilityError, ConfigurationWarning
+from turnkey.navigator.exceptions import ConfigurationWarning
+from turnkey.navigator.manifest import checked_manifest, manifest_of, refusal
 from turnkey.navigator.package_result import Package
 from turnkey.navigator.sample_sets import read_documented
 from turnkey.navigator.status import ModelStatus, Status
@@ -43,11 +42,8 @@ from turnkey.navigator.strategy import (
 from turnkey.navigator.workbench import digest_of
 from turnkey.navigator.workspace import Workspace, new_workspace, remove
 from turnkey.pipeline.archive import Archive, read_archive, write_archive
-from turnkey.version import __version__
 
 MANIFEST = "manifest.json"
-SCHEMA = 1
-_MANIFEST_LIMIT_BYTES = 16 << 20
 _DATA = ("model_input/", "model_output/", "samples/")
 _NOT_EXTRACTED = (".log", ".sh", ".py")
 _PICKLES = (".pkl", ".pickle", ".joblib")
@@ -101,15 +97,7 @@ def save(
         warnings.warn(message, ConfigurationWarning, stacklevel=2)
     with workspace.held():
         members = {workspace.relative(file): file for file in _files(package, workspace, save_data, list(strategies))}
-        manifest = {
-            "schema": SCHEMA,
-            "tool": f"turnkey {__version__}",
-            "members": {
-                name: dict(zip(("sha256", "size_bytes"), digest_of([file]), strict=True))
-                for name, file in sorted(members.items())
-            },
-        }
-        content: dict[str, bytes | Path] = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
+        content: dict[str, bytes | Path] = {MANIFEST: manifest_of(members), **members}
         write_archive(target, content, keep_order=True, check=lambda written: _read_back(written))
     if not keep_workspace:
         remove(workspace)
@@ -158,47 +146,18 @@ def check_archive(archive: Archive) -> Opened:
     """
     for name in archive.names:
         if name.lower().endswith(_PICKLES):
-            raise _refusal(archive, f"{name} is a pickle, which a package must not hold")
+            raise refusal(archive, f"{name} is a pickle, which a package must not hold", what="package")
     if "status.yaml" not in archive:
-        raise _refusal(archive, "it has no status.yaml: it is no package")
+        raise refusal(archive, "it has no status.yaml: it is no package", what="package")
     if MANIFEST not in archive:
         return Opened(is_ours=False, names=archive.names)
-    try:
-        manifest = json.loads(archive.read(MANIFEST, limit_bytes=_MANIFEST_LIMIT_BYTES))
-        schema, listed = manifest["schema"], manifest["members"]
-        expected = {str(name): (str(each["sha256"]), int(each["size_bytes"])) for name, each in listed.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _refusal(archive, f"{MANIFEST}: {type(error).__name__}: {error}") from error
-    if schema != SCHEMA:
-        raise BackwardCompatibilityError(
-            "this package has a manifest that cannot be read",
-            evidence=f"{archive.path}: schema {schema!r}; this Turnkey reads {SCHEMA}",
-        )
-    there = set(archive.names) - {MANIFEST}
-    if there != set(expected):
-        odd = sorted(there ^ set(expected))[0]
-        where = "is not in the manifest" if odd in there else "is missing"
-        raise _refusal(archive, f"{odd} {where}")
-    for member in archive.members:
-        if member.name == MANIFEST:
-            continue
-        digest, size = expected[member.name]
-        if member.size_bytes != size or archive.sha256(member.name) != digest:
-            raise _refusal(archive, f"{member.name} is not what the manifest says")
+    checked_manifest(archive, MANIFEST, what="package")
     return Opened(is_ours=True, names=archive.names)
 
 
 def _read_back(path: Path) -> None:
     with read_archive(path) as archive:
         check_archive(archive)
-
-
-def _refusal(archive: Archive, reason: str) -> ArtifactError:
-    return ArtifactError(
-        "this package cannot be used",
-        evidence=f"{archive.path}: {reason}",
-        remedy="get it again from where it was made",
-    )
 
 
 def _files(package: Package, workspace: Workspace, save_data: bool, strategies: Sequence[Strategy]) -> Iterator[Path]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import types
-from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -22,7 +21,7 @@ def typed_record(kind: type[T], item: Any) -> T:
         ValueError: it is no mapping, or a value is of another type than its field.
         TypeError: a field without default is missing.
     """
-    hints = _hints(kind)
+    hints = get_type_hints(kind)
     return kind(
         **{str(name): typed(hints[name], value, name) for name, value in mapping(item).items() if name in hints}
     )
@@ -61,8 +60,3 @@ def sequence(value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r} is no list")
     return list(value)
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)

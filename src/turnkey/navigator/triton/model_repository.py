@@ -12,10 +12,8 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from turnkey.navigator.exceptions import (
-    ConfigurationError,
     DeployerError,
     EmptyPackageError,
     WrongParameterError,
@@ -23,7 +21,6 @@ from turnkey.navigator.exceptions import (
 from turnkey.navigator.format import DeviceKind, Format
 from turnkey.navigator.package_result import Package
 from turnkey.navigator.runner_table import runner_kinds
-from turnkey.navigator.status import ModelStatus
 from turnkey.navigator.strategy import Candidates, RuntimeResult, Strategy, best_runtime, strategies_of
 from turnkey.navigator.triton.model_config import (
     ModelConfig,
@@ -33,16 +30,8 @@ from turnkey.navigator.triton.model_config import (
     TensorRTModelConfig,
 )
 from turnkey.navigator.triton.optimization import OpenVINOAccelerator, TensorRTAccelerator
-from turnkey.navigator.triton.parts import DeviceKind as InstanceKind
-from turnkey.navigator.triton.parts import (
-    InputTensorSpec,
-    InstanceGroup,
-    ModelWarmup,
-    ModelWarmupInput,
-    ModelWarmupInputDataType,
-    OutputTensorSpec,
-    whole,
-)
+from turnkey.navigator.triton.parts import whole
+from turnkey.navigator.triton.served_model import ServedModel
 from turnkey.pipeline import durable
 from turnkey.settings import absolute_path
 
@@ -187,25 +176,17 @@ def config_of(
     batched = status.config.get("batch_dim") == 0
     kind = runner_kinds()[best.runner_name]
     largest = max((rung.batch_size or 1 for rung in best.runner_status.rungs), default=1)
-    inputs = [
-        InputTensorSpec(name=spec.name, shape=_without_batch(spec.shape, batched), dtype=spec.dtype)
-        for spec in status.input_metadata
-    ]
-    outputs = [
-        OutputTensorSpec(name=spec.name, shape=_without_batch(spec.shape, batched), dtype=spec.dtype)
-        for spec in status.output_metadata
-    ]
-    on_gpu = kind.device is DeviceKind.CUDA
-    fields: dict[str, Any] = {
-        "max_batch_size": largest,
-        "batching": batched,
-        "response_cache": response_cache,
-        "inputs": inputs,
-        "outputs": outputs,
-        "instance_groups": [InstanceGroup(kind=InstanceKind.KIND_GPU if on_gpu else InstanceKind.KIND_CPU)],
-        "warmup": _warmup(best.model_status, inputs, status.dataloader_trt_profile, largest) if warmup else {},
-    }
-    made = _SERVED[best.model_status.model_config.format](**fields)
+    served_model = ServedModel(
+        inputs=status.input_metadata,
+        outputs=status.output_metadata,
+        batched=batched,
+        largest_batch=largest,
+        usual_shapes={name: shapes["opt"] for name, shapes in status.dataloader_trt_profile.items()},
+        on_gpu=kind.device is DeviceKind.CUDA,
+    )
+    made = served_model.config(
+        _SERVED[best.model_status.model_config.format], warmup=warmup, response_cache=response_cache
+    )
     if isinstance(made, ONNXModelConfig):
         if kind.options.get("provider") == "Tensorrt":
             return replace(made, optimization=TensorRTAccelerator())
@@ -249,33 +230,3 @@ def _external(source: Path) -> tuple[Path, ...]:
     from turnkey.formats.onnx_file import external_files
 
     return external_files(source)
-
-
-def _without_batch(shape: Sequence[int], batched: bool) -> tuple[int, ...]:
-    return tuple(shape[1:]) if batched else tuple(shape)
-
-
-def _warmup(
-    model: ModelStatus, inputs: Sequence[InputTensorSpec], profile: Any, largest: int
-) -> dict[str, ModelWarmup]:
-    """One request of each batch size; axes that vary have the extent that is most usual in the dataloader."""
-    usual = {name: list(shapes["opt"]) for name, shapes in profile.items()}
-
-    def shape_of(spec: InputTensorSpec) -> tuple[int, ...]:
-        opt = usual.get(spec.name, [])[-len(spec.shape) :] if spec.shape else []
-        return tuple(
-            max(1, opt[axis] if axis < len(opt) else 1) if extent < 0 else extent
-            for axis, extent in enumerate(spec.shape)
-        )
-
-    if any(str(spec.dtype).startswith(("<U", "|S")) or spec.dtype == "object" for spec in inputs):
-        raise ConfigurationError(
-            "texts cannot be made up for warm-up requests", evidence=model.model_config.key, remedy="warmup=False"
-        )
-    filled = {
-        spec.name: ModelWarmupInput(
-            shape=shape_of(spec), dtype=spec.dtype, input_data_type=ModelWarmupInputDataType.RANDOM
-        )
-        for spec in inputs
-    }
-    return {f"batch_{size}": ModelWarmup(inputs=filled, batch_size=size) for size in sorted({1, largest})}

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from turnkey.errors import ConversionError, UsageError
 from turnkey.model.samples import Sample, SampleSet, read_samples
 from turnkey.model.signature import Signature, TensorSpec
+from turnkey.navigator.metadata import VARIES, TensorMetadata
 from turnkey.navigator.triton.batching import DynamicBatcher
 from turnkey.navigator.triton.model_config import ModelConfig, ONNXModelConfig, PyTorchModelConfig
-from turnkey.navigator.triton.parts import (
-    DeviceKind,
-    InputTensorSpec,
-    InstanceGroup,
-    ModelWarmup,
-    ModelWarmupInput,
-    ModelWarmupInputDataType,
-    OutputTensorSpec,
-)
+from turnkey.navigator.triton.served_model import ServedModel
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State, Variant
 
@@ -71,24 +62,20 @@ def config_of_variant(
     """
     samples = read_samples(BuildPaths(state.cache_dir, state.build_name).samples)
     signature = _signature(state, variant, samples)
-    batched = _is_batched(signature)
-    inputs = [
-        InputTensorSpec(name=spec.name, shape=_extents(spec, batched), dtype=spec.dtype) for spec in signature.inputs
-    ]
-    outputs = [
-        OutputTensorSpec(name=spec.name, shape=_extents(spec, batched), dtype=spec.dtype) for spec in signature.outputs
-    ]
-    kind = DeviceKind.KIND_GPU if on_gpu else DeviceKind.KIND_CPU
-    fields: dict[str, Any] = {
-        "max_batch_size": max_batch_size,
-        "batching": batched,
-        "batcher": DynamicBatcher(max_queue_delay_microseconds=queue_delay_us),
-        "instance_groups": [InstanceGroup(kind=kind, count=instances)],
-        "inputs": inputs,
-        "outputs": outputs,
-        "warmup": _warmup(samples.inputs[0], signature, batched, max_batch_size) if warmup else {},
-    }
-    return _CONFIGS[_suffix(variant)](**fields)
+    served_model = ServedModel(
+        inputs=[_tensor(spec) for spec in signature.inputs],
+        outputs=[_tensor(spec) for spec in signature.outputs],
+        batched=_is_batched(signature),
+        largest_batch=max_batch_size,
+        usual_shapes={name: array.shape for name, array in samples.inputs[0].items()},
+        on_gpu=on_gpu,
+    )
+    return served_model.config(
+        _CONFIGS[_suffix(variant)],
+        warmup=warmup,
+        batcher=DynamicBatcher(max_queue_delay_microseconds=queue_delay_us),
+        instances=instances,
+    )
 
 
 def _obstacle(state: State, variant: Variant) -> str:
@@ -137,20 +124,6 @@ def _is_batched(signature: Signature) -> bool:
     return bool(first) and isinstance(first[0], str) and len(set(first)) == 1
 
 
-def _extents(spec: TensorSpec, batched: bool) -> tuple[int, ...]:
-    shape = spec.shape[1:] if batched else spec.shape
-    return tuple(extent if isinstance(extent, int) else -1 for extent in shape)
-
-
-def _warmup(sample: Sample, signature: Signature, batched: bool, largest: int) -> dict[str, ModelWarmup]:
-    """Requests of random values in the shapes of a captured sample, at batch 1 and at the largest."""
-    inputs = {
-        spec.name: ModelWarmupInput(
-            shape=tuple(sample[spec.name].shape[1:] if batched else sample[spec.name].shape),
-            dtype=spec.dtype,
-            input_data_type=ModelWarmupInputDataType.RANDOM,
-        )
-        for spec in signature.inputs
-    }
-    sizes = sorted({1, largest}) if batched else [1]
-    return {f"batch_{size}": ModelWarmup(inputs=inputs, batch_size=size) for size in sizes}
+def _tensor(spec: TensorSpec) -> TensorMetadata:
+    shape = tuple(extent if isinstance(extent, int) else VARIES for extent in spec.shape)
+    return TensorMetadata(name=spec.name, shape=shape, dtype=spec.dtype)
