@@ -25,10 +25,6 @@ class Kind(StrEnum):
     SAME = "SAME"
     UNDECIDED = "UNDECIDED"
 
-    @property
-    def mirror(self) -> Kind:
-        return {Kind.FASTER: Kind.SLOWER, Kind.SLOWER: Kind.FASTER}.get(self, self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from turnkey.model.call import CallStructure, flatten_result
+from turnkey.model.call import flatten_result
 from turnkey.model.samples import Sample
 
 _EXTRA = {
@@ -79,15 +79,6 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for child, training in flags:
             child.training = training
-
-
-def run_module(module: torch.nn.Module, structure: CallStructure, sample: Sample) -> Sample:
-    """One call in evaluation mode, without gradients, on the device of the module's first parameter."""
-    weight = next(module.parameters(), None)
-    device = str(weight.device) if weight is not None else "cpu"
-    args, kwargs = structure.bind(tensors_of(sample, device))
-    with evaluation_mode(module):
-        return arrays_of_result(module(*args, **kwargs))
 
 
 def is_materialized(tensor: torch.Tensor) -> bool:
