@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from .test_docs import blocks_of
 
 pytest.importorskip("mkdocs")
 REPOSITORY = Path(__file__).parents[1]
@@ -25,6 +28,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return place
+
+
+DOORS = {
+    "getting-started": r"^turnkey -i ",
+    "lexer": r"\bLexerContext\(\)",
+    "optimize": r"\bturnkey\.optimize\(",
+    "mlf": r"^turnkey .* export-mlf ",
+}
+"""Page of each door's tutorial, and what its reader types."""
+
+
+@pytest.mark.parametrize("page", DOORS)
+def test_each_door_has_a_tutorial_whose_commands_run(page: str) -> None:
+    navigation = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    [tutorials] = [entry["Tutorials"] for entry in navigation if "Tutorials" in entry]
+    assert f"{page}.md" in [name for entry in tutorials for name in entry.values()]
+    run = [block.code for block in blocks_of(REPOSITORY / "docs" / f"{page}.md") if block.reason is None]
+    assert any(re.search(DOORS[page], code, re.MULTILINE) for code in run)
 
 
 @pytest.mark.slow
