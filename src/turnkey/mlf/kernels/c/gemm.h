@@ -49,24 +49,24 @@ TURNKEY_INLINE void turnkey_tile(const int rows, const int columns, const int de
                          const float *bias, const float *residual, const turnkey_after *after) {
   const int vectors = (columns + TURNKEY_LANES - 1) / TURNKEY_LANES;
   turnkey_floats sums[TURNKEY_ROWS][TURNKEY_VECTORS];
-  TURNKEY_UNROLL
+  TURNKEY_UNROLLED
   for (int i = 0; i < rows; ++i)
-    TURNKEY_UNROLL
+    TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j) sums[i][j] = turnkey_all(0.0f);
   for (int k = 0; k < depth; ++k) {
     turnkey_floats row[TURNKEY_VECTORS];
-    TURNKEY_UNROLL
+    TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j) row[j] = turnkey_load(b + k * b_step + j * TURNKEY_LANES);
-    TURNKEY_UNROLL
+    TURNKEY_UNROLLED
     for (int i = 0; i < rows; ++i) {
       const turnkey_floats x = turnkey_all(a[i * a_row + k * a_step]);
-      TURNKEY_UNROLL
+      TURNKEY_UNROLLED
       for (int j = 0; j < vectors; ++j) sums[i][j] = turnkey_fma(x, row[j], sums[i][j]);
     }
   }
-  TURNKEY_UNROLL
+  TURNKEY_UNROLLED
   for (int i = 0; i < rows; ++i)
-    TURNKEY_UNROLL
+    TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j)
       turnkey_finish(sums[i][j], columns - j * TURNKEY_LANES, c + i * c_row + j * TURNKEY_LANES, bias ? bias + j * TURNKEY_LANES : bias,
                 residual ? residual + i * after->residual_row + j * TURNKEY_LANES : residual, after);
@@ -78,23 +78,23 @@ TURNKEY_INLINE void turnkey_row_tile(const int columns, const int depth, const f
                              const turnkey_after *after) {
   const int vectors = (columns + TURNKEY_LANES - 1) / TURNKEY_LANES;
   turnkey_floats sums[4][TURNKEY_VECTORS];
-  TURNKEY_UNROLL
+  TURNKEY_UNROLLED
   for (int i = 0; i < 4; ++i)
-    TURNKEY_UNROLL
+    TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j) sums[i][j] = turnkey_all(0.0f);
   for (int k = 0; k < depth / 4 * 4; k += 4)
-    TURNKEY_UNROLL
+    TURNKEY_UNROLLED
     for (int i = 0; i < 4; ++i) {
       const turnkey_floats x = turnkey_all(a[(k + i) * a_step]);
-      TURNKEY_UNROLL
+      TURNKEY_UNROLLED
       for (int j = 0; j < vectors; ++j)
         sums[i][j] = turnkey_fma(x, turnkey_load(b + (k + i) * b_step + j * TURNKEY_LANES), sums[i][j]);
     }
   for (int k = depth / 4 * 4; k < depth; ++k)
-    TURNKEY_UNROLL
+    TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j)
       sums[0][j] = turnkey_fma(turnkey_all(a[k * a_step]), turnkey_load(b + k * b_step + j * TURNKEY_LANES), sums[0][j]);
-  TURNKEY_UNROLL
+  TURNKEY_UNROLLED
   for (int j = 0; j < vectors; ++j)
     turnkey_finish((sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]), columns - j * TURNKEY_LANES, c + j * TURNKEY_LANES,
               bias ? bias + j * TURNKEY_LANES : bias, residual ? residual + j * TURNKEY_LANES : residual, after);

@@ -26,12 +26,20 @@
 #define TURNKEY_INLINE static inline
 #endif
 /* Arrays of vectors stay in registers only if the loops over them are unrolled, whatever the optimisation level. */
-#if TURNKEY_LANES > 1 && defined(__clang__)
-#define TURNKEY_UNROLL _Pragma("unroll")
-#elif TURNKEY_LANES > 1
-#define TURNKEY_UNROLL _Pragma("GCC unroll 16")
+#if defined(__clang__)
+#define TURNKEY_UNROLLED _Pragma("clang loop unroll(full)")
+#define TURNKEY_ROLLED _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define TURNKEY_UNROLLED _Pragma("GCC unroll 16")
+#define TURNKEY_ROLLED _Pragma("GCC unroll 1")
 #else
-#define TURNKEY_UNROLL
+#define TURNKEY_UNROLLED
+#define TURNKEY_ROLLED
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define TURNKEY_ACCUMULATORS 24
+#else
+#define TURNKEY_ACCUMULATORS 12
 #endif
 
 #if TURNKEY_LANES > 1
@@ -97,6 +105,31 @@ TURNKEY_INLINE turnkey_floats turnkey_min(turnkey_floats a, turnkey_floats b) { 
 #else
 TURNKEY_INLINE turnkey_floats turnkey_max(turnkey_floats a, turnkey_floats b) { return turnkey_chosen(turnkey_less(b, a), a, b); }
 TURNKEY_INLINE turnkey_floats turnkey_min(turnkey_floats a, turnkey_floats b) { return turnkey_chosen(turnkey_less(a, b), a, b); }
+#endif
+/* At most eight lanes, for blocks of eight values. */
+#if TURNKEY_LANES == 16
+#define TURNKEY_NARROW_LANES 8
+typedef float turnkey_narrow_floats __attribute__((vector_size(32)));
+typedef float turnkey_narrow_floats_there __attribute__((vector_size(32), aligned(4), may_alias));
+TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_load(const float *p) {
+  return *(const turnkey_narrow_floats_there *)p;
+}
+TURNKEY_INLINE void turnkey_narrow_store(float *p, turnkey_narrow_floats x) { *(turnkey_narrow_floats_there *)p = x; }
+TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_all(float x) { return x - (turnkey_narrow_floats){0}; }
+TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_max(turnkey_narrow_floats a, turnkey_narrow_floats b) {
+  return __builtin_ia32_maxps256(a, b);
+}
+TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_min(turnkey_narrow_floats a, turnkey_narrow_floats b) {
+  return __builtin_ia32_minps256(a, b);
+}
+#else
+#define TURNKEY_NARROW_LANES TURNKEY_LANES
+#define turnkey_narrow_floats turnkey_floats
+#define turnkey_narrow_load turnkey_load
+#define turnkey_narrow_store turnkey_store
+#define turnkey_narrow_all turnkey_all
+#define turnkey_narrow_max turnkey_max
+#define turnkey_narrow_min turnkey_min
 #endif
 TURNKEY_INLINE turnkey_floats turnkey_abs(turnkey_floats x) { return turnkey_as_floats(turnkey_as_bits(x) & 0x7fffffffu); }
 TURNKEY_INLINE turnkey_floats turnkey_with_sign_of(turnkey_floats x, turnkey_floats sign) {
