@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import turnkey.navigator as nav
+from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.call_settings import check_call
 from turnkey.navigator.custom_config import configs_by_format
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
@@ -75,17 +76,19 @@ def test_a_configuration_for_no_format_is_an_error_and_one_for_no_target_warns()
             return "Mine"
 
     with pytest.raises(ConfigurationError):
-        check_call(np.sin, custom_configs=[Mine()])
+        check_call(np.sin, CallArguments(custom_configs=[Mine()]))
     with pytest.warns(ConfigurationWarning, match="no target"):
-        check_call(np.sin, custom_configs=[nav.OnnxConfig()])
+        check_call(np.sin, CallArguments(custom_configs=[nav.OnnxConfig()]))
 
 
 def test_a_field_that_nothing_acts_on_is_said() -> None:
     with pytest.warns(ConfigurationWarning, match="autocast of the custom config TorchExportedProgram"):
         check_call(
             torch.nn.Identity(),
-            target_formats=["torch-exportedprogram"],
-            custom_configs=[nav.TorchExportConfig(autocast=True)],
+            CallArguments(
+                target_formats=["torch-exportedprogram"],
+                custom_configs=[nav.TorchExportConfig(autocast=True)],
+            ),
         )
 
 
@@ -93,12 +96,14 @@ def test_all_problems_of_a_call_are_told_before_any_work_in_one_error() -> None:
     with pytest.raises(ConfigurationError) as raised:
         check_call(
             np.sin,
-            sample_count=0,
-            batching=False,
-            runners=["NoSuchRunner"],
-            target_formats=["onnx"],
-            profiler_config=nav.ProfilerConfig(batch_sizes=[1]),
-            verify_func=3,  # type: ignore[arg-type]
+            CallArguments(
+                sample_count=0,
+                batching=False,
+                runners=["NoSuchRunner"],
+                target_formats=["onnx"],
+                profiler_config=nav.ProfilerConfig(batch_sizes=[1]),
+                verify_func=3,  # type: ignore[arg-type]
+            ),
         )
     for word in ("sample_count", "batching=False", "NoSuchRunner", "onnx", "verify_func"):
         assert word in raised.value.evidence
@@ -107,12 +112,14 @@ def test_all_problems_of_a_call_are_told_before_any_work_in_one_error() -> None:
 
 def test_runners_must_fit_the_device() -> None:
     with pytest.raises(ConfigurationError, match="problem"):
-        check_call(np.sin, runners=["OnnxCUDA"], target_device="cpu")
+        check_call(np.sin, CallArguments(runners=["OnnxCUDA"], target_device="cpu"))
 
 
 def test_both_forms_of_the_profilers_configuration_contradict_each_other() -> None:
     with pytest.raises(ConfigurationError):
-        check_call(np.sin, profiler_config=nav.ProfilerConfig(), optimization_profile=nav.OptimizationProfile())
+        check_call(
+            np.sin, CallArguments(profiler_config=nav.ProfilerConfig(), optimization_profile=nav.OptimizationProfile())
+        )
 
 
 def test_the_later_form_equals_its_constructor_and_checks_its_windows() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.custom_config import CustomConfig, CustomConfigForFormat, configs_by_format
 from turnkey.navigator.data_object import parsed
 from turnkey.navigator.dataloader import VerifyFunction
@@ -16,13 +17,11 @@ from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarnin
 from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.format_configs import CONFIGS, TensorRTConfig, TorchTensorRTConfig
 from turnkey.navigator.model_config import DEFAULT_TARGETS, framework_of, source_format, targets_of
-from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.runner_table import RunnerKind, chosen_kinds, default_device
 from turnkey.navigator.tolerances import Limits, checked_limits
 
-DEFAULT_SAMPLE_COUNT = 100
 _NOT_ACTED_ON = (
     *("autocast", "autocast_dtype", "inference_mode", "dynamic_shapes", "export_device", "graph_surgeon_optimization"),
     *("precision_mode", "trt_profile", "max_workspace_size", "optimization_level", "compatibility_level"),
@@ -51,7 +50,7 @@ class CallSettings:
     kinds: tuple[RunnerKind, ...]
     configs: Mapping[Format, CustomConfigForFormat]
     profile: ProfilePlan
-    sample_count: int = DEFAULT_SAMPLE_COUNT
+    sample_count: int
     batching: bool = True
     input_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
@@ -93,32 +92,11 @@ class CallSettings:
         }
 
 
-def check_call(
-    model: Any,
-    *,
-    source: Format | None = None,
-    sample_count: int = DEFAULT_SAMPLE_COUNT,
-    batching: bool | None = True,
-    input_names: Sequence[str] | None = None,
-    output_names: Sequence[str] | None = None,
-    target_formats: Sequence[Format | str] | None = None,
-    target_device: DeviceKind | str | None = None,
-    runners: Sequence[Any] | None = None,
-    profiler_config: ProfilerConfig | None = None,
-    optimization_profile: OptimizationProfile | None = None,
-    workspace: str | Path | None = None,
-    verbose: bool = False,
-    debug: bool = False,
-    verify_func: Callable[..., bool] | None = None,
-    custom_configs: Sequence[CustomConfig] | None = None,
-    tolerances: Limits | None = None,
-    effort: str = "quick",
-    on_unstable: str = "error",
-    threads: int | None = None,
-    budget_s: float | None = None,
-    override_workspace: bool = False,
-) -> CallSettings:
+def check_call(model: Any, given: CallArguments, *, source: Format | None = None) -> CallSettings:
     """The checked values of a call.
+
+    Args:
+        source: format of the model; None finds it out.
 
     Raises:
         ConfigurationError: all problems of the call.
@@ -136,34 +114,34 @@ def check_call(
     is_cpu_only = kind is Format.PYTHON
     device = tried(
         lambda: (
-            member(DeviceKind, target_device, what="target_device")
-            if target_device is not None
+            member(DeviceKind, given.target_device, what="target_device")
+            if given.target_device is not None
             else DeviceKind.CPU
             if is_cpu_only
             else default_device()
         ),
         DeviceKind.CPU,
     )
-    targets = tried(lambda: targets_of(kind, target_formats), (kind,))
-    kinds = tried(lambda: chosen_kinds(runners, device), ())
-    configs = tried(lambda: configs_by_format(custom_configs or ()), {})
-    limits = tried(lambda: checked_limits(tolerances), {})
-    if profiler_config is not None and optimization_profile is not None:
+    targets = tried(lambda: targets_of(kind, given.target_formats), (kind,))
+    kinds = tried(lambda: chosen_kinds(given.runners, device), ())
+    configs = tried(lambda: configs_by_format(given.custom_configs or ()), {})
+    limits = tried(lambda: checked_limits(given.tolerances), {})
+    if given.profiler_config is not None and given.optimization_profile is not None:
         problems.append("profiler_config and optimization_profile say the same thing; give one of them")
-    config = profiler_config or ProfilerConfig()
+    config = given.profiler_config or ProfilerConfig()
     if not isinstance(config, ProfilerConfig):
         problems.append(f"profiler_config is a {type(config).__name__}, not a ProfilerConfig")
         config = ProfilerConfig()
-    if optimization_profile is not None:
-        config = optimization_profile.profiler_config()
-    problems.extend(_type_faults(sample_count, batching, input_names, output_names, verify_func))
-    if not batching and config.batch_sizes is not None and not config.is_as_given:
+    if given.optimization_profile is not None:
+        config = given.optimization_profile.profiler_config()
+    problems.extend(_type_faults(given))
+    if not given.batching and config.batch_sizes is not None and not config.is_as_given:
         problems.append(f"batching=False leaves no batch axis for batch_sizes={config.batch_sizes}")
-    if effort not in ("quick", "standard", "rigorous"):
-        problems.append(f"effort is {effort!r}; one of quick, standard, rigorous")
-    if on_unstable not in ("error", "flag"):
-        problems.append(f"on_unstable is {on_unstable!r}; error or flag")
-    problems.extend(_profile_faults(configs, input_names))
+    if given.effort not in ("quick", "standard", "rigorous"):
+        problems.append(f"effort is {given.effort!r}; one of quick, standard, rigorous")
+    if given.on_unstable not in ("error", "flag"):
+        problems.append(f"on_unstable is {given.on_unstable!r}; error or flag")
+    problems.extend(_profile_faults(configs, given.input_names))
     if problems:
         raise ConfigurationError(
             f"this call of optimize has {len(problems)} problem{'s' * (len(problems) > 1)}",
@@ -184,22 +162,22 @@ def check_call(
         configs=configs,
         profile=ProfilePlan(
             config=config,
-            later=optimization_profile,
-            effort=effort,
-            on_unstable=on_unstable,
-            threads=threads,
-            budget_s=budget_s,
+            later=given.optimization_profile,
+            effort=given.effort,
+            on_unstable=given.on_unstable,
+            threads=given.threads,
+            budget_s=given.budget_s,
         ),
-        sample_count=sample_count,
-        batching=bool(batching),
-        input_names=None if input_names is None else tuple(input_names),
-        output_names=None if output_names is None else tuple(output_names),
+        sample_count=given.sample_count,
+        batching=bool(given.batching),
+        input_names=None if given.input_names is None else tuple(given.input_names),
+        output_names=None if given.output_names is None else tuple(given.output_names),
         limits=limits,
-        verify_func=verify_func,
-        workspace=workspace,
-        override_workspace=override_workspace,
-        verbose=verbose,
-        debug=debug,
+        verify_func=given.verify_func,
+        workspace=given.workspace,
+        override_workspace=given.override_workspace,
+        verbose=given.verbose,
+        debug=given.debug,
     )
 
 
@@ -233,18 +211,23 @@ def _without_effect(config: CustomConfigForFormat) -> list[str]:
     return [name for name in _NOT_ACTED_ON if getattr(config, name, None) != getattr(defaults, name, None)]
 
 
-def _type_faults(sample_count: Any, batching: Any, input_names: Any, output_names: Any, verify_func: Any) -> list[str]:
+def _type_faults(given: CallArguments) -> list[str]:
     faults = []
-    if isinstance(sample_count, bool) or not isinstance(sample_count, int) or sample_count < 1:
-        faults.append(f"sample_count is {sample_count!r}, not a whole number from 1")
-    if batching not in (True, False, None):
-        faults.append(f"batching is {batching!r}, not True or False")
-    for name, value in (("input_names", input_names), ("output_names", output_names)):
-        if value is not None and (isinstance(value, str) or not all(isinstance(each, str) for each in value)):
-            faults.append(f"{name} is {value!r}, not a sequence of texts")
-    if verify_func is not None and not callable(verify_func):
-        faults.append(f"verify_func is a {type(verify_func).__name__}, not a function")
+    for name, value in (("sample_count", given.sample_count), ("threads", given.threads)):
+        if (value is not None or name == "sample_count") and not _is_count(value):
+            faults.append(f"{name} is {value!r}, not a whole number from 1")
+    if given.batching not in (True, False, None):
+        faults.append(f"batching is {given.batching!r}, not True or False")
+    for name, names in (("input_names", given.input_names), ("output_names", given.output_names)):
+        if names is not None and (isinstance(names, str) or not all(isinstance(each, str) for each in names)):
+            faults.append(f"{name} is {names!r}, not a sequence of texts")
+    if given.verify_func is not None and not callable(given.verify_func):
+        faults.append(f"verify_func is a {type(given.verify_func).__name__}, not a function")
     return faults
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _profile_faults(configs: Mapping[Format, CustomConfigForFormat], names: Sequence[str] | None) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from turnkey.navigator.call_settings import DEFAULT_SAMPLE_COUNT, CallSettings, check_call
+from turnkey.navigator.call_arguments import CallArguments
+from turnkey.navigator.call_settings import CallSettings, check_call
 from turnkey.navigator.custom_config import CustomConfig
 from turnkey.navigator.dataloader import SizedDataLoader
 from turnkey.navigator.exceptions import ConfigurationError
@@ -20,7 +21,7 @@ from turnkey.navigator.tolerances import Limits
 def optimize(
     model: Any,
     dataloader: SizedDataLoader,
-    sample_count: int = DEFAULT_SAMPLE_COUNT,
+    sample_count: int = 100,
     batching: bool | None = True,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
@@ -68,8 +69,7 @@ def optimize(
         ConfigurationError: the call contradicts itself; nothing was run.
         ModelError: the source model fails on the dataloader's samples.
     """
-    asked = check_call(
-        model,
+    given = CallArguments(
         sample_count=sample_count,
         batching=batching,
         input_names=input_names,
@@ -91,7 +91,7 @@ def optimize(
         budget_s=budget_s,
         override_workspace=override_workspace,
     )
-    return optimized(model, dataloader, asked)
+    return optimized(model, dataloader, check_call(model, given))
 
 
 def optimized(model: Any, dataloader: Any, asked: CallSettings) -> Package:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.call_settings import check_call, default_targets, stored_configs
 from turnkey.navigator.custom_config import CustomConfig
 from turnkey.navigator.exceptions import EmptyPackageError, MissingSourceModelError, NotFoundError
@@ -80,9 +81,7 @@ def optimize(
             f"{source.value} is asked for, and the source model is not attached",
             remedy="package.load_source_model(model)",
         )
-    asked = check_call(
-        package.model if package.model is not None else "",
-        source=source,
+    given = CallArguments(
         target_formats=targets or default_targets(package.framework),
         target_device=target_device or config.get("target_device"),
         runners=_runners(runners, config, target_device),
@@ -94,6 +93,7 @@ def optimize(
         batching=config.get("batch_dim") == 0,
         tolerances=limits_of(package.status),
     )
+    asked = check_call(package.model, given, source=source)
     workspace = Workspace(package.workspace)
     metadata = metadata_of(package.status)
     structure = package.structure
