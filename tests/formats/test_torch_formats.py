@@ -159,3 +159,10 @@ def test_a_program_for_executorch_is_delegated_and_says_what_is_not(name, tmp_pa
     wanted, outputs = expected(module, sample)["logits"], run(name, conversion.path, sample)["logits"]
     error = np.linalg.norm(outputs - wanted) / np.linalg.norm(wanted)
     assert error < (0.1 if name.endswith("int8") else 1e-5)
+    from executorch.extension.pybindings import portable_lib
+
+    before = portable_lib._threadpool_get_thread_count()
+    runner = find_runtime("executorch").load(LoadRequest(path=conversion.path, threads=before + 1))
+    assert portable_lib._threadpool_get_thread_count() == before + 1
+    runner.close()
+    assert portable_lib._threadpool_get_thread_count() == before, "the process's pool is given back"

@@ -37,6 +37,8 @@ class Nvml:
     def __getattr__(self, name: str) -> Any:
         answers = {
             "nvmlDeviceGetHandleByIndex": lambda index: index,
+            "nvmlDeviceGetHandleByPciBusId": ["0000:17:00.0", "0000:31:00.0", "0000:65:00.0"].index,
+            "nvmlDeviceGetIndex": lambda handle: handle,
             "nvmlDeviceGetClockInfo": lambda handle, kind: 900,
             "nvmlDeviceGetDefaultApplicationsClock": lambda handle, kind: 1500,
             "nvmlDeviceGetCurrentClocksThrottleReasons": lambda handle: 0x1 | 0x8,
@@ -84,10 +86,23 @@ def test_what_a_device_does_not_tell_is_none(tmp_path: Path) -> None:
 
 
 def test_devices_are_named_as_torch_names_them() -> None:
-    assert gpu.device_index("cuda") == 0
-    assert gpu.device_index("cuda:2") == 2
+    def same(number: int) -> str | None:
+        return None
+
+    assert gpu.nvml_index(Nvml(), "cuda", bus_id=same) == 0
+    assert gpu.nvml_index(Nvml(), "cuda:2", bus_id=same) == 2
     with pytest.raises(UsageError, match="no CUDA device"):
-        gpu.device_index("cuda:x")
+        gpu.nvml_index(Nvml(), "cuda:x", bus_id=same)
+
+
+def test_a_device_that_cuda_counts_otherwise_is_found_by_its_slot() -> None:
+    slots = {0: "0000:65:00.0", 1: "0000:17:00.0"}  # as CUDA_VISIBLE_DEVICES=2,0 shows them
+    assert [gpu.nvml_index(Nvml(), name, bus_id=slots.get) for name in ("cuda", "cuda:1")] == [2, 0]
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="for machines without a driver")
+def test_without_a_driver_the_numbers_are_taken_as_they_are() -> None:
+    assert gpu.nvml_index(Nvml(), "cuda:1") == 1
 
 
 def test_locked_clocks_are_given_back_after_an_error_and_after_a_crash(tmp_path: Path) -> None:

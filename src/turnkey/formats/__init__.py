@@ -10,8 +10,8 @@ FORMATS = PluginTable(
     group="turnkey.formats",
     noun="format",
     builtin={
-        "torch": "turnkey.formats.torch_module:FORMAT",
-        "python": "turnkey.formats.python_callable:FORMAT",
+        "torch": "turnkey.formats.live_source:TORCH",
+        "python": "turnkey.formats.live_source:PYTHON",
         "torchscript-trace": "turnkey.formats.torchscript:TRACE",
         "torchscript-script": "turnkey.formats.torchscript:SCRIPT",
         "torch-exportedprogram": "turnkey.formats.torch_exportedprogram:FORMAT",

@@ -11,6 +11,7 @@ from typing import Any
 from turnkey.errors import ConversionError
 from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.live_source import live_function
 from turnkey.formats.stored_call import StoredCall, write_stored_call
 from turnkey.model.call import flatten_result
 from turnkey.model.samples import Sample
@@ -41,14 +42,7 @@ class Jax:
         Raises:
             ConversionError: there is no live function, or JAX cannot trace it.
         """
-        source = request.source
-        if source is None or source.live_format != "python" or source.samples.structure is None:
-            raise ConversionError(
-                "there is no live function to trace",
-                remedy="turnkey.optimize(FUNCTION, samples)   # in Python",
-            )
-        structure, sample = source.samples.structure, source.samples.inputs[0]
-        function: Any = source.module
+        function, structure, sample = live_function(request)
         names = tuple(dict.fromkeys(structure.names))
         output_names: list[str] = []
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ConversionError
+from turnkey.formats.finished_file import finished_directory, finished_file
 from turnkey.formats.format import Conversion, ConvertRequest, NoSettings
+from turnkey.formats.live_source import live_function
 from turnkey.settings import onnx_opset, timeout_seconds
 
 _HIGHEST_OPSET = 18
@@ -37,15 +38,9 @@ class SavedModel:
         Raises:
             ConversionError: there is no live function, or TensorFlow cannot trace it.
         """
-        source = request.source
-        if source is None or source.live_format != "python" or source.samples.structure is None:
-            raise ConversionError(
-                "there is no live function to trace", remedy="turnkey.optimize(FUNCTION, samples)   # in Python"
-            )
+        function, structure, sample = live_function(request)
         import tensorflow as tf
 
-        structure, sample = source.samples.structure, source.samples.inputs[0]
-        function: Any = source.module
         specs = {
             name: tf.TensorSpec([None, *array.shape[1:]], array.dtype, name=name) for name, array in sample.items()
         }
@@ -53,7 +48,8 @@ class SavedModel:
         try:
             module.call = tf.function(lambda **named: _called(function, structure, named))
             concrete = module.call.get_concrete_function(**specs)
-            tf.saved_model.save(module, str(request.path), signatures=concrete)
+            with finished_directory(request.path) as unfinished:
+                tf.saved_model.save(module, str(unfinished), signatures=concrete)
         except Exception as error:
             raise ConversionError(
                 "TensorFlow cannot trace the function",
@@ -106,20 +102,19 @@ class OnnxOfTensorFlow:
         if request.parent is None:
             raise ConversionError("there is no SavedModel to translate", remedy="convert --to tf-savedmodel")
         opset = request.settings.opset or min(onnx_opset(), _HIGHEST_OPSET)
-        path: Path = request.path
-        path.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(request.parent.parent)]
-        command += ["--opset", str(opset), "--output", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_seconds())
-        print(done.stdout + done.stderr)
-        if done.returncode:
-            raise ConversionError(
-                "tf2onnx cannot translate the SavedModel",
-                evidence="\n".join(done.stderr.strip().splitlines()[-5:]),
-                remedy=f"python -m tf2onnx.convert --saved-model {request.parent.parent} --output m.onnx",
-            )
-        check_file(path)
-        return Conversion(path=path, exporter="tf2onnx", facts={"opset": opset})
+        with finished_file(request.path) as unfinished:
+            command += ["--opset", str(opset), "--output", str(unfinished)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_seconds())
+            print(done.stdout + done.stderr)
+            if done.returncode:
+                raise ConversionError(
+                    "tf2onnx cannot translate the SavedModel",
+                    evidence="\n".join(done.stderr.strip().splitlines()[-5:]),
+                    remedy=f"python -m tf2onnx.convert --saved-model {request.parent.parent} --output m.onnx",
+                )
+            check_file(unfinished)
+        return Conversion(path=request.path, exporter="tf2onnx", facts={"opset": opset})
 
 
 SAVED_MODEL = SavedModel()

@@ -87,7 +87,8 @@ def _pulse_of(targets: Sequence[TargetDescription]) -> tuple[Callable[[], Pulse]
     if not devices:
         return environment.pulse, ()
     try:
-        look = partial(gpu.read, gpu.nvml(), gpu.device_index(devices[0]))
+        library = gpu.nvml()
+        look = partial(gpu.read, library, gpu.nvml_index(library, devices[0]))
     except MissingDependencyError as error:
         return environment.pulse, (f"gpu-unread: {error.what}: {error.evidence}",)
     return partial(environment.pulse, gpu=look), ()

@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,19 @@ from typing import Any
 from turnkey.errors import MissingDependencyError, UsageError
 
 _PROC = Path("/proc")
+_DRIVER_TIMEOUT_S = 60.0
+_ASK_DRIVER = """
+import ctypes, sys
+driver = ctypes.CDLL("libcuda.so.1")
+device, slot = ctypes.c_int(), ctypes.create_string_buffer(64)
+failed = (
+    driver.cuInit(0)
+    or driver.cuDeviceGet(ctypes.byref(device), int(sys.argv[1]))
+    or driver.cuDeviceGetPCIBusId(slot, len(slot), device)
+)
+print(slot.value.decode())
+sys.exit(1 if failed else 0)
+"""
 _IDLE_REASONS = 0x1 | 0x2
 """``GpuIdle`` and ``ApplicationsClocksSetting``: clocks that are low because nothing runs, or as they were set."""
 
@@ -66,8 +81,14 @@ def nvml() -> Any:
     return pynvml
 
 
-def device_index(device: str) -> int:
-    """``cuda`` is 0, ``cuda:1`` is 1.
+def nvml_index(library: Any, device: str, *, bus_id: Callable[[int], str | None] | None = None) -> int:
+    """NVML's number of a device that is named as CUDA counts: ``cuda`` is the first, ``cuda:1`` the second.
+
+    The two count differently: CUDA sees what ``CUDA_VISIBLE_DEVICES`` lets it see, the fastest first, NVML sees all
+    in the order of their PCI slots. The slot is what both know of a device.
+
+    Args:
+        bus_id: the PCI slot of a CUDA device; None asks the driver. Where it cannot tell, both numbers are the same.
 
     Raises:
         UsageError: another text.
@@ -75,7 +96,23 @@ def device_index(device: str) -> int:
     kind, _, number = device.partition(":")
     if kind != "cuda" or not (number or "0").isdigit():
         raise UsageError(f"{device!r} is no CUDA device", remedy="cuda or cuda:1")
-    return int(number or 0)
+    place = (bus_id or _bus_id)(int(number or 0))
+    if place is None:
+        return int(number or 0)
+    return int(library.nvmlDeviceGetIndex(library.nvmlDeviceGetHandleByPciBusId(place)))
+
+
+def _bus_id(number: int) -> str | None:
+    """PCI slot of a CUDA device, told by the driver in a process of its own: a process that has used CUDA must not
+    fork, and ours does."""
+    command = [sys.executable, "-I", "-c", _ASK_DRIVER, str(number)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_DRIVER_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:  # a driver that hangs
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def read(library: Any, index: int, *, proc: Path = _PROC) -> GpuReading:

@@ -15,7 +15,6 @@ import json
 import math
 import os
 import re
-import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from turnkey.errors import ArtifactError
 from turnkey.model.call import CallStructure
+from turnkey.model.npz import HEADER_LIMIT_BYTES, read_member, regular_size
 from turnkey.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ Sample: TypeAlias = "dict[str, np.ndarray]"
 _VERSION = 1
 _INDEX = "samples.json"
 _INDEX_LIMIT_BYTES = 16 << 20
-_HEADER_LIMIT_BYTES = 16 << 10
 _FILE_NAME = re.compile(r"[0-9]{1,9}\.npz")
 
 
@@ -108,7 +107,7 @@ def read_samples(directory: Path) -> SampleSet:
 
 
 def _read(path: Path) -> SampleSet:
-    if _regular_size(path) > _INDEX_LIMIT_BYTES:
+    if regular_size(path) > _INDEX_LIMIT_BYTES:
         raise _refuse(path, f"larger than {_INDEX_LIMIT_BYTES} bytes")
     index = json.loads(path.read_bytes())
     if index["samples_version"] != _VERSION:
@@ -171,7 +170,7 @@ def _dtype_of(name: str) -> np.dtype:
 
 
 def _read_arrays(path: Path, entry: Mapping[str, Any]) -> dict[str, Sample]:
-    size = _regular_size(path)
+    size = regular_size(path)
     samples: dict[str, Sample] = {}
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
@@ -202,10 +201,9 @@ def _read_array(
     if any(type(extent) is not int or extent < 0 for extent in shape):
         raise _refuse(path, f"shape {shape}")
     size = math.prod(shape) * dtype.itemsize
-    if not size <= info.file_size <= size + _HEADER_LIMIT_BYTES:
+    if not size <= info.file_size <= size + HEADER_LIMIT_BYTES:
         raise _refuse(path, f"{info.filename} has {info.file_size} bytes, its shape and dtype say {size}")
-    with archive.open(info) as member:
-        array: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
+    array = read_member(archive, info)
     plain = dtype.isbuiltin == 1 or dtype.kind in "US"
     if array.shape != shape or array.dtype != (dtype if plain else np.dtype(f"u{dtype.itemsize}")):
         raise _refuse(path, f"{info.filename} is {array.dtype}{array.shape}, samples.json says {dtype}{shape}")
@@ -219,13 +217,6 @@ def _write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
-
-
-def _regular_size(path: Path) -> int:
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):
-        raise _refuse(path, "not a regular file")
-    return status.st_size
 
 
 def _refuse(path: Path, reason: str) -> ArtifactError:

@@ -17,6 +17,7 @@ import numpy as np
 
 from turnkey.errors import ArtifactError
 from turnkey.model.call import CallStructure
+from turnkey.model.npz import read_arrays
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.pipeline import durable
 
@@ -110,12 +111,7 @@ def read_documented(directory: Path) -> list[Sample]:
     samples = []
     for _, path in files:
         try:
-            with zipfile.ZipFile(path) as archive:
-                size_bytes = sum(info.file_size for info in archive.infolist())
-            if path.is_symlink() or size_bytes > _LIMIT_BYTES:
-                raise ValueError(f"a link, or {size_bytes} bytes unpacked; at most {_LIMIT_BYTES} are read")
-            with np.load(path, allow_pickle=False) as stored:
-                samples.append({name: stored[name] for name in stored.files})
+            samples.append(read_arrays(path, limit_bytes=_LIMIT_BYTES))
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise ArtifactError("a stored sample cannot be used", evidence=f"{path}: {error}") from error
     return samples

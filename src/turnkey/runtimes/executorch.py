@@ -1,6 +1,7 @@
 """ExecuTorch: executes ``.pte`` programs with the XNNPACK backend of its Python package. No options.
 
-Its threads are a pool of the process of its own: the pool is made anew with the threads that are asked for.
+Its threads are a pool of the process of its own: the pool is made anew with the threads that are asked for,
+and again with those that it had when the runner is closed.
 """
 
 from __future__ import annotations
@@ -22,17 +23,32 @@ if TYPE_CHECKING:
 class ExecuTorchRunner(StoredTorchRunner):
     """One loaded program."""
 
-    def __init__(self, program: Any, stored: StoredCall, *, threads: int, pool_threads: int) -> None:
+    def __init__(self, program: Any, stored: StoredCall, *, threads: int, pool: _Pool) -> None:
         self._program = program  # its memory holds the method's constants
         method = program.load_method("forward")
         super().__init__(lambda *tensors: method.execute(tensors), stored, threads=threads)
-        self._pool_threads = pool_threads
+        self._pool_threads = pool.threads
+        self._undo.callback(pool.give_back)
 
     def describe(self) -> Mapping[str, Any]:
         """As every runner, with the version of ExecuTorch and a note where the pool has other threads."""
         facts = super().describe()
         other = [] if self._pool_threads == facts["threads"] else [f"ExecuTorch has {self._pool_threads} threads"]
         return {**facts, "runtime_version": version("executorch"), "notes": [*facts["notes"], *other]}
+
+
+class _Pool:
+    """The process's pool of threads, made anew with ``threads``, which it may have fewer of; given back by name."""
+
+    def __init__(self, library: Any, *, threads: int) -> None:
+        self._library = library
+        self._before = int(library._threadpool_get_thread_count())
+        library._unsafe_reset_threadpool(threads)
+        self.threads = int(library._threadpool_get_thread_count())
+
+    def give_back(self) -> None:
+        """As many threads as there were."""
+        self._library._unsafe_reset_threadpool(self._before)
 
 
 class ExecuTorchRuntime:
@@ -64,17 +80,13 @@ class ExecuTorchRuntime:
         from turnkey.formats.stored_call import read_stored_call
 
         stored = read_stored_call(path)
-        portable_lib._unsafe_reset_threadpool(request.threads)
+        pool = _Pool(portable_lib, threads=request.threads)
         try:
             # From bytes: a program that is mapped from a file sees that file change.
             program = Engine.get().load_program(path.read_bytes())
-            return ExecuTorchRunner(
-                program,
-                stored,
-                threads=request.threads,
-                pool_threads=int(portable_lib._threadpool_get_thread_count()),
-            )
+            return ExecuTorchRunner(program, stored, threads=request.threads, pool=pool)
         except RuntimeError as error:
+            pool.give_back()
             raise ConversionError(
                 f"ExecuTorch cannot load {path.name}",
                 evidence=str(error).strip()[:2000],

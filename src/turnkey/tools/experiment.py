@@ -80,7 +80,7 @@ def gpu_clocks(device: str, *, lock: bool, cache_dir: Path) -> Iterator[None]:
     stamp = cache_dir / "gpu_clocks.json"
     if gpu.restore_clocks(library, stamp=stamp):
         tell("the clocks that an earlier run left locked were given back")
-    with gpu.locked_clocks(library, gpu.device_index(device), stamp=stamp) if lock else nullcontext():
+    with gpu.locked_clocks(library, gpu.nvml_index(library, device), stamp=stamp) if lock else nullcontext():
         yield
 
 
