@@ -1,0 +1,172 @@
+"""Convolution of float images and signals in channel-last layout, with packed weights and a fused epilogue.
+
+An image that needs padding is copied, some rows at a time, into scratch with zeros around it; the copy also turns an
+image in ONNX's layout into channel-last. What needs no padding is read where it lies. The C text is
+``c/convolution.h``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Operand, Packed, Stored, attribute
+from turnkey.mlf.kernels.epilogue import Epilogue, epilogue_of
+from turnkey.mlf.kernels.packing import Axis
+from turnkey.mlf.kernels.padding import pad_in_front
+from turnkey.mlf.kernels.vectors import c_text, vectors
+from turnkey.mlf.kernels.window import Window, window_of
+from turnkey.mlf.program import Kernel
+from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR
+
+if TYPE_CHECKING:
+    import onnx
+
+BLOCK = 16
+"""Output channels of a tile, as in ``c/convolution.h``."""
+_NEAR_BYTES, _FAR_BYTES, _FEW_WEIGHTS_BYTES = 24 << 10, 96 << 10, 128 << 10
+"""Scratch for padded rows: so little that it stays in the nearest cache; or more, where weights are many and would be
+read again for every band of rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution:
+    """One convolution as its kernel sees it.
+
+    Attributes:
+        channels, outputs: of one group.
+        rows: of the result in one band.
+        layout: of the input.
+    """
+
+    batch: int
+    groups: int
+    channels: int
+    outputs: int
+    window: Window
+    rows: int = 1
+    layout: str = CHANNEL_LAST
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether rows go through scratch."""
+        return self.window.is_padded or self.layout == ROW_MAJOR
+
+    @property
+    def row_width(self) -> int:
+        """Places in a row of what the tiles read."""
+        return self.window.row_width if self.is_copied else self.window.image[1]
+
+    @property
+    def scratch_bytes(self) -> int:
+        pixel = self.groups * self.channels
+        return 4 * self.window.rows_read(self.rows) * self.row_width * pixel if self.is_copied else 0
+
+    @property
+    def macs(self) -> int:
+        places = math.prod(self.window.result) * math.prod(self.window.extent)
+        return self.batch * places * self.groups * self.channels * self.outputs
+
+    def banded(self) -> Convolution:
+        """With as many rows in a band as its scratch may hold, in bands of nearly equal height."""
+        height = self.window.result[0]
+        if not self.is_copied:
+            return replace(self, rows=height)
+        weights = 4 * self.groups * self.channels * self.outputs * math.prod(self.window.extent)
+        limit = _NEAR_BYTES if weights <= _FEW_WEIGHTS_BYTES else _FAR_BYTES
+        rows = max((r for r in range(1, height + 1) if replace(self, rows=r).scratch_bytes <= limit), default=1)
+        return replace(self, rows=-(-height // -(-height // rows)))
+
+    def fields(self, epilogue: Epilogue) -> str:
+        """The initializer of ``turnkey_convolution``."""
+        window = self.window
+        numbers = (
+            *(self.batch, self.groups, self.channels, self.outputs),
+            *(*window.image, *window.result),
+            *(*window.extent, *window.stride, *window.dilation, *window.before),
+            *(self.rows, self.row_width, int(self.is_copied), int(self.layout == ROW_MAJOR)),
+        )
+        return f"{{{', '.join(map(str, numbers))}, {epilogue.activation.c_arguments()}}}"
+
+
+def convolution(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
+    """Conv of float in one or two dimensions with constant weights, any groups; a Pad in front, an epilogue behind."""
+    front = pad_in_front(node, graph)
+    main = front.user if front is not None else node
+    if main.op_type != "Conv" or not has_float_weights(main, graph):
+        return None
+    source = graph.tensors[front.source if front is not None else main.input[0]]
+    weight, result = graph.tensors[main.input[1]], graph.tensors[main.output[0]]
+    window = window_of(
+        main,
+        image=source.shape[2:],
+        result=result.shape[2:],
+        extent=weight.shape[2:],
+        padded=front.pads if front is not None else (),
+    )
+    if window is None:
+        return None
+    epilogue = epilogue_of(graph, main.output[0])
+    nodes = (*((node,) if front is not None else ()), main, *epilogue.nodes)
+    reads = (source.name, *((epilogue.side,) if epilogue.side else ()))
+    return Claim(nodes=nodes, reads=reads, make=partial(_made, main, source.name, window, epilogue, graph))
+
+
+def has_float_weights(node: onnx.NodeProto, graph: NodeGraph) -> bool:
+    """Whether everything is float32, and all but the image constant."""
+    names = [name for name in node.input if name]
+    return all(graph.tensors[name].dtype == "float32" for name in names) and all(
+        name in graph.constants for name in names[1:]
+    )
+
+
+def _made(
+    node: onnx.NodeProto,
+    source: str,
+    window: Window,
+    epilogue: Epilogue,
+    graph: NodeGraph,
+    layouts: Mapping[str, str],
+) -> Made:
+    tensor, weight = graph.tensors[source], graph.tensors[node.input[1]]
+    groups = int(attribute(node, "group", 1))
+    # Rows that are copied anyway, or windows of more than one place, turn the layout on their way.
+    turns = layouts[source] == ROW_MAJOR and tensor.shape[1] > 1 and math.prod(window.extent) > 1
+    shape = Convolution(
+        batch=tensor.shape[0],
+        groups=groups,
+        channels=weight.shape[1],
+        outputs=weight.shape[0] // groups,
+        window=window,
+        layout=ROW_MAJOR if turns else CHANNEL_LAST,
+    ).banded()
+    blocks = (Axis(groups, 0, shape.outputs), Axis(-(-shape.outputs // BLOCK), 0, BLOCK))
+    reach = [Axis(extent, 2 + axis, 1) for axis, extent in enumerate(weight.shape[2:])]
+    inputs: list[Operand] = [
+        Stored(name=source, layout=shape.layout),
+        Packed(name=node.input[1], axes=(*blocks, *reach, Axis(shape.channels, 1, 1), Axis(BLOCK, 0, 1))),
+    ]
+    inputs += [Stored(name=name) for name in node.input[2:] if name]
+    bias = f"in{len(inputs) - 1}" if len(inputs) > 2 else "NULL"
+    inputs += [Stored(name=epilogue.side, layout=CHANNEL_LAST)] if epilogue.side else []
+    side = f"in{len(inputs) - 1}" if epilogue.side else "NULL"
+    scratch = "(float *)(void *)scratch" if shape.is_copied else "NULL"
+    kernel = Kernel(
+        operators=("conv", *epilogue.operators),
+        inputs=("float",) * len(inputs),
+        outputs=("float",),
+        helpers=(vectors(graph.vector_bytes), c_text("convolution")),
+        statement=(
+            f"const turnkey_convolution c = {shape.fields(epilogue)};\n"
+            f"turnkey_convolve(&c, in0, in1, {bias}, {side}, out0, {scratch});"
+        ),
+        includes=("string.h",),
+        scratch_bytes=shape.scratch_bytes,
+        kind="convolution",
+        overwrites=len(inputs) - 1 if epilogue.side and epilogue.side != source else None,
+        macs=shape.macs,
+    )
+    return Made(kernel=kernel, inputs=tuple(inputs), outputs=(Stored(name=epilogue.output, layout=CHANNEL_LAST),))
