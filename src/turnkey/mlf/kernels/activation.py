@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from turnkey.mlf.kernels.claim import NodeGraph, attribute
-from turnkey.mlf.kernels.epilogue import c_float
+from turnkey.mlf.kernels.literals import c_float
 
 if TYPE_CHECKING:
     import onnx

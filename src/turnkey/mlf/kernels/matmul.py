@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Packed, Stored, attribute
-from turnkey.mlf.kernels.epilogue import c_float
+from turnkey.mlf.kernels.literals import c_float
 from turnkey.mlf.kernels.matrix import Matrix, read_matrix, row_major, written_matrix
 from turnkey.mlf.kernels.packing import Axis
 from turnkey.mlf.kernels.product_epilogue import ProductEpilogue, is_per_column, product_epilogue
