@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from turnkey.mlf.kernels.claim import Template
+from turnkey.mlf.kernels.convolution import convolution
+from turnkey.mlf.kernels.elementwise import elementwise
 from turnkey.mlf.kernels.global_pool import global_pool
 from turnkey.mlf.kernels.matmul import matmul
+from turnkey.mlf.kernels.rows import layer_normalization, reduction, softmax
+from turnkey.mlf.kernels.sliding import depthwise, pool
 
-TEMPLATES: tuple[Template, ...] = (global_pool, matmul)
+TEMPLATES: tuple[Template, ...] = (
+    depthwise,
+    convolution,
+    pool,
+    global_pool,
+    matmul,
+    softmax,
+    layer_normalization,
+    reduction,
+    elementwise,
+)
 """In the order in which they are asked."""
 
 __all__ = ["TEMPLATES"]

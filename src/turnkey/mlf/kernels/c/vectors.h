@@ -53,6 +53,7 @@ TURNKEY_INLINE turnkey_floats turnkey_all(float x) { return x - (turnkey_floats)
 TURNKEY_INLINE turnkey_bits turnkey_as_bits(turnkey_floats x) { return (turnkey_bits)x; }
 TURNKEY_INLINE turnkey_floats turnkey_as_floats(turnkey_bits x) { return (turnkey_floats)x; }
 TURNKEY_INLINE turnkey_bits turnkey_less(turnkey_floats a, turnkey_floats b) { return (turnkey_bits)(a < b); }
+TURNKEY_INLINE turnkey_bits turnkey_is_nan(turnkey_floats x) { return (turnkey_bits)(x != x); }
 TURNKEY_INLINE turnkey_floats turnkey_load_part(const float *p, int count) {
   turnkey_floats x = {0};
   __builtin_memcpy(&x, p, 4 * (size_t)count);
@@ -83,6 +84,7 @@ TURNKEY_INLINE turnkey_floats turnkey_as_floats(turnkey_bits x) {
   return both.as_float;
 }
 TURNKEY_INLINE turnkey_bits turnkey_less(turnkey_floats a, turnkey_floats b) { return a < b ? 0xffffffffu : 0u; }
+TURNKEY_INLINE turnkey_bits turnkey_is_nan(turnkey_floats x) { return x != x ? 0xffffffffu : 0u; }
 TURNKEY_INLINE turnkey_floats turnkey_load_part(const float *p, int count) { return count ? *p : 0.0f; }
 TURNKEY_INLINE void turnkey_store_part(float *p, turnkey_floats x, int count) {
   if (count) *p = x;
@@ -145,26 +147,37 @@ TURNKEY_INLINE float turnkey_lane(turnkey_floats x, int lane) {
   return x;
 #endif
 }
-/* Sum and maximum over the lanes, by halves: the order of the additions is fixed. */
-TURNKEY_INLINE float turnkey_sum(turnkey_floats x) {
-#if TURNKEY_LANES == 16
-  const float a = ((x[0] + x[8]) + (x[4] + x[12])) + ((x[2] + x[10]) + (x[6] + x[14]));
-  return a + (((x[1] + x[9]) + (x[5] + x[13])) + ((x[3] + x[11]) + (x[7] + x[15])));
-#elif TURNKEY_LANES == 8
-  return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
-#elif TURNKEY_LANES == 4
-  return (x[0] + x[2]) + (x[1] + x[3]);
+/* The lanes moved round by so many: a constant. */
+#if TURNKEY_LANES > 1 && !defined(__clang__)
+TURNKEY_INLINE turnkey_floats turnkey_turned(turnkey_floats x, const uint32_t by) {
+  turnkey_bits from;
+  TURNKEY_UNROLLED
+  for (uint32_t i = 0; i < TURNKEY_LANES; ++i) from[i] = (i + by) % TURNKEY_LANES;
+  return __builtin_shuffle(x, from);
+}
+#elif TURNKEY_LANES > 1
+TURNKEY_INLINE turnkey_floats turnkey_turned(turnkey_floats x, const uint32_t by) {
+  turnkey_floats turned;
+  TURNKEY_UNROLLED
+  for (uint32_t i = 0; i < TURNKEY_LANES; ++i) turned[i] = x[(i + by) % TURNKEY_LANES];
+  return turned;
+}
 #else
+TURNKEY_INLINE turnkey_floats turnkey_turned(turnkey_floats x, const uint32_t by) {
+  (void)by;
   return x;
+}
 #endif
+/* Sum and maximum over the lanes, by halves: the order of the additions is fixed. A NaN may get lost in a maximum. */
+TURNKEY_INLINE float turnkey_sum(turnkey_floats x) {
+  TURNKEY_UNROLLED
+  for (int half = TURNKEY_LANES / 2; half; half /= 2) x = x + turnkey_turned(x, (uint32_t)half);
+  return turnkey_lane(x, 0);
 }
 TURNKEY_INLINE float turnkey_largest(turnkey_floats x) {
-  float largest = turnkey_lane(x, 0);
-  for (int i = 1; i < TURNKEY_LANES; ++i) {
-    const float other = turnkey_lane(x, i);
-    if (other > largest || other != other) largest = other;
-  }
-  return largest;
+  TURNKEY_UNROLLED
+  for (int half = TURNKEY_LANES / 2; half; half /= 2) x = turnkey_max(x, turnkey_turned(x, (uint32_t)half));
+  return turnkey_lane(x, 0);
 }
 
 /*
