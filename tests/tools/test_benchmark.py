@@ -256,10 +256,17 @@ def test_strict_turns_an_invalid_result_into_an_error_that_keeps_it(file):
 @pytest.mark.parametrize("load", [None, "offline"])
 def test_clocks_are_locked_on_a_gpu_only(file, load):
     with pytest.raises(UsageError, match="for a GPU"):
-        Benchmark().run(file, **QUICK, lock_clocks=True, load=load)
+        Benchmark().run(file, **({} if load else QUICK), lock_clocks=True, load=load)
 
 
 @pytest.mark.parametrize("given", [{"clients": "1,2"}, {"load_seconds": 3.0}, {"p95_bound_ms": 20.0}])
 def test_what_says_how_to_load_is_refused_where_no_load_is_asked_for(file, given):
     with pytest.raises(UsageError, match=next(iter(given)).replace("_", "-")):
         Benchmark().run(file, **QUICK, **given)
+
+
+@pytest.mark.parametrize("given", [{"iterations": 10}, {"details": True}])
+def test_what_is_for_single_calls_is_refused_under_a_load(file, given):
+    [name] = given
+    with pytest.raises(UsageError, match=f"--{name} is for single calls"):
+        Benchmark().run(file, load="offline", **given)

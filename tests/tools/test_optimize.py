@@ -12,8 +12,8 @@ from turnkey.pipeline.state import State
 from turnkey.runtimes.verification import SignatureVerification, VariantVerification
 from turnkey.tools.contenders import wanted_formats, wanted_runtimes
 from turnkey.tools.optimize import Optimize, _finished, _sound
-from turnkey.tools.race import Raced
 from turnkey.tools.recommendation import Recommendation
+from turnkey.tools.results import Results
 from turnkey.verify import VerificationVerdict
 
 
@@ -63,7 +63,7 @@ def test_exact_leaves_out_every_form_of_lower_precision():
 
 def test_where_the_model_itself_is_best_the_build_goes_on_with_a_form_that_is_right(tmp_path):
     state = State(tmp_path, "m", results="onnx-int4", measurements=({"key": "torch"},), listing="table")
-    found = Raced(state=state, record=None, choice=Recommendation(key="torch", refused={}))
+    found = Results(state=state, record=None, choice=Recommendation(key="torch", refused={}))
     verdicts = {
         key: VariantVerification(
             key=key,

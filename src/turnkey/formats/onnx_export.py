@@ -10,6 +10,9 @@ from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.settings import onnx_opset
 
+EXPORTERS = ("dynamo", "torchscript")
+"""Who writes ONNX files of live modules, in the order in which they are tried."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxExportSettings:

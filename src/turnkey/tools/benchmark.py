@@ -6,24 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from turnkey.errors import MeasurementInvalid, UsageError, from_dict
+from turnkey.errors import MeasurementInvalid, UsageError
 from turnkey.pipeline.quantity import count, positive_count, positive_number
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+from turnkey.tools.measuring_arguments import EFFORTS
 from turnkey.tools.thread_counts import parse_threads, thread_counts
 
 if TYPE_CHECKING:
-    from turnkey.measure import Record, Settings
-    from turnkey.model.samples import SampleSet
-    from turnkey.model.source import SourceModel
+    from turnkey.measure import Settings
     from turnkey.pipeline.state import State
-    from turnkey.tools.candidates import Candidate
 
-EFFORTS = ("quick", "standard", "rigorous")
 LOADS = ("concurrency", "server", "offline")
 _DEVICES = {"x86": "cpu"}
-_ROTATED_SAMPLES = 8
 _OF_LOAD = ("clients", "load_seconds", "p99_bound_ms", "p95_bound_ms", "p90_bound_ms")
 """Arguments that mean something under a load only."""
+_NOT_OF_LOAD = ("iterations", "details")
 
 
 def parse_device(text: str) -> str:
@@ -223,7 +220,8 @@ class Benchmark(Tool):
         from turnkey.runtimes import parse_runtime_arguments
         from turnkey.runtimes.reference import Reference
         from turnkey.tools.candidates import at_thread_counts, candidates_of
-        from turnkey.tools.experiment import compared, gpu_clocks
+        from turnkey.tools.experiment import compared, gpu_clocks, rotated
+        from turnkey.tools.results import results_of
         from turnkey.tools.verdicts import keep_reference_outputs
 
         if arguments.get("runtime") and arguments.get("runtimes"):
@@ -233,6 +231,12 @@ class Benchmark(Tool):
             raise UsageError(
                 f"--{idle[0].replace('_', '-')} says how to load, and no load is asked for",
                 remedy="benchmark --load concurrency|server|offline",
+            )
+        strange = [name for name in _NOT_OF_LOAD if arguments.get(name) and arguments.get("load")]
+        if strange:
+            raise UsageError(
+                f"--{strange[0]} is for single calls one after another, and --load makes others",
+                remedy=f"leave --{strange[0]} out; --load-seconds says how long a level lasts",
             )
         counts = thread_counts(arguments.get("threads"))
         source = source_of(state)
@@ -251,21 +255,16 @@ class Benchmark(Tool):
             state, complete = keep_reference_outputs(state, reference)
         finally:
             reference.close()
-        rotated = replace(
-            complete, inputs=complete.inputs[:_ROTATED_SAMPLES], outputs=complete.outputs[:_ROTATED_SAMPLES]
-        )
+        samples = rotated(complete)
         with gpu_clocks(candidates[0].device, lock=bool(arguments.get("lock_clocks")), cache_dir=state.cache_dir):
             if arguments.get("load"):
                 from turnkey.tools.load_shape import loaded, shape_of
 
                 settings = replace(settings, strict=bool(arguments.get("strict")))
-                return loaded(state, source, rotated, candidates, shape=shape_of(arguments), settings=settings)
-            record, notes = compared(state, source, rotated, candidates, settings)
-        if not record.measured:
-            error = record.summary(candidates[0].key).error
-            raise from_dict(dict(error or {"what": "nothing could be measured"}))
+                return loaded(state, source, samples, candidates, shape=shape_of(arguments), settings=settings)
+            record, notes = compared(state, source, samples, candidates, settings)
         with_details = bool(arguments.get("details"))
-        state = with_results(state, source, rotated, candidates, record, notes, with_details=with_details)
+        state = results_of(state, source, samples, candidates, record, notes, with_details=with_details).state
         if arguments.get("strict"):
             try:
                 record.require_valid()
@@ -292,50 +291,3 @@ def settings_of(arguments: Mapping[str, Any], counts: tuple[int, ...], *, seed: 
         seed=seed if arguments.get("seed") is None else arguments["seed"],
         cold_cache=bool(arguments.get("cold_cache")),
     )
-
-
-def with_results(
-    state: State,
-    source: SourceModel,
-    samples: SampleSet,
-    candidates: list[Candidate],
-    record: Record,
-    notes: list[str],
-    *,
-    with_details: bool,
-    goal: str = "latency",
-) -> State:
-    """The state with the measurements of a record, and the candidate that they recommend for a goal."""
-    from turnkey.pipeline.build import BuildPaths
-    from turnkey.tools.benchmark_table import benchmark_table, details_table
-    from turnkey.tools.experiment import tell
-    from turnkey.tools.measurements import loss_of, measurement_entry, verification_of, with_performance_statistics
-    from turnkey.tools.recommendation import recommend
-    from turnkey.verify import batch_size
-
-    batch = batch_size(samples.inputs[0])
-    sizes = {c.key: source.parameter_bytes if c.variant is None else c.variant.size_bytes for c in candidates}
-    verified = {c.key: verification_of(state, c, record) for c in candidates}
-    losses = {c.key: loss_of(state, c) for c in candidates}
-    choice = recommend(record, verification=verified, size_bytes=sizes, losses=losses, goal=goal)
-    assert record.path is not None, "the experiment was given a path"
-    where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
-    loads = {
-        entry.get("key"): {name: entry[name] for name in ("load", "load_record") if name in entry}
-        for entry in state.measurements
-    }
-    entries = [
-        measurement_entry(c, record, batch=batch, size_bytes=sizes[c.key], verification=verified[c.key], path=where)
-        | loads.get(c.key, {})
-        for c in candidates
-    ]
-    kept = tuple(entry for entry in state.measurements if entry.get("key") not in verified)
-    told = [benchmark_table(record, batch=batch, size_bytes=sizes)]
-    told += [details_table(record)] if with_details else []
-    told += [record.sentence(), choice.sentence, *notes, *(reason.line for reason in record.reasons)]
-    listing = "\n".join(told)
-    tell(listing)
-    state = replace(state, measurements=(*kept, *entries), chosen=choice.key, listing=listing)
-    shown = choice.key or record.measured[-1]
-    [entry] = [entry for entry in entries if entry["key"] == shown]
-    return with_performance_statistics(state, entry, choice)

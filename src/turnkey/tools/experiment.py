@@ -21,6 +21,13 @@ from turnkey.pipeline.state import State
 from turnkey.runtimes.handover import UNREADABLE, HandoverImpossible, handed_over
 from turnkey.tools.candidates import Candidate, reference_of
 
+_ROTATED_SAMPLES = 8
+
+
+def rotated(samples: SampleSet) -> SampleSet:
+    """The samples that are measured with, in turn; more would only take memory in every process."""
+    return replace(samples, inputs=samples.inputs[:_ROTATED_SAMPLES], outputs=samples.outputs[:_ROTATED_SAMPLES])
+
 
 def compared(
     state: State, source: SourceModel, samples: SampleSet, candidates: Sequence[Candidate], settings: Settings

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import UsageError
+from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.pipeline.tool import Argument, Tool, ToolKind
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from turnkey.runtimes.profiling import Subject
     from turnkey.runtimes.slowness import Finding
 
-_EXPORTED_BY = ("dynamo", "torchscript")
 _TOLD_OPERATORS = 5
 
 
@@ -208,7 +208,7 @@ def _subject(state: State, source: SourceModel, given: CandidateText) -> Subject
                 for variant in state.variants
                 if candidate.variant is not None
                 and variant.key in (*candidate.variant.lineage, candidate.variant.key)
-                and variant.exporter in _EXPORTED_BY
+                and variant.exporter in EXPORTERS
             ),
             None,
         ),

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import UsageError
-from turnkey.pipeline.quantity import positive_count
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+from turnkey.tools.measuring_arguments import MEASURING, measuring_settings
+from turnkey.tools.recommendation import GOALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from turnkey.errors import TurnkeyError
     from turnkey.pipeline.state import State
     from turnkey.runtimes.verification import VariantVerification
-    from turnkey.tools.race import Raced
-
-GOALS = ("latency", "throughput", "size", "memory")
+    from turnkey.tools.results import Results
 
 
 class Optimize(Tool):
@@ -64,19 +63,7 @@ class Optimize(Tool):
             default=False,
             help="Only forms that compute in the model's own precision.",
         ),
-        Argument(
-            flags=("--effort",),
-            default="standard",
-            choices=("quick", "standard", "rigorous"),
-            help="Of the measurement, as for benchmark.",
-        ),
-        Argument(
-            flags=("--threads",),
-            parse=positive_count,
-            metavar="N",
-            default_text="the processor cores that this process may use",
-            help="Threads of every runtime.",
-        ),
+        *MEASURING,
     )
 
     @classmethod
@@ -91,7 +78,6 @@ class Optimize(Tool):
             UsageError: a format or runtime that does not exist, or nothing that could be measured.
             TurnkeyError: no candidate could be measured; the error of the first.
         """
-        from turnkey.measure import Settings
         from turnkey.pipeline.stored_source import source_of
         from turnkey.tools.contenders import contenders, made, wanted_formats, wanted_runtimes
         from turnkey.tools.race import race, verified
@@ -109,13 +95,8 @@ class Optimize(Tool):
                 evidence="\n".join([*failures, *_refused(verdicts)]),
                 remedy="verify --explain finds what is wrong",
             )
-        settings = Settings(
-            effort=arguments.get("effort") or "standard",
-            threads=arguments.get("threads"),
-            seed=int(state.environment.get("seed") or 0),
-        )
         goal = arguments.get("goal") or "latency"
-        found = race(state, source, candidates, settings, goal=goal)
+        found = race(state, source, candidates, measuring_settings(state, arguments), goal=goal)
         told = [*failures, *_refused(verdicts)]
         return _finished(found, goal=goal, told=told, otherwise=_sound(before, verdicts))
 
@@ -146,7 +127,7 @@ def _sound(before: str | None, verdicts: Mapping[str, VariantVerification | Turn
     return next(iter(sorted(right, key=lambda key: precision_of(key) is not None)), before)
 
 
-def _finished(found: Raced, *, goal: str, told: list[str], otherwise: str | None) -> State:
+def _finished(found: Results, *, goal: str, told: list[str], otherwise: str | None) -> State:
     """The build goes on with the variant of the best candidate; where that is the live model, with ``otherwise``.
 
     What was converted last is neither: it may be wrong.

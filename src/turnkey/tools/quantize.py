@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import ConversionError
-from turnkey.pipeline.quantity import positive_count, tolerance
+from turnkey.pipeline.quantity import tolerance
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+from turnkey.tools.measuring_arguments import MEASURING, measuring_settings
 from turnkey.tools.metric import parse_metric
 
 if TYPE_CHECKING:
@@ -96,19 +97,7 @@ class Quantize(Tool):
             default=False,
             help="Do not measure: nothing is said about speed, and nothing is chosen.",
         ),
-        Argument(
-            flags=("--effort",),
-            default="standard",
-            choices=("quick", "standard", "rigorous"),
-            help="Of the measurement, as for benchmark.",
-        ),
-        Argument(
-            flags=("--threads",),
-            parse=positive_count,
-            metavar="N",
-            default_text="the processor cores that this process may use",
-            help="Threads of every runtime.",
-        ),
+        *MEASURING,
     )
 
     @classmethod
@@ -161,15 +150,9 @@ class Quantize(Tool):
 
             attempts = with_layers(state, source, attempts)
         if not arguments.get("skip_benchmark"):
-            from turnkey.measure import Settings
             from turnkey.tools.quantized import raced
 
-            plan = Settings(
-                effort=arguments.get("effort") or "standard",
-                threads=arguments.get("threads"),
-                seed=int(state.environment.get("seed") or 0),
-            )
-            state, attempts = raced(state, source, attempts, plan)
+            state, attempts = raced(state, source, attempts, measuring_settings(state, arguments))
         told = conclusions(attempts, measured=_is_measured(arguments))
         return _finished(state, attempts, [*told, calibration.note], before=bases["onnx"].key)
 

@@ -23,8 +23,9 @@ from turnkey.tools.conversion import Wish, reached
 from turnkey.tools.measurements import loss_of, verification_of, with_performance_statistics
 from turnkey.tools.metric import Metric
 from turnkey.tools.onnx_state import newest_onnx
-from turnkey.tools.race import Raced, race, verified
+from turnkey.tools.race import race, verified
 from turnkey.tools.recommendation import recommend
+from turnkey.tools.results import Results
 from turnkey.tools.verdicts import keep_reference_outputs, stored_as
 from turnkey.verify import Tolerances, VerificationVerdict, precision_of
 from turnkey.verify.loss import OutputLoss, output_losses
@@ -249,7 +250,7 @@ def raced(
     return state, tuple(results)
 
 
-def _recommended_without(found: Raced, candidates: Sequence[Candidate], losing: Collection[str]) -> State:
+def _recommended_without(found: Results, candidates: Sequence[Candidate], losing: Collection[str]) -> State:
     """The state with another choice: a form that is only as fast, and smaller, loses something for nothing."""
     verification = {
         candidate.key: _DOES_NOT_PAY

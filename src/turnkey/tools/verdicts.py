@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from turnkey.formats import find_format
+from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.host import fair_threads
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.pipeline.build import BuildPaths
@@ -13,8 +14,6 @@ from turnkey.runtimes.file_verifier import verify_file
 from turnkey.runtimes.reference import Reference
 from turnkey.runtimes.verification import VariantVerification
 from turnkey.verify import Tolerances, precision_of
-
-_EXPORTED_BY = ("dynamo", "torchscript")
 
 
 def stored_as(variant: Variant) -> str:
@@ -47,7 +46,7 @@ def variant_verification(
 ) -> VariantVerification:
     """Verify one variant of a state on all samples of the reference's source."""
     ancestor = state.variant(variant.lineage[0]) if variant.lineage else variant
-    exported = state.build_dir / ancestor.path if ancestor.exporter in _EXPORTED_BY else None
+    exported = state.build_dir / ancestor.path if ancestor.exporter in EXPORTERS else None
     return verify_file(
         reference,
         key=variant.key,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import ConversionError, InputError, VerificationError
+from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.pipeline.quantity import tolerance
 from turnkey.pipeline.tool import Argument, Tool, ToolKind, ToolSkipped
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 RTOL = 1.3e-6
 ATOL = 1e-5
-_EXPORTED_BY = ("dynamo", "torchscript")
 
 
 class VerifyOnnxExporter(Tool):
@@ -70,7 +70,7 @@ class VerifyOnnxExporter(Tool):
                 f"the build {state.build_name} holds no live model to compare an export with",
                 remedy="turnkey -i SCRIPT.py discover export-pytorch verify-exporter",
             )
-        exported = [variant for variant in state.variants if variant.exporter in _EXPORTED_BY]
+        exported = [variant for variant in state.variants if variant.exporter in EXPORTERS]
         if exported:
             return _judged(state, exported[-1], state.build_dir / exported[-1].path, arguments)
         with tempfile.TemporaryDirectory(prefix="turnkey-export-") as scratch:
@@ -129,7 +129,7 @@ def _failure(found: VariantVerification, variant: Variant, state: State) -> Veri
     evidence = [f"inputs: {part.origin}, {shapes}"]
     if part.hidden is not None and part.hidden.sentence:
         evidence.append(part.hidden.sentence)
-    other = next(name for name in _EXPORTED_BY if name != variant.exporter)
+    other = next(name for name in EXPORTERS if name != variant.exporter)
     if found.failed is not None:
         what = f"the exporter {variant.exporter} changed what the model computes: {part.reason}"
         remedy = f"turnkey ... export-pytorch --exporter {other} verify-exporter"

@@ -1,0 +1,43 @@
+"""How long, and with how many threads, a tool measures that is not ``benchmark`` itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from turnkey.pipeline.quantity import positive_count
+from turnkey.pipeline.tool import Argument
+
+if TYPE_CHECKING:
+    from turnkey.measure import Settings
+    from turnkey.pipeline.state import State
+
+EFFORTS = ("quick", "standard", "rigorous")
+"""Those of `turnkey.measure`, which is not imported to print help."""
+
+MEASURING = (
+    Argument(
+        flags=("--effort",),
+        default="standard",
+        choices=EFFORTS,
+        help="Of the measurement, as for benchmark.",
+    ),
+    Argument(
+        flags=("--threads",),
+        parse=positive_count,
+        metavar="N",
+        default_text="the processor cores that this process may use",
+        help="Threads of every runtime.",
+    ),
+)
+
+
+def measuring_settings(state: State, arguments: Mapping[str, Any]) -> Settings:
+    """Settings of the engine from these arguments, with the seed of the build."""
+    from turnkey.measure import Settings
+
+    return Settings(
+        effort=arguments.get("effort") or "standard",
+        threads=arguments.get("threads"),
+        seed=int(state.environment.get("seed") or 0),
+    )
