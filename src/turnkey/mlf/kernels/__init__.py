@@ -7,6 +7,7 @@ from turnkey.mlf.kernels.convolution import convolution
 from turnkey.mlf.kernels.elementwise import elementwise
 from turnkey.mlf.kernels.global_pool import global_pool
 from turnkey.mlf.kernels.matmul import matmul
+from turnkey.mlf.kernels.recurrent import recurrent
 from turnkey.mlf.kernels.rows import layer_normalization, reduction, softmax
 from turnkey.mlf.kernels.sliding import depthwise, pool
 
@@ -16,6 +17,7 @@ TEMPLATES: tuple[Template, ...] = (
     pool,
     global_pool,
     matmul,
+    recurrent,
     softmax,
     layer_normalization,
     reduction,

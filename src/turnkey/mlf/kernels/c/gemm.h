@@ -32,15 +32,10 @@ typedef struct {
 
 TURNKEY_INLINE void turnkey_finish(turnkey_floats sum, const int count, float *c, const float *bias, const float *residual,
                            const turnkey_after *after) {
-  const int whole = count >= TURNKEY_LANES;
   sum = sum * after->scale;
-  if (bias) sum = sum + (whole ? turnkey_load(bias) : turnkey_load_part(bias, count));
-  if (residual) sum = sum + (whole ? turnkey_load(residual) : turnkey_load_part(residual, count));
-  sum = turnkey_activate(sum, after->activation, after->low, after->high);
-  if (whole)
-    turnkey_store(c, sum);
-  else
-    turnkey_store_part(c, sum, count);
+  if (bias) sum = sum + turnkey_load_some(bias, count);
+  if (residual) sum = sum + turnkey_load_some(residual, count);
+  turnkey_store_some(c, turnkey_activate(sum, after->activation, after->low, after->high), count);
 }
 
 /* A tile of rows x columns, columns at most 16. */

@@ -91,6 +91,17 @@ TURNKEY_INLINE void turnkey_store_part(float *p, turnkey_floats x, int count) {
 }
 #endif
 
+/* The first so many floats, at most all lanes; beyond them, zeros. */
+TURNKEY_INLINE turnkey_floats turnkey_load_some(const float *p, const int count) {
+  return count >= TURNKEY_LANES ? turnkey_load(p) : turnkey_load_part(p, count);
+}
+TURNKEY_INLINE void turnkey_store_some(float *p, turnkey_floats x, const int count) {
+  if (count >= TURNKEY_LANES)
+    turnkey_store(p, x);
+  else
+    turnkey_store_part(p, x, count);
+}
+
 TURNKEY_INLINE turnkey_floats turnkey_chosen(turnkey_bits mask, turnkey_floats yes, turnkey_floats no) {
   return turnkey_as_floats((turnkey_as_bits(yes) & mask) | (turnkey_as_bits(no) & ~mask));
 }
