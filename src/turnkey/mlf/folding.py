@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
 _NOT_FOLDED = frozenset([*_RANDOM, "If", "Loop", "Scan"])
 _FOLD_LIMIT_BYTES = 1 << 20
+_IR_VERSION = 8
 NO_TENSOR = "it is"
 """What the reason begins with for a value that has no shape because it is something else."""
 
@@ -149,7 +150,7 @@ def _folded(
     """The node's outputs if they are known now; None otherwise."""
     import numpy as np
 
-    if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_FOLDED:
+    if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_FOLDED or _is_quantized_weight(node, model):
         return None
     if node.op_type in ("Shape", "Size") and node.input[0] in tensors:
         shape = tensors[node.input[0]].shape
@@ -161,12 +162,28 @@ def _folded(
         return None
     if not all(name in tensors and tensors[name].bytes <= _FOLD_LIMIT_BYTES for name in node.output if name):
         return None
-    return _evaluated(node, constants, model)
+    return evaluated(node, constants, opsets=model.opset_import)
 
 
-def _evaluated(
-    node: onnx.NodeProto, constants: Mapping[str, np.ndarray], model: onnx.ModelProto
+_WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
+
+
+def _is_quantized_weight(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
+    """Whether this dequantises a weight, or bias, of a product whose other operand is dequantised too.
+
+    Such a product is computed on bytes: its weights must stay what they are.
+    """
+    if node.op_type != "DequantizeLinear":
+        return False
+    users = [user for user in model.graph.node if node.output[0] in user.input]
+    restored = {other.output[0] for other in model.graph.node if other.op_type == "DequantizeLinear"}
+    return bool(users) and all(user.op_type in _WEIGHTED and user.input[0] in restored for user in users)
+
+
+def evaluated(
+    node: onnx.NodeProto, constants: Mapping[str, np.ndarray], *, opsets: Sequence[onnx.OperatorSetIdProto]
 ) -> dict[str, np.ndarray] | None:
+    """What a node makes of constants, by the ONNX reference; None where that cannot compute it."""
     import numpy as np
     import onnx
     from onnx.reference import ReferenceEvaluator
@@ -181,7 +198,7 @@ def _evaluated(
         ],
         [onnx.helper.make_empty_tensor_value_info(name) for name in node.output if name],
     )
-    single = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=max(4, model.ir_version))
+    single = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
     try:
         with np.errstate(all="ignore"):
             values = ReferenceEvaluator(single).run(None, feeds)

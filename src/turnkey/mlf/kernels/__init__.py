@@ -7,11 +7,13 @@ from turnkey.mlf.kernels.convolution import convolution
 from turnkey.mlf.kernels.elementwise import elementwise
 from turnkey.mlf.kernels.global_pool import global_pool
 from turnkey.mlf.kernels.matmul import matmul
+from turnkey.mlf.kernels.quantized import QUANTIZED
 from turnkey.mlf.kernels.recurrent import recurrent
 from turnkey.mlf.kernels.rows import layer_normalization, reduction, softmax
 from turnkey.mlf.kernels.sliding import depthwise, pool
 
 TEMPLATES: tuple[Template, ...] = (
+    *QUANTIZED,
     depthwise,
     convolution,
     pool,
