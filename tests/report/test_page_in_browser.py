@@ -163,6 +163,11 @@ def test_a_thousand_models_load_sort_and_open(
     assert values == sorted(values)
     assert page.evaluate("document.querySelector('.shown').textContent") == f"{2 * models} rows"
     page.evaluate("location.hash = '#model-177'")
-    opened = "new Promise(done => setTimeout(() => done(document.getElementById('model-177').open), 200))"
-    assert page.evaluate(opened) is True
+    opened = (
+        "new Promise(done => setTimeout(() => done(document.querySelectorAll('#model-177[open] svg').length), 200))"
+    )
+    assert page.evaluate(opened) >= 3
+    assert page.evaluate("document.getElementsByTagName('*').length") < 60 * models  # the others are not made
+    page.evaluate("document.querySelector('#model-3 summary').click()")
+    assert page.evaluate(opened.replace("177", "3")) >= 3
     assert page.problems == []

@@ -3,8 +3,8 @@
 No text from outside is marked as safe; drawings come from `turnkey.report.svg`, which escapes. The page may load
 nothing (a content security policy says so), and of styles and scripts only those with the digests that it names count.
 
-Scope: usable at a thousand models. Beyond `SAMPLE_PLOTS` models the plots of single calls are left out, and the page
-says how to get them for one model.
+Scope: usable at a thousand models. Beyond `HELD_MODELS` what is said of each model is held as text until it is opened;
+beyond `SAMPLE_PLOTS` the plots of single calls are left out, and the page says how to get them for one model.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from turnkey.report.plots import ranked_plot, share_plot
 from turnkey.report.source import ReportedBuild, titles
 from turnkey.version import __version__
 
+HELD_MODELS = 60
+"""Models up to which all is there from the start, and is printed."""
 SAMPLE_PLOTS = 200
 """Models up to which warm-up and timed calls are drawn."""
 
@@ -73,6 +75,7 @@ def report_page(
         unreadable=[str(error) for error in unreadable],
         certificates=_certificates(builds),
         sample_limit=None if with_samples else SAMPLE_PLOTS,
+        is_held=len(builds) > HELD_MODELS,
     )
 
 

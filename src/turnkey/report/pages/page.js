@@ -43,9 +43,23 @@
     place.textContent = `${shown === all ? all : `${shown} of ${all}`} ${noun}${all === 1 ? "" : "s"}`;
   }
 
+  // Of many models each is one comment until it is opened.
+  function heldIn(details) {
+    return Array.from(details.childNodes).find((node) => node.nodeType === Node.COMMENT_NODE);
+  }
+
+  function make(details) {
+    const held = heldIn(details);
+    if (!held) return;
+    const made = document.createElement("template");
+    made.innerHTML = held.data;
+    held.replaceWith(made.content);
+  }
+
   function openTarget() {
     const target = location.hash && document.getElementById(location.hash.slice(1));
     if (target && target.matches("details")) {
+      make(target);
       target.open = true;
       target.scrollIntoView();
     }
@@ -65,10 +79,14 @@
     });
     filter(input);
   }
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches("details.model") && event.target.open) make(event.target);
+  }, true);
   addEventListener("hashchange", openTarget);
   addEventListener("beforeprint", () => {
-    const closed = document.querySelectorAll("details.model:not([open])");
-    if (closed.length <= 60) for (const details of closed) details.open = true;
+    for (const details of document.querySelectorAll("details.model:not([open])")) {
+      if (!heldIn(details)) details.open = true;
+    }
   });
   openTarget();
 })();
