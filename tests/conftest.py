@@ -19,6 +19,9 @@ PLUGINS = Path(__file__).parent / "plugins"
 # Tests run side by side and measure as a means, not to learn a number: they need not wait for each other.
 os.environ.setdefault("TURNKEY_MACHINE_LOCK", str(Path(tempfile.gettempdir()) / f"turnkey-test-{os.getpid()}.lock"))
 
+# What one test converts must not reach another by the cache of this user; the tests of that cache switch it on.
+os.environ.setdefault("TURNKEY_CONVERSION_CACHE", "0")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that: without this the
     # tests that interrupt a command would wait for ever when the suite itself was started in the background.

@@ -9,6 +9,9 @@ from turnkey.errors import UsageError
 
 ONNX_OPSET = 20
 TIMEOUT_SECONDS = 3600
+LOG_LEVELS = ("warning", "info", "debug")
+"""From few words to many."""
+CONVERSION_CACHE_GIB = 4
 
 _FALSE = {"false", "0", "no", "off"}
 
@@ -47,6 +50,36 @@ def monitor_enabled() -> bool:
     return os.environ.get("TURNKEY_BUILD_MONITOR", "").strip().lower() not in _FALSE
 
 
+def console_output() -> bool:
+    """``$TURNKEY_CONSOLE_OUTPUT``: any of false, 0, no, off (any case) keeps ``optimize`` from telling its steps."""
+    return os.environ.get("TURNKEY_CONSOLE_OUTPUT", "").strip().lower() not in _FALSE
+
+
+def log_level() -> str:
+    """``$TURNKEY_LOG_LEVEL``, else ``info``: how much ``optimize`` tells. ``warning``, ``info`` or ``debug``."""
+    text = os.environ.get("TURNKEY_LOG_LEVEL", "").strip().lower() or LOG_LEVELS[1]
+    if text not in LOG_LEVELS:
+        raise UsageError(
+            "TURNKEY_LOG_LEVEL must be one of " + ", ".join(LOG_LEVELS),
+            evidence=f"TURNKEY_LOG_LEVEL={text!r}",
+            remedy="export TURNKEY_LOG_LEVEL=info   # or: unset TURNKEY_LOG_LEVEL",
+        )
+    return text
+
+
+def multiprocessing_enabled() -> bool:
+    """``$TURNKEY_MULTIPROCESSING``: any of false, 0, no, off keeps the conversions of ``optimize`` in its process."""
+    return os.environ.get("TURNKEY_MULTIPROCESSING", "").strip().lower() not in _FALSE
+
+
+def conversion_cache_bytes() -> int:
+    """``$TURNKEY_CONVERSION_CACHE`` GiB of converted models that ``optimize`` keeps, else 4; 0 keeps none."""
+    text = os.environ.get("TURNKEY_CONVERSION_CACHE", "").strip()
+    if text == "0":
+        return 0
+    return int(_positive("TURNKEY_CONVERSION_CACHE", CONVERSION_CACHE_GIB, whole=False) * 2**30)
+
+
 def machine_lock() -> Path | None:
     """``$TURNKEY_MACHINE_LOCK``, else ``/tmp/turnkey-machine.lock``; None if the variable is empty.
 
@@ -68,7 +101,7 @@ def _positive(variable: str, default: float, *, whole: bool) -> float:
     except ValueError:
         value = -1
     if not 0 < value < float("inf"):
-        kind = "a positive integer" if whole else "a positive number of seconds"
+        kind = "a positive integer" if whole else "a positive number"
         raise UsageError(
             f"{variable} must be {kind}",
             evidence=f"{variable}={text!r}",

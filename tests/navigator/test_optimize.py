@@ -332,8 +332,7 @@ def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
     """
     script.write_text(textwrap.dedent(text))
     command = [sys.executable, str(script)]
-    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert first.stdout is not None
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
     try:
         deadline = time.monotonic() + 200
         while not (tmp_path / "w" / "runs" / "batch-1.zip").exists():
@@ -349,8 +348,9 @@ def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
     kept = (tmp_path / "w" / "runs" / "batch-1.zip").read_bytes()
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr
-    assert "Correctness" not in second.stdout, "it was done"
-    assert "batch 1: taken from its record" in second.stdout
+    assert second.stdout == "", "what it does is told on the error stream"
+    assert "Correctness" not in second.stderr, "it was done"
+    assert "batch 1: taken from its record" in second.stderr
     assert (tmp_path / "w" / "runs" / "batch-1.zip").read_bytes() == kept
     package = nav.package.load_from_workspace(tmp_path / "w")
     rungs = package.status.models["onnx"].runners_status["OnnxCPU"].rungs
@@ -405,6 +405,32 @@ def test_conversions_and_checks_share_one_worker_process(tmp_path: Path, runner_
     pids = {line for log in logs for line in log.splitlines() if line.startswith("PID")}
     assert len(pids) == 1
     assert pids != {f"PID {os.getpid()}"}
+
+
+def test_steps_are_told_on_the_error_stream_and_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNKEY_MULTIPROCESSING", "0")
+    package = nav.python.optimize(double, samples(), workspace=tmp_path / "w", profiler_config=UNPROFILED)
+    captured = capsys.readouterr()
+    assert captured.out == "", "the terminal's output is the caller's"
+    assert "python @ PythonRunner: Correctness OK\n" in captured.err
+    assert "python @ PythonRunner: Correctness OK\n" in (package.workspace / "navigator.log").read_text()
+
+
+def test_conversions_stay_in_this_process_where_the_user_wants_no_other(
+    tmp_path: Path, runner_class: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNKEY_MULTIPROCESSING", "0")
+    runner_class(
+        "Here",
+        "def infer_impl(self, feed):\n    import os\n    print('PID', os.getpid())\n"
+        "    return {'output__0': feed['input__0'] * 2}\n",
+    )
+    package = nav.python.optimize(
+        double, samples(), runners=["Here"], workspace=tmp_path / "w", profiler_config=UNPROFILED
+    )
+    assert f"PID {os.getpid()}" in (package.workspace / "python" / "correctness-Here.log").read_text()
 
 
 def test_a_framework_that_is_not_here_says_how_to_bring_its_model() -> None:

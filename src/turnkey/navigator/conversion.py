@@ -9,7 +9,9 @@ from typing import Any
 from turnkey.errors import TurnkeyError
 from turnkey.formats import FORMATS
 from turnkey.formats.route import installed_format
+from turnkey.navigator.conversion_cache import ConversionCache, conversion_key
 from turnkey.navigator.format import Format
+from turnkey.navigator.format_configs import DEFAULT_MAX_WORKSPACE_SIZE
 from turnkey.navigator.job_runner import JobRunner
 from turnkey.navigator.model_config import ModelConfig
 from turnkey.navigator.preparation import Prepared
@@ -23,6 +25,11 @@ from turnkey.verify import precision_of
 EXPORT = "Export"
 CONVERSION = "Conversion"
 COPY = "copy of the given file"
+REUSED = "taken from the cache of conversions: source, settings and versions are the same"
+_ENGINES = {Format.TENSORRT: "tensorrt", Format.TORCH_TRT: "torch-tensorrt"}
+"""Format plug-ins behind the documented names; with ``-fp16`` for that precision."""
+_LARGEST_BATCH = 64
+"""Of an engine, where neither its profile nor the call says another."""
 
 
 def command_of(config: ModelConfig, status: Status) -> str:
@@ -35,6 +42,9 @@ def plugin_of(config: ModelConfig) -> str:
     """Name of the format plug-in that makes a model."""
     if config.format is Format.TORCHSCRIPT:
         return f"torchscript-{config.parameters.get('jit_type', 'trace')}"
+    if config.format in _ENGINES:
+        precision = str(config.parameters.get("precision", "fp32"))
+        return _ENGINES[config.format] + ("" if precision == "fp32" else f"-{precision}")
     return str(config.format.value)
 
 
@@ -52,7 +62,7 @@ def obstacle_of(config: ModelConfig) -> str:
     return ""
 
 
-def settings_for(config: ModelConfig) -> dict[str, Any]:
+def settings_for(config: ModelConfig, prepared: Prepared) -> dict[str, Any]:
     """Settings of the format plug-in from the model's parameters; what it does not know stays with us."""
     parameters = config.parameters
     if config.format is Format.TORCHSCRIPT:
@@ -63,7 +73,22 @@ def settings_for(config: ModelConfig) -> dict[str, Any]:
         if axes:
             chosen["dynamic"] = [[name, int(axis)] for name, places in axes.items() for axis in places]
         return chosen
+    if config.format in _ENGINES:
+        chosen = {"workspace_bytes": int(parameters.get("max_workspace_size") or DEFAULT_MAX_WORKSPACE_SIZE)}
+        if config.format is Format.TENSORRT:
+            chosen["max_batch"] = largest_batch(config, prepared)
+            if parameters.get("optimization_level") is not None:
+                chosen["optimization_level"] = int(parameters["optimization_level"])
+        return chosen
     return {}
+
+
+def largest_batch(config: ModelConfig, prepared: Prepared) -> int:
+    """Of an engine: its profile's, else the largest that is checked here, at least `_LARGEST_BATCH`."""
+    profile = config.parameters.get("trt_profile") or {}
+    given = [int(shapes["max"][0]) for shapes in profile.values() if shapes["max"]]
+    seen = [prepared.metadata.largest_batch or 1, *prepared.sizes]
+    return max(given) if given else max(_LARGEST_BATCH, *seen)
 
 
 def convert(
@@ -74,8 +99,14 @@ def convert(
     workspace: Workspace,
     *,
     log: Path,
+    content: str = "",
+    cache: ConversionCache | None = None,
 ) -> ModelStatus:
-    """Make the model's file.
+    """Make the model's file, or take it from the cache.
+
+    Args:
+        content: digest of the source with its samples.
+        cache: of conversions; None makes it in any case.
 
     Raises:
         TurnkeyError: it cannot be made.
@@ -85,18 +116,25 @@ def convert(
     if given is not None:
         return _copied(config, Path(given), workspace)
     parent_path = None if parent is None else file_of(parent, workspace)
-    answer = jobs.perform(
-        {
-            "kind": "convert",
-            "title": f"{parent.model_config.key if parent else 'source'} -> {config.key}",
-            "log": str(_made(log)),
-            "format": plugin_of(config),
-            "settings": settings_for(config),
-            "parent": None if parent_path is None else str(parent_path),
-            "path": str(path),
-            "output_names": [spec.name for spec in prepared.metadata.outputs],
-        }
-    )
+    job = {
+        "kind": "convert",
+        "title": f"{parent.model_config.key if parent else 'source'} -> {config.key}",
+        "log": str(_made(log)),
+        "format": plugin_of(config),
+        "settings": settings_for(config, prepared),
+        "parent": None if parent_path is None else str(parent_path),
+        "path": str(path),
+        "output_names": [spec.name for spec in prepared.metadata.outputs],
+    }
+    key = conversion_key(content, job, parent="" if parent is None else parent.sha256)
+    answer = None if cache is None else cache.recall(key, path)
+    if answer is None:
+        answer = jobs.perform(job)
+        if cache is not None:
+            cache.keep(key, answer)
+    else:
+        answer = {**answer, "notes": [*answer["notes"], REUSED]}
+        log.write_text(f"{job['title']}: {REUSED}\n", encoding="utf-8")
     return ModelStatus(
         model_config=config,
         sha256=answer["sha256"],

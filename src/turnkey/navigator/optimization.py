@@ -7,6 +7,7 @@ a preprocessing step that fails ends the run with its error.
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -16,15 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from turnkey import settings as environment_settings
 from turnkey.errors import TurnkeyError, VerificationError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion, environment
 from turnkey.navigator.build_state import write_build_state
 from turnkey.navigator.call_settings import CallSettings
 from turnkey.navigator.contestant import Contestant
-from turnkey.navigator.format import Format
-from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
+from turnkey.navigator.conversion_cache import ConversionCache
+from turnkey.navigator.journal import Journal
+from turnkey.navigator.making import make_model, reason_of, start_jobs
 from turnkey.navigator.model_config import ModelConfig, plan_models
 from turnkey.navigator.preparation import Prepared, prepare, write_sets
 from turnkey.navigator.profiled import Profiled
@@ -41,14 +42,11 @@ from turnkey.navigator.status import (
     CommandStatus,
     ModelStatus,
     OutputTolerance,
-    RunnerStatus,
     Status,
 )
-from turnkey.navigator.status_file import FORMAT_VERSION, read_status, write_status
+from turnkey.navigator.status_file import FORMAT_VERSION, read_status
 from turnkey.navigator.user_verification import verify_runner
-from turnkey.navigator.workbench import Workbench
 from turnkey.navigator.workspace import Workspace, claim
-from turnkey.runtimes.handover import HandoverImpossible, handed_over
 from turnkey.version import __version__
 
 OK, FAIL, SKIPPED = CommandStatus.OK, CommandStatus.FAIL, CommandStatus.SKIPPED
@@ -80,21 +78,19 @@ def run_optimization(model: Any, dataloader: Any, asked: CallSettings) -> tuple[
         say=said.append,
     )
     try:
-        facts = prepared.source.with_facts(prepared.sets)
-        mark = fingerprint(
-            {"model_hash": facts.model_hash, "weights_hash": facts.weights_hash},
-            prepared.sets,
-            repr((_without_chatter(asked.to_config()), asked.to_own())),
-        )
+        content = fingerprint(prepared.source, prepared.sets)
+        settings = repr((_without_chatter(asked.to_config()), asked.to_own()))
+        mark = hashlib.sha256(f"{content} {settings}".encode()).hexdigest()
         workspace = claim(
             asked.workspace,
             is_same_run=lambda found: _holds(found, mark),
             override=asked.override_workspace,
         )
         with workspace.held():
-            run = Optimization(prepared, asked, workspace, seconds=time.perf_counter() - started, mark=mark)
+            seconds = time.perf_counter() - started
+            run = Optimization(prepared, asked, workspace, seconds=seconds, mark=mark, content=content)
             for text in said:
-                run.say(text)
+                run.progress.warn(text)
             return run.go(), workspace, prepared
     finally:
         prepared.source.close()
@@ -111,36 +107,40 @@ def _holds(workspace: Workspace, mark: str) -> bool:
 
 
 class Optimization:
-    """One run in its workspace, whose lock the caller holds."""
+    """One run in its workspace, whose lock the caller holds.
+
+    Args:
+        content: digest of the source with its samples: what names conversions in their cache.
+        mark: digest of the whole call: what says that two runs are the same.
+        seconds: that preprocessing took.
+    """
 
     def __init__(
-        self, prepared: Prepared, asked: CallSettings, workspace: Workspace, *, seconds: float, mark: str
+        self, prepared: Prepared, asked: CallSettings, workspace: Workspace, *, seconds: float, mark: str, content: str
     ) -> None:
         self._prepared = prepared
         self._asked = asked
         self._workspace = workspace
-        self._kinds = asked.kinds
+        self._content = content
         self._sets: list[Path] = []
         found = read_status(workspace.status) if workspace.status.is_file() else None
-        self._status = found or self._fresh(seconds, mark)
-
-    def say(self, text: str) -> None:
-        """One line for the log, and for the terminal of a verbose call."""
-        self._workspace.say(text)
-        if self._asked.verbose or self._asked.debug:
-            print(text, flush=True)
+        status = found or self._fresh(seconds, mark)
+        self._journal = Journal(workspace, status, verbose=asked.verbose, debug=asked.debug)
+        self.progress = self._journal.progress
 
     def go(self) -> Status:
         """All steps that are not done yet."""
+        journal = self._journal
         self._sets = list(self._prepared.stored) or write_sets(self._prepared, self._workspace)
         models = plan_models(self._asked.source, self._asked.targets, self._asked.configs)
         for config in models:
-            if config.key not in self._status.models:
-                self._keep(self._status.with_model(ModelStatus(model_config=config)))
+            if config.key not in journal.status.models:
+                journal.keep(journal.status.with_model(ModelStatus(model_config=config)))
+        cache = ConversionCache()
         with ExitStack() as stack:
-            self._jobs = self._start_jobs(stack)
+            self._jobs = start_jobs(self._prepared, self._sets, self.progress, stack)
             for config in models:
-                self._make(config)
+                make_model(config, self._prepared, self._jobs, journal, content=self._content, cache=cache)
             for config in models:
                 for kind in self._kinds_of(config):
                     self._check(config, kind)
@@ -149,10 +149,10 @@ class Optimization:
             for config in models:
                 for kind in self._kinds_of(config):
                     self._verify(config, kind)
-        self._keep(replace(self._status, timestamp=_now()))
-        write_scripts(self._status, self._workspace)
-        write_build_state(self._status, self._workspace, self._prepared)
-        return self._status
+        journal.keep(replace(journal.status, timestamp=_now()))
+        write_scripts(journal.status, self._workspace)
+        write_build_state(journal.status, self._workspace, self._prepared)
+        return journal.status
 
     def _fresh(self, seconds: float, mark: str) -> Status:
         each = seconds / len(PREPROCESSING)
@@ -184,119 +184,20 @@ class Optimization:
             timestamp=_now(),
         )
 
-    def _start_jobs(self, stack: ExitStack) -> JobRunner:
-        """A worker process with the source, or this one where the source cannot leave it."""
-        source = self._prepared.source.with_facts(self._prepared.sets)
-        live = source.module
-        module = None
-        if live is not None:
-            try:
-                module = stack.enter_context(handed_over(source, self._prepared.sets[0], with_module=True)).module
-            except HandoverImpossible as reason:
-                self.say(f"conversions run in this process: the model cannot leave it ({reason})")
-                bench = Workbench(source=source, module=live, structure=self._prepared.source.structure)
-                return HereJobs(bench)
-        jobs = WorkerJobs(
-            {
-                "module": None if module is None else dict(module),
-                "sets": [str(path) for path in self._sets[: len(self._prepared.sets)]],
-                "class_name": source.class_name,
-                "facts": {
-                    "model_hash": source.model_hash,
-                    "hash_basis": source.hash_basis,
-                    "weights_hash": source.weights_hash,
-                    "parameter_count": source.parameter_count,
-                    "parameter_bytes": source.parameter_bytes,
-                    "data_dependent": source.data_dependent,
-                },
-            },
-            timeout_s=environment_settings.timeout_seconds(),
-        )
-        stack.callback(jobs.close)
-        return jobs
-
-    def _make(self, config: ModelConfig) -> None:
-        """Export or convert one model, unless an earlier run did and its files are as it left them."""
-        model = self._status.models[config.key]
-        if config.parent_key is None and config.format is not Format.ONNX:
-            return
-        command = conversion.command_of(config, self._status)
-        done = model.commands.get(command)
-        if done is not None and done.is_done and conversion.is_intact(model, self._workspace):
-            return
-        parent = self._status.models.get(config.parent_key or "")
-        if parent is not None and not parent.is_there:
-            self._end_model(config, command, SKIPPED, f"{parent.model_config.key} was not made")
-            return
-        reason = conversion.obstacle_of(config)
-        if reason:
-            self._end_model(config, command, SKIPPED, reason)
-            return
-        log = self._workspace.command_log(config.key, command)
-        started = time.perf_counter()
-        try:
-            made = conversion.convert(config, parent, self._prepared, self._jobs, self._workspace, log=log)
-        except TurnkeyError as error:
-            self._end_model(config, command, FAIL, _reason_of(error), seconds=time.perf_counter() - started, log=log)
-            return
-        run = CommandRun(
-            status=OK, seconds=round(time.perf_counter() - started, 3), log_path=self._workspace.relative(log)
-        )
-        self.say(f"{config.key}: made by {made.exporter}, {made.size_bytes} bytes, {run.seconds:.1f} s")
-        self._keep(self._status.with_model(replace(made, commands={command: run})))
-
-    def _end_model(
-        self,
-        config: ModelConfig,
-        command: str,
-        status: CommandStatus,
-        reason: str,
-        *,
-        seconds: float = 0.0,
-        log: Path | None = None,
-    ) -> None:
-        self.say(f"{config.key}: {command} {status.value}: {reason}")
-        path = "" if log is None else self._workspace.relative(log)
-        run = CommandRun(status=status, reason=reason, seconds=round(seconds, 3), log_path=path)
-        self._keep(self._status.with_model(self._status.models[config.key].with_command(command, run)))
-
     def _kinds_of(self, config: ModelConfig) -> list[RunnerKind]:
-        return [kind for kind in self._kinds if kind.format is config.format]
-
-    def _runner(self, key: str, kind: RunnerKind) -> RunnerStatus:
-        known = self._status.models[key].runners_status.get(kind.name)
-        return known or RunnerStatus(runner_name=kind.name)
-
-    def _end(
-        self,
-        key: str,
-        kind: RunnerKind,
-        command: str,
-        status: CommandStatus,
-        *,
-        reason: str = "",
-        started: float | None = None,
-        log: Path | None = None,
-        **found: Any,
-    ) -> None:
-        seconds = 0.0 if started is None else round(time.perf_counter() - started, 3)
-        path = "" if log is None else self._workspace.relative(log)
-        run = CommandRun(status=status, reason=reason, seconds=seconds, log_path=path)
-        runner = replace(self._runner(key, kind), **found).with_command(command, run)
-        self.say(f"{key} @ {kind.name}: {command} {status.value}" + (f": {reason}" if reason else ""))
-        self._keep(self._status.with_runner(key, runner))
+        return [kind for kind in self._asked.kinds if kind.format is config.format]
 
     def _check(self, config: ModelConfig, kind: RunnerKind) -> None:
         """Correctness of one runner at the batch sizes of all sets."""
-        known = self._runner(config.key, kind).commands.get(CORRECTNESS)
+        known = self._journal.runner(config.key, kind).commands.get(CORRECTNESS)
         if known is not None and known.is_done:
             return
-        model = self._status.models[config.key]
+        model = self._journal.status.models[config.key]
         reason = obstacle(kind)
         if not model.is_there:
             reason = f"{config.key} was not made"
         if reason:
-            self._end(config.key, kind, CORRECTNESS, SKIPPED, reason=reason)
+            self._journal.end_runner(config.key, kind, CORRECTNESS, SKIPPED, reason=reason)
             return
         log = self._workspace.command_log(config.key, CORRECTNESS, kind.name)
         job = conversion.check_job(
@@ -312,9 +213,11 @@ class Optimization:
         try:
             answer = self._jobs.perform(job)
         except TurnkeyError as error:
-            self._end(config.key, kind, CORRECTNESS, FAIL, reason=_reason_of(error), started=started, log=log)
+            self._journal.end_runner(
+                config.key, kind, CORRECTNESS, FAIL, reason=reason_of(error), started=started, log=log
+            )
             return
-        self._end(
+        self._journal.end_runner(
             config.key,
             kind,
             CORRECTNESS,
@@ -331,15 +234,17 @@ class Optimization:
         contestants: dict[str, tuple[str, RunnerKind]] = {}
         for config in models:
             for kind in self._kinds_of(config):
-                runner = self._runner(config.key, kind)
+                runner = self._journal.runner(config.key, kind)
                 known = runner.commands.get(PERFORMANCE)
                 if known is not None and known.is_done:
                     continue
                 if not self._asked.profile.config.run_profiling:
-                    self._end(config.key, kind, PERFORMANCE, SKIPPED, reason="run_profiling is False")
+                    self._journal.end_runner(config.key, kind, PERFORMANCE, SKIPPED, reason="run_profiling is False")
                 elif runner.ended(CORRECTNESS) is not OK:
                     ended = runner.ended(CORRECTNESS).value
-                    self._end(config.key, kind, PERFORMANCE, SKIPPED, reason=f"its Correctness is {ended}")
+                    self._journal.end_runner(
+                        config.key, kind, PERFORMANCE, SKIPPED, reason=f"its Correctness is {ended}"
+                    )
                 else:
                     contestants[f"{config.key} @ {kind.name}"] = (config.key, kind)
         if not contestants:
@@ -348,8 +253,8 @@ class Optimization:
             Contestant(
                 model_key=key,
                 kind=kind,
-                path=conversion.file_of(self._status.models[key], self._workspace),
-                sha256=self._status.models[key].sha256,
+                path=conversion.file_of(self._journal.status.models[key], self._workspace),
+                sha256=self._journal.status.models[key].sha256,
             )
             for key, kind in contestants.values()
         ]
@@ -361,7 +266,8 @@ class Optimization:
                 self._asked.profile,
                 records=self._workspace.records,
                 relative_to=self._workspace.path,
-                say=self.say,
+                say=self.progress.step,
+                listen=self.progress.detail,
             )
         except TurnkeyError as error:
             found = {each.key: Profiled(rungs=(), stop_reason="error", error=error) for each in entries}
@@ -370,12 +276,12 @@ class Optimization:
             self._end_profile(key, kind, result, started)
 
     def _end_profile(self, key: str, kind: RunnerKind, result: Profiled, started: float) -> None:
-        reason = "" if result.error is None else _reason_of(result.error)
+        reason = "" if result.error is None else reason_of(result.error)
         status = OK if result.rungs and not isinstance(result.error, VerificationError) else FAIL
-        notes = self._runner(key, kind).notes
+        notes = self._journal.runner(key, kind).notes
         if status is OK and reason:
             notes = (*notes, f"incomplete: {reason}")
-        self._end(
+        self._journal.end_runner(
             key,
             kind,
             PERFORMANCE,
@@ -390,32 +296,25 @@ class Optimization:
 
     def _verify(self, config: ModelConfig, kind: RunnerKind) -> None:
         """The caller's own judgement, over the whole dataloader."""
-        runner = self._runner(config.key, kind)
+        runner = self._journal.runner(config.key, kind)
         known = runner.commands.get(VERIFY)
         if known is not None and known.is_done:
             return
         if runner.ended(CORRECTNESS) is not OK or runner.ended(PERFORMANCE) is not OK:
-            self._end(config.key, kind, VERIFY, SKIPPED, reason="Correctness and Performance must be OK")
+            self._journal.end_runner(
+                config.key, kind, VERIFY, SKIPPED, reason="Correctness and Performance must be OK"
+            )
             return
         assert self._asked.verify_func is not None, "the caller asked"
         started = time.perf_counter()
-        path = conversion.file_of(self._status.models[config.key], self._workspace)
+        path = conversion.file_of(self._journal.status.models[config.key], self._workspace)
         reason = verify_runner(self._asked.verify_func, kind, path, self._prepared)
-        self._end(config.key, kind, VERIFY, FAIL if reason else OK, reason=reason, started=started)
-
-    def _keep(self, status: Status) -> None:
-        self._status = status
-        write_status(status, self._workspace.status)
+        self._journal.end_runner(config.key, kind, VERIFY, FAIL if reason else OK, reason=reason, started=started)
 
 
 def _without_chatter(config: dict[str, Any]) -> dict[str, Any]:
     """What a call asks for without how much it prints: a resumed call may be more talkative."""
     return {name: value for name, value in config.items() if name not in ("verbose", "debug")}
-
-
-def _reason_of(error: TurnkeyError) -> str:
-    first = error.evidence.splitlines()[0] if error.evidence else ""
-    return f"{error.what}: {first}"[:1000] if first else error.what
 
 
 def _now() -> str:

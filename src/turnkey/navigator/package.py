@@ -61,7 +61,7 @@ def optimize(
     """
     from turnkey.navigator.optimization import Optimization
     from turnkey.navigator.preparation import stored
-    from turnkey.navigator.source import Source
+    from turnkey.navigator.source import Source, fingerprint
     from turnkey.navigator.status_file import write_status
     from turnkey.navigator.stored_metadata import limits_of, metadata_of
 
@@ -106,7 +106,9 @@ def optimize(
         with workspace.held():
             write_status(status, workspace.status)
             mark = str(status.own.get("fingerprint", ""))
-            status = Optimization(prepared, asked, workspace, seconds=0.0, mark=mark).go()
+            content = fingerprint(prepared.source, prepared.sets)
+            run = Optimization(prepared, asked, workspace, seconds=0.0, mark=mark, content=content)
+            status = run.go()
     finally:
         prepared.source.close()
     return Package(status, workspace.path, package.model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,14 +28,16 @@ def profile_contestants(
     *,
     records: Path,
     relative_to: Path,
-    say: Any,
+    say: Callable[[str], None],
+    listen: Callable[[str], None] | None = None,
 ) -> dict[str, Profiled]:
     """Profile contestants together, each until its own stop rule; by `Contestant.key`.
 
     Args:
         records: directory of the records; finished rungs of the same plan are not measured again.
         relative_to: what a rung's ``record`` is relative to.
-        say: told in plain words what happens.
+        say: told in plain words what is done and left out.
+        listen: told how the measuring goes on; None is ``say``.
 
     Raises:
         ModelError: the source does not take the first batch size.
@@ -66,7 +68,7 @@ def profile_contestants(
             settings=settings,
             path=records,
             budget_s=ask.budget_s,
-            listen=say,
+            listen=listen or say,
             measure=measure,
         )
         if measure is run_experiment and _cannot_be_rebuilt(result.records, others):
@@ -77,7 +79,7 @@ def profile_contestants(
                 settings=settings,
                 path=records / "here",
                 budget_s=ask.budget_s,
-                listen=say,
+                listen=listen or say,
                 measure=rungs.measured_here,
             )
     for key, climb in result.climbs.items():

@@ -61,6 +61,8 @@ class RungTargets:
             source = self._prepared.source.bare(samples)
             self._handed[batch] = self._stack.enter_context(handed_over(source, samples, with_module=False))
         directory = self._handed[batch].samples
+        where = f"batch {batch}" if self._batched else "samples as they are"
+        self._say(f"profiling {', '.join(self._contestants)} at {where}")
         return [each.description(directory, self._module) for each in self._contestants.values()]
 
     def measured_here(

@@ -17,6 +17,7 @@ from turnkey.model.samples import Sample
 from turnkey.navigator.exceptions import TensorTypeError, UserInputError
 from turnkey.navigator.format import DeviceKind, Format
 from turnkey.navigator.metadata import VARIES, TensorMetadata
+from turnkey.navigator.output_names import under_names
 from turnkey.runtimes import LoadRequest, Runner, Runtime
 
 
@@ -124,6 +125,7 @@ class NavigatorRunner(abc.ABC):
         started = time.perf_counter()
         outputs = dict(self.infer_impl(feed_dict))
         self._inference_s = time.perf_counter() - started
+        outputs = under_names([spec.name for spec in self.output_metadata], outputs)
         if self.return_type is TensorType.TORCH:
             from turnkey.model.torch_bridge import tensors_of
 

@@ -63,11 +63,11 @@ _TABLE = (
     RunnerKind(name="OpenVINO", format=Format.OPENVINO, runtime="openvino"),
     RunnerKind(name="AOTInductor", format=Format.TORCH_AOTI, runtime="torch-aoti"),
     RunnerKind(name="TorchTensorRT", format=Format.TORCH_TRT, runtime="torch-tensorrt", device=DeviceKind.CUDA),
-    RunnerKind(name="TensorRT", format=Format.TENSORRT, runtime="tensorrt", device=DeviceKind.CUDA),
+    RunnerKind(name="TensorRT", format=Format.TENSORRT, runtime="tensorrt-engine", device=DeviceKind.CUDA),
     RunnerKind(
         name="TensorRTCUDAGraph",
         format=Format.TENSORRT,
-        runtime="tensorrt",
+        runtime="tensorrt-engine",
         device=DeviceKind.CUDA,
         options={"cuda_graph": True},
         is_default=False,

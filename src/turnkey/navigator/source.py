@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,10 +174,12 @@ def source_facts(model: Any, kind: Format, structure: CallStructure | None, samp
     }
 
 
-def fingerprint(facts: Mapping[str, Any], samples: Sequence[SampleSet], settings: str) -> str:
-    """What says that two runs are the same: model, weights, samples with their outputs, settings."""
-    digest = hashlib.sha256(settings.encode())
-    digest.update(f"{facts['model_hash']} {facts['weights_hash']}".encode())
+def fingerprint(source: Source, samples: Sequence[SampleSet]) -> str:
+    """What says that two sources are the same: model and weights (where it is at hand), samples with their outputs."""
+    digest = hashlib.sha256()
+    if source.can_run:
+        facts = source.with_facts(samples)
+        digest.update(f"{facts.model_hash} {facts.weights_hash}".encode())
     for each in samples:
         for sample in (*each.inputs, *(outputs for outputs in each.outputs if outputs is not None)):
             for name, array in sample.items():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from turnkey.model.samples import Sample
+from turnkey.navigator.output_names import under_names
 from turnkey.navigator.status import OutputTolerance
 from turnkey.verify import Comparison, Tolerances, VerificationVerdict, compare
 
@@ -64,7 +65,7 @@ def compare_outputs(
     Args:
         precision: in which the variant computes, where it is coarser than its outputs' dtypes.
     """
-    known, aligned = limits or {}, _aligned(reference, actual)
+    known, aligned = limits or {}, under_names(reference, actual)
     judged = []
     for name, array in reference.items():
         given = {name: aligned[name]} if name in aligned else {}
@@ -100,13 +101,6 @@ def summarize(comparisons: Sequence[Comparison], *, outputs: Sequence[str]) -> F
     if not any(each.verdict is VerificationVerdict.VALID for each in comparisons):
         return Finding(ok=False, reason=comparisons[0].reason, tolerances=found)
     return Finding(ok=True, reason="", tolerances=found)
-
-
-def _aligned(reference: Sample, actual: Sample) -> Sample:
-    """The outputs under the reference's names: formats that rename keep the order."""
-    if set(reference) <= set(actual) or len(reference) != len(actual):
-        return actual
-    return dict(zip(reference, actual.values(), strict=True))
 
 
 def _default(reference: np.ndarray, actual: np.ndarray, precision: str | None) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 from turnkey.host import fair_threads
 from turnkey.model.samples import Sample
 from turnkey.navigator.dataloader import VerifyFunction
+from turnkey.navigator.output_names import under_names
 from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.runner_adapter import runtime_of
 from turnkey.navigator.runner_table import RunnerKind
@@ -42,8 +43,7 @@ def verify_runner(function: VerifyFunction, kind: RunnerKind, path: Path | None,
         runner = runtime_of(kind.runtime, place=kind.place).load(request)
         try:
             for sample in samples:
-                found = runner.outputs(runner.run(runner.prepare(sample)))
-                yield found if set(names) <= set(found) else dict(zip(names, found.values(), strict=False))
+                yield under_names(names, runner.outputs(runner.run(runner.prepare(sample))))
         finally:
             runner.close()
 

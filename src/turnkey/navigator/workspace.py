@@ -84,11 +84,6 @@ class Workspace:
         with hold(self.build):
             yield
 
-    def say(self, text: str) -> None:
-        """Append one line to ``navigator.log``."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(text.rstrip("\n") + "\n")
-
 
 def is_ours(path: Path) -> bool:
     """Whether a directory carries the marker of a workspace."""
