@@ -12,14 +12,15 @@ Scope: distributions in directories on ``sys.path`` (wheels, editable installs, 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
-from turnkey.errors import UsageError
+from turnkey.errors import MissingDependencyError, UsageError
 
 _OURS = "turnkey"
 
@@ -89,6 +90,25 @@ class PluginTable:
 
     def _declared(self) -> tuple[EntryPoint, ...]:
         return tuple(point for point in _entry_points(tuple(sys.path)) if point.group == self.group)
+
+
+class Installable(Protocol):
+    """A plug-in that says what it needs: import names, and the command that installs them."""
+
+    name: str
+    requires: tuple[str, ...]
+    install: str
+
+
+def require_installed(plugin: Installable, *, noun: str) -> None:
+    """Raises MissingDependencyError, with the command that installs it, where something that it needs is missing."""
+    missing = [module for module in plugin.requires if importlib.util.find_spec(module) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"the {noun} {plugin.name} needs {', '.join(missing)}",
+            evidence=f"no module named {missing[0]!r}",
+            remedy=plugin.install,
+        )
 
 
 def _import(place: str) -> Any:

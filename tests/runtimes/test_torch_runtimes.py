@@ -47,6 +47,16 @@ def test_the_module_runs_in_evaluation_mode_without_gradients_and_gets_its_flags
     assert not module.linear.training
 
 
+def test_runners_that_are_open_at_once_leave_the_users_process_with_gradients():
+    first, second = (find_runtime("torch").load(request(Net())) for _ in range(2))
+    prepared = first.prepare({"x": np.ones((4, 3), np.float32)})
+    assert not first.outputs(first.run(prepared))["grad"]
+    assert torch.is_grad_enabled(), "gradients are off in a call alone"
+    first.close()
+    second.close()
+    assert torch.is_grad_enabled()
+
+
 def test_an_unknown_option_a_missing_module_and_a_missing_device_are_usage_errors():
     runtime = find_runtime("torch")
     with pytest.raises(UsageError, match="mode"):

@@ -6,13 +6,13 @@ from, and before that what the caller has newest. A step that failed can be refu
 
 from __future__ import annotations
 
-import importlib.util
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from turnkey.errors import ConversionError, MissingDependencyError, TurnkeyError, UsageError
+from turnkey.errors import ConversionError, TurnkeyError, UsageError
 from turnkey.formats.format import Format
+from turnkey.plugins import require_installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +52,7 @@ def installed_format(name: str) -> Format:
     from turnkey.formats import find_format
 
     form = find_format(name)
-    missing = [module for module in form.requires if importlib.util.find_spec(module) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"the format {form.name} needs {', '.join(missing)}",
-            evidence=f"no module named {missing[0]!r}",
-            remedy=form.install,
-        )
+    require_installed(form, noun="format")
     return form
 
 

@@ -7,13 +7,12 @@ Trust: loading a package runs its code; load those that you made.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from turnkey.errors import ConversionError
-from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion, ConvertRequest
-from turnkey.formats.stored_call import write_stored_call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,42 +56,29 @@ class AotInductor:
         Raises:
             ConversionError: there is no program, or inductor or the C++ compiler fails.
         """
-        import torch
-        from torch._inductor import aoti_compile_and_package
+        from turnkey.formats.torch_program import ProgramCompiler, compiled  # torch is loaded only by who converts
 
-        from turnkey.formats.onnx_agreement import one_line
-        from turnkey.formats.torch_program import read_program
-
-        if request.parent is None:
-            raise ConversionError(
-                "there is no ExportedProgram to compile",
-                remedy=f"turnkey -i SCRIPT.py discover convert --to {self.name}",
-            )
-        settings: AotiSettings = request.settings
-        program, call = read_program(request.parent)
-        configuration = {
-            "freezing": settings.freezing,
-            "max_autotune": settings.max_autotune,
-            "cpp.dynamic_threads": settings.threads == 0,
-            **({"cpp.threads": settings.threads} if settings.threads else {}),
-        }
-        with finished_file(request.path) as unfinished, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                with torch.no_grad():  # freezing is for inference alone
-                    aoti_compile_and_package(program, package_path=str(unfinished), inductor_configs=configuration)
-            except Exception as error:
-                raise ConversionError(
-                    f"AOTInductor cannot compile {request.parent.name}",
-                    evidence=one_line(error, limit=2000),
-                    remedy="convert --to torch-aoti --set torch-aoti.freezing::false; see the log for the compiler",
-                ) from error
-        return Conversion(
-            path=request.path,
+        compiler = ProgramCompiler(
             exporter="aotinductor",
-            notes=("host-specific: machine code for this kind of processor",),
-            companions=(write_stored_call(call, request.path),),
+            title="AOTInductor",
+            bound_to="machine code for this kind of processor",
+            otherwise="convert --to torch-aoti --set torch-aoti.freezing::false; see the log for the compiler",
         )
+        return compiled(request, name=self.name, compiler=compiler, compile=partial(_package, request.settings))
+
+
+def _package(settings: AotiSettings, program: Any, path: Path) -> None:
+    import torch
+    from torch._inductor import aoti_compile_and_package
+
+    configuration = {
+        "freezing": settings.freezing,
+        "max_autotune": settings.max_autotune,
+        "cpp.dynamic_threads": settings.threads == 0,
+        **({"cpp.threads": settings.threads} if settings.threads else {}),
+    }
+    with torch.no_grad():  # freezing is for inference alone
+        aoti_compile_and_package(program, package_path=str(path), inductor_configs=configuration)
 
 
 FORMAT = AotInductor()

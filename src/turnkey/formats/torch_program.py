@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,6 +15,7 @@ from turnkey.formats.dynamic_axes import STATIC, DynamicAxes
 from turnkey.formats.export_plan import plan_export, plan_static
 from turnkey.formats.export_trial import first_agreeing, signature_of
 from turnkey.formats.finished_file import finished_file
+from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.stored_call import StoredCall, read_stored_call, write_stored_call
 from turnkey.formats.torch_call import tensors_for
@@ -31,6 +32,15 @@ class Captured:
     call: StoredCall
     attempts: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
+
+
+class ProgramCompiler(NamedTuple):
+    """Who compiles programs, in words: what the result is bound to, and what to do where it fails."""
+
+    exporter: str
+    title: str
+    bound_to: str
+    otherwise: str
 
 
 def capture(source: SourceModel, *, dynamic: bool, strict: bool = False) -> Captured:
@@ -93,6 +103,42 @@ def read_program(path: Path) -> tuple[torch.export.ExportedProgram, StoredCall]:
             evidence=one_line(error),
             remedy="make it again with this torch: convert --to torch-exportedprogram",
         ) from error
+
+
+def compiled(
+    request: ConvertRequest, *, name: str, compiler: ProgramCompiler, compile: Callable[[Any, Path], None]
+) -> Conversion:
+    """The program of a request, compiled for this machine and written with how it is called.
+
+    Args:
+        name: of the format.
+        compile: writes the compiled form of a program to a path; raises whatever its library raises.
+
+    Raises:
+        ConversionError: there is no program, or it cannot be compiled.
+    """
+    if request.parent is None:
+        raise ConversionError(
+            "there is no ExportedProgram to compile",
+            remedy=f"turnkey -i SCRIPT.py discover convert --to {name}",
+        )
+    program, call = read_program(request.parent)
+    try:
+        with finished_file(request.path) as unfinished, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(program, unfinished)
+    except Exception as error:
+        raise ConversionError(
+            f"{compiler.title} cannot compile {request.parent.name}",
+            evidence=one_line(error, limit=2000),
+            remedy=compiler.otherwise,
+        ) from error
+    return Conversion(
+        path=request.path,
+        exporter=compiler.exporter,
+        notes=(f"host-specific: {compiler.bound_to}",),
+        companions=(write_stored_call(call, request.path),),
+    )
 
 
 def recaptured(module: torch.fx.GraphModule, program: torch.export.ExportedProgram, call: StoredCall) -> Any:

@@ -5,14 +5,13 @@ What TensorRT does not take stays with torch on the GPU. Engines are for one kin
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ConversionError
-from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion, ConvertRequest
-from turnkey.formats.stored_call import write_stored_call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,39 +52,23 @@ class TorchTensorRt:
         """
         import torch
 
-        from turnkey.formats.onnx_agreement import one_line
-        from turnkey.formats.torch_program import read_program
+        from turnkey.formats.torch_program import ProgramCompiler, compiled
 
-        if request.parent is None:
-            raise ConversionError(
-                "there is no ExportedProgram to compile",
-                remedy=f"turnkey -i SCRIPT.py discover convert --to {self.name}",
-            )
         if not torch.cuda.is_available():
             raise ConversionError(
                 "Torch-TensorRT compiles on the GPU that it compiles for, and there is none",
                 evidence=f"torch {torch.__version__}, CUDA available: False",
                 remedy="run this conversion on the machine with the GPU",
             )
-        program, call = read_program(request.parent)
-        try:
-            with finished_file(request.path) as unfinished, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._compiled(program, unfinished, request.settings)
-        except Exception as error:
-            raise ConversionError(
-                f"Torch-TensorRT cannot compile {request.parent.name}",
-                evidence=one_line(error, limit=2000),
-                remedy="convert --to tensorrt, which goes by way of ONNX",
-            ) from error
-        return Conversion(
-            path=request.path,
+        compiler = ProgramCompiler(
             exporter="torch-tensorrt",
-            notes=("host-specific: for this kind of GPU and this version of TensorRT",),
-            companions=(write_stored_call(call, request.path),),
+            title="Torch-TensorRT",
+            bound_to="for this kind of GPU and this version of TensorRT",
+            otherwise="convert --to tensorrt, which goes by way of ONNX",
         )
+        return compiled(request, name=self.name, compiler=compiler, compile=partial(self._write, request.settings))
 
-    def _compiled(self, program: Any, path: Any, settings: TorchTensorRtSettings) -> None:
+    def _write(self, settings: TorchTensorRtSettings, program: Any, path: Path) -> None:
         import torch
         import torch_tensorrt
         from torch.export.passes import move_to_device_pass

@@ -67,6 +67,17 @@ def arrays_of_result(result: Any) -> Sample:
 @contextmanager
 def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     """The module in evaluation mode and without gradients; every submodule gets its own flag back."""
+    with evaluation_flags(module), torch.no_grad():
+        yield
+
+
+@contextmanager
+def evaluation_flags(module: torch.nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, for who holds it longer than a call and turns gradients off in each.
+
+    Two that hold ``no_grad`` at once and let go in the order in which they came would leave the process without
+    gradients.
+    """
     flags = [(child, child.training) for child in module.modules()]
     try:
         module.eval()
@@ -74,8 +85,7 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
         for child, _ in flags:
             child.training = False
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for child, training in flags:
             child.training = training

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turnkey.errors import ConversionError, InputError, UsageError
+from turnkey.errors import ConversionError, UsageError
 from turnkey.model.samples import Sample
+from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 
@@ -33,12 +34,7 @@ class JaxRunner:
 
     def prepare(self, sample: Sample) -> tuple[np.ndarray, ...]:
         """Arrays by position. Raises InputError where one is missing."""
-        missing = [name for name in self._names if name not in sample]
-        if missing:
-            raise InputError(
-                f"the function takes inputs that the sample does not have: {', '.join(missing)}",
-                evidence=f"it takes {list(self._names)}, the sample has {list(sample)}",
-            )
+        require_inputs(self._names, sample, taker="the function")
         return tuple(np.ascontiguousarray(sample[name]) for name in self._names)
 
     def run(self, prepared: tuple[np.ndarray, ...]) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 
-from turnkey.errors import MissingDependencyError, UsageError
-from turnkey.plugins import PluginTable
+from turnkey.errors import UsageError
+from turnkey.plugins import PluginTable, require_installed
 from turnkey.runtimes.runtime import Runtime
 
 # Text, not imports: a worker imports only the runtime that it measures.
@@ -45,13 +44,7 @@ def find_runtime(name: str) -> Runtime:
         MissingDependencyError: it needs something that is not installed.
     """
     runtime = _named(name)
-    missing = [module for module in runtime.requires if importlib.util.find_spec(module) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"the runtime {runtime.name} needs {', '.join(missing)}",
-            evidence=f"no module named {missing[0]!r}",
-            remedy=runtime.install,
-        )
+    require_installed(runtime, noun="runtime")
     return runtime
 
 

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turnkey.errors import ConversionError, InputError, MissingDependencyError, UsageError
+from turnkey.errors import ConversionError, MissingDependencyError, UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.execution_providers import execution_providers
+from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 
@@ -89,12 +90,7 @@ class OnnxRuntimeRunner:
         Raises:
             InputError: an input of the session is not in the sample.
         """
-        missing = [port.name for port in self._inputs if port.name not in sample]
-        if missing:
-            raise InputError(
-                f"the ONNX file takes inputs that the sample does not have: {', '.join(missing)}",
-                evidence=f"the file takes {[port.name for port in self._inputs]}, the sample has {list(sample)}",
-            )
+        require_inputs([port.name for port in self._inputs], sample, taker="the ONNX file")
         return {port.name: self._fed(port, np.asarray(sample[port.name])) for port in self._inputs}
 
     def _fed(self, port: _Port, array: np.ndarray) -> Any:

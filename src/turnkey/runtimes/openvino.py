@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turnkey.errors import ConversionError, InputError, UsageError
+from turnkey.errors import ConversionError, UsageError
 from turnkey.formats.openvino import PRECISION_PLACE
 from turnkey.model.samples import Sample
+from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 
@@ -74,12 +75,7 @@ class OpenVinoRunner:
         Raises:
             InputError: an input of the model is not in the sample.
         """
-        missing = [name for name, _ in self._inputs if name not in sample]
-        if missing:
-            raise InputError(
-                f"the model takes inputs that the sample does not have: {', '.join(missing)}",
-                evidence=f"the model takes {[name for name, _ in self._inputs]}, the sample has {list(sample)}",
-            )
+        require_inputs([name for name, _ in self._inputs], sample, taker="the model")
         return {index: self._fed(name, dtype, sample[name]) for index, (name, dtype) in enumerate(self._inputs)}
 
     def _fed(self, name: str, dtype: np.dtype[Any], array: np.ndarray) -> np.ndarray:

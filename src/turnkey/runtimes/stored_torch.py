@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turnkey.errors import InputError, UsageError
+from turnkey.errors import UsageError
 from turnkey.model.samples import Sample
+from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.runtime import LoadRequest
 
 if TYPE_CHECKING:
@@ -56,12 +57,7 @@ class StoredTorchRunner:
         """
         from turnkey.model.torch_bridge import tensors_of
 
-        missing = [name for name in self._names if name not in sample]
-        if missing:
-            raise InputError(
-                f"the variant takes inputs that the sample does not have: {', '.join(missing)}",
-                evidence=f"the variant takes {list(self._names)}, the sample has {list(sample)}",
-            )
+        require_inputs(self._names, sample, taker="the variant")
         tensors = tensors_of({name: sample[name] for name in self._names})
         if self._stored.structure is None:
             return tuple(tensors[name] for name in self._names), {}

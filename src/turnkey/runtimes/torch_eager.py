@@ -48,7 +48,7 @@ class TorchRunner:
     ) -> None:
         import torch
 
-        from turnkey.model.torch_bridge import evaluation_mode
+        from turnkey.model.torch_bridge import evaluation_flags
 
         self._structure = structure
         self._binds_each_call = structure.holds_cache
@@ -62,7 +62,7 @@ class TorchRunner:
             home = next((str(weight.device) for weight in module.parameters()), "cpu")
             self._undo.callback(module.to, home)
             module.to(device)
-        self._undo.enter_context(evaluation_mode(module))
+        self._undo.enter_context(evaluation_flags(module))
         self._inference_mode = torch.inference_mode
         self._call: Callable[..., Any] = module
         self.device_timer: CudaTimer | None = None

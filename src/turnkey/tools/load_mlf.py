@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import UsageError
@@ -51,12 +50,10 @@ class LoadMlf(Tool):
         from turnkey.mlf.library import load
         from turnkey.mlf.sampling import index_limits, make_samples
         from turnkey.mlf.table import library_table
-        from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
         from turnkey.model.samples import SampleSet, write_samples
-        from turnkey.model.source import SourceModel
         from turnkey.pipeline.build import BuildPaths
         from turnkey.pipeline.state import Variant
-        from turnkey.tools.onnx_state import signature_fields, with_onnx
+        from turnkey.tools.onnx_state import Weights, with_onnx, with_onnx_source
 
         source = Path(arguments["input"])
         if arguments.get("target"):
@@ -83,27 +80,9 @@ class LoadMlf(Tool):
         inputs = make_samples(module.inputs, count=_SAMPLES, seed=seed, limits=index_limits(model, shapes))
         samples = SampleSet(structure=None, inputs=tuple(inputs), outputs=(None,) * len(inputs), seed=seed)
         write_samples(samples, paths.samples)
-        digest, basis = onnx_hash(target)
-        weights = weights_hash_of_onnx(target)
         arrays = module.parameters().values()
-        count = int(sum(array.size for array in arrays))
-        state = replace(
-            state,
-            model=SourceModel(
-                module=None,
-                path=target,
-                samples=samples,
-                class_name=module.name,
-                model_hash=digest,
-                hash_basis=basis,
-                weights_hash=weights,
-                parameter_count=count,
-                parameter_bytes=int(sum(array.nbytes for array in arrays)),
-            ),
-            model_hash=digest,
-            weights_hash=weights,
-            **signature_fields(target),
-        )
+        weights = Weights(int(sum(array.size for array in arrays)), int(sum(array.nbytes for array in arrays)))
+        state = with_onnx_source(state, target, samples, name=source.stem, class_name=module.name, weights=weights)
         facts = {"opset": opset_of(model)}
         state = with_onnx(state, Conversion(path=target, exporter="loaded", facts=facts), key="onnx", parent=None)
         content = copy.read_bytes()
@@ -116,6 +95,4 @@ class LoadMlf(Tool):
             exporter=str(module.metadata.turnkey.get("generator", "unknown")),
             size_bytes=len(content),
         )
-        return state.with_variant(variant).with_statistics(
-            model_name=source.stem, hash=digest[:8], hash_basis=basis, weights_hash=weights, parameters=count
-        )
+        return state.with_variant(variant)

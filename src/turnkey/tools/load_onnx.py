@@ -61,12 +61,10 @@ class LoadOnnx(Tool):
         from turnkey.formats import Conversion
         from turnkey.formats.onnx_file import check_file, copy_model, external_files, load_graph, opset_of
         from turnkey.formats.onnx_signature import make_samples, read_signature, symbols_of
-        from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
         from turnkey.model.samples import SampleSet, write_samples
-        from turnkey.model.source import SourceModel
         from turnkey.pipeline.build import BuildPaths
         from turnkey.pipeline.source_file import digests
-        from turnkey.tools.onnx_state import signature_fields, with_onnx
+        from turnkey.tools.onnx_state import Weights, with_onnx, with_onnx_source
 
         source = Path(arguments["input"])
         if arguments.get("target"):
@@ -94,25 +92,11 @@ class LoadOnnx(Tool):
         inputs = make_samples(model, seed=seed, count=_SAMPLES, dimensions=dimensions)
         samples = SampleSet(structure=None, inputs=inputs, outputs=(None,) * len(inputs), seed=seed)
         write_samples(samples, paths.samples)
-        digest, basis = onnx_hash(target)
-        count, size_bytes = _weights(model)
-        state = replace(
-            state,
-            model=SourceModel(
-                module=None,
-                path=target,
-                samples=samples,
-                class_name=model.graph.name or source.stem,
-                model_hash=digest,
-                hash_basis=basis,
-                weights_hash=weights_hash_of_onnx(target),
-                parameter_count=count,
-                parameter_bytes=size_bytes,
-            ),
-            input={**state.input, "imported": digests(path.absolute() for path in external_files(source))},
-            model_hash=digest,
-            weights_hash=weights_hash_of_onnx(target),
-            **signature_fields(target),
+        class_name = model.graph.name or source.stem
+        imported = digests(path.absolute() for path in external_files(source))
+        state = replace(state, input={**state.input, "imported": imported})
+        state = with_onnx_source(
+            state, target, samples, name=source.stem, class_name=class_name, weights=Weights(*_weights(model))
         )
         notes = []
         free = [name for name in symbols if name not in dimensions]
@@ -120,15 +104,8 @@ class LoadOnnx(Tool):
             notes.append(f"symbolic dimensions of extent 1 in the samples: {', '.join(free)} (change: --dim NAME=N)")
         conversion = Conversion(path=target, exporter="loaded", notes=tuple(notes), facts={"opset": opset})
         state = with_onnx(state, conversion, key="onnx", parent=None)
-        return state.with_statistics(
-            model_name=source.stem,
-            **{"class": model.graph.name or source.stem},
-            hash=digest[:8],
-            selected_invocation_hash=digest[:8],
-            hash_basis=basis,
-            weights_hash=state.weights_hash,
-            parameters=count,
-        )
+        digest = state.statistics["hash"]
+        return state.with_statistics(**{"class": class_name}, selected_invocation_hash=digest)
 
 
 def _dimensions(texts: Any, symbols: tuple[str, ...]) -> dict[str, int]:

@@ -5,18 +5,28 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from turnkey.errors import ConversionError
 from turnkey.formats import Conversion
 from turnkey.formats.onnx_file import describe_file, load_graph
 from turnkey.formats.onnx_signature import read_signature
 from turnkey.formats.onnx_statistics import onnx_statistics
+from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
+from turnkey.model.samples import SampleSet
+from turnkey.model.source import SourceModel
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State, Variant
 
 _STAGE = re.compile(r"-op\d+-(?P<stage>[a-z0-9-]+)\.onnx$")
 _FIRST_STAGES = ("base", "loaded")
+
+
+class Weights(NamedTuple):
+    """Elements and bytes of what plays the part of parameters."""
+
+    count: int
+    size_bytes: int
 
 
 def newest_onnx(state: State, *, tool: str) -> Variant:
@@ -83,7 +93,37 @@ def with_onnx(state: State, conversion: Conversion, *, key: str, parent: Variant
     return replace(state, onnx_opset=opset).with_statistics(**statistics, onnx_file=variant.path, opset=opset)
 
 
-def signature_fields(path: Path) -> dict[str, Any]:
+def with_onnx_source(
+    state: State, path: Path, samples: SampleSet, *, name: str, class_name: str, weights: Weights
+) -> State:
+    """The state of a build whose model is an ONNX file: the source model with its samples, hashes and signature.
+
+    Args:
+        path: of the file in the build.
+        name: for people.
+        class_name: of the graph.
+        weights: of its parameters.
+    """
+    digest, basis = onnx_hash(path)
+    weights_hash = weights_hash_of_onnx(path)
+    source = SourceModel(
+        module=None,
+        path=path,
+        samples=samples,
+        class_name=class_name,
+        model_hash=digest,
+        hash_basis=basis,
+        weights_hash=weights_hash,
+        parameter_count=weights.count,
+        parameter_bytes=weights.size_bytes,
+    )
+    state = replace(state, model=source, model_hash=digest, weights_hash=weights_hash, **_signature_fields(path))
+    return state.with_statistics(
+        model_name=name, hash=digest[:8], hash_basis=basis, weights_hash=weights_hash, parameters=weights.count
+    )
+
+
+def _signature_fields(path: Path) -> dict[str, Any]:
     """The state's expected inputs and outputs of a loaded file; symbolic dimensions stay symbolic."""
     signature = read_signature(load_graph(path))
     return {
