@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _TO_BYTES = """\
 const turnkey_target target = {{{target}}};
 idx_t i = 0;
-for (; i + TURNKEY_SUMS <= {count}; i += TURNKEY_SUMS)
-  turnkey_put_real(turnkey_load_reals(in0 + i) / {scale}, &target, out0 + i, TURNKEY_SUMS);
+for (; i + TURNKEY_SUM_LANES <= {count}; i += TURNKEY_SUM_LANES)
+  turnkey_put_real(turnkey_load_reals(in0 + i) / {scale}, &target, out0 + i, TURNKEY_SUM_LANES);
 for (; i < {count}; ++i) turnkey_put_real(turnkey_reals_all(in0[i] / {scale}), &target, out0 + i, 1);"""
 _TO_FLOATS = "for (idx_t i = 0; i < {count}; ++i) out0[i] = (float)(in0[i] - ({zero})) * {scale};"
 

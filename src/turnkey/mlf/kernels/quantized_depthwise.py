@@ -16,7 +16,7 @@ class Text(NamedTuple):
 
 
 _CODE = """\
-/* TURNKEY_SUMS channels of one place. Weights are 16 bits in lanes of 32, so that a multiply-add is a product. */
+/* TURNKEY_SUM_LANES channels of one place. Weights are 16 bits in lanes of 32, so that a multiply-add is a product. */
 TURNKEY_INLINE void @channels(const {byte} *image, idx_t top, idx_t left, idx_t c, int32_t zero, const int inside,
                               const int32_t *weights, const int32_t *bias, const float *scale,
                               const turnkey_target *target, char *to) {{
@@ -28,23 +28,23 @@ TURNKEY_INLINE void @channels(const {byte} *image, idx_t top, idx_t left, idx_t 
       const turnkey_sums value = turnkey_values_{byte}(image + (y * {width} + x) * {channels} + c) - zero;
       sum = turnkey_multiply_add(sum, value, turnkey_load_sums(weights + (i * {extent_x} + j) * {channels} + c));
     }}
-  turnkey_put(sum, bias ? bias + c : bias, scale ? scale + c : scale, target, to + c * {size}, TURNKEY_SUMS);
+  turnkey_put(sum, bias ? bias + c : bias, scale ? scale + c : scale, target, to + c * {size}, TURNKEY_SUM_LANES);
 }}
 
 /* All channels of one place. The last ones overlap where the lanes do not divide them; fewer channels go alone. */
 TURNKEY_INLINE void @place(const {byte} *image, idx_t top, idx_t left, int32_t zero, const int inside,
                            const int32_t *weights, const int32_t *bias, const float *scale,
                            const turnkey_target *target, char *to) {{
-#if {channels} >= TURNKEY_SUMS
-  for (idx_t c = 0; c + TURNKEY_SUMS <= {channels}; c += TURNKEY_SUMS)
+#if {channels} >= TURNKEY_SUM_LANES
+  for (idx_t c = 0; c + TURNKEY_SUM_LANES <= {channels}; c += TURNKEY_SUM_LANES)
     @channels(image, top, left, c, zero, inside, weights, bias, scale, target, to);
-#if {channels} % TURNKEY_SUMS
-  @channels(image, top, left, {channels} - TURNKEY_SUMS, zero, inside, weights, bias, scale, target, to);
+#if {channels} % TURNKEY_SUM_LANES
+  @channels(image, top, left, {channels} - TURNKEY_SUM_LANES, zero, inside, weights, bias, scale, target, to);
 #endif
 #else
   for (idx_t c = 0; c < {channels}; ++c) {{
-    int32_t single[TURNKEY_SUMS] = {{0}}, more[TURNKEY_SUMS] = {{0}};
-    float factor[TURNKEY_SUMS] = {{0}};
+    int32_t single[TURNKEY_SUM_LANES] = {{0}}, more[TURNKEY_SUM_LANES] = {{0}};
+    float factor[TURNKEY_SUM_LANES] = {{0}};
     (void)inside;
     for (idx_t i = 0; i < {extent_y}; ++i)
       for (idx_t j = 0; j < {extent_x}; ++j) {{

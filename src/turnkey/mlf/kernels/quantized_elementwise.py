@@ -32,10 +32,10 @@ _TABLED = frozenset(
 _PAIR = """\
 const turnkey_target target = {{{target}}};
 idx_t i = 0;
-for (; i + TURNKEY_SUMS <= {count}; i += TURNKEY_SUMS) {{
+for (; i + TURNKEY_SUM_LANES <= {count}; i += TURNKEY_SUM_LANES) {{
   const turnkey_reals a = turnkey_reals_of(turnkey_values_{byte_a}(in0 + i) - ({zero_a})) * {scale_a};
   const turnkey_reals b = turnkey_reals_of(turnkey_values_{byte_b}(in1 + i) - ({zero_b})) * {scale_b};
-  turnkey_put_real(a {sign} b, &target, out0 + i, TURNKEY_SUMS);
+  turnkey_put_real(a {sign} b, &target, out0 + i, TURNKEY_SUM_LANES);
 }}
 for (; i < {count}; ++i) {{
   const float a = (float)(in0[i] - ({zero_a})) * {scale_a}, b = (float)(in1[i] - ({zero_b})) * {scale_b};

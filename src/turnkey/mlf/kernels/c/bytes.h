@@ -6,20 +6,20 @@
  * Needs vectors.h.
  */
 #if TURNKEY_LANES >= 8 && defined(__AVX2__)
-#define TURNKEY_SUMS 8
+#define TURNKEY_SUM_LANES 8
 #elif TURNKEY_LANES >= 4
-#define TURNKEY_SUMS 4
+#define TURNKEY_SUM_LANES 4
 #else
-#define TURNKEY_SUMS 1
+#define TURNKEY_SUM_LANES 1
 #endif
-#define TURNKEY_COLUMNS 16 /* of a panel of weights; every number of sums divides it */
+#define TURNKEY_BYTE_PANEL 16 /* of a panel of weights; every number of sums divides it */
 
-#if TURNKEY_SUMS > 1
-typedef int32_t turnkey_sums __attribute__((vector_size(4 * TURNKEY_SUMS)));
-typedef uint32_t turnkey_words __attribute__((vector_size(4 * TURNKEY_SUMS)));
-typedef float turnkey_reals __attribute__((vector_size(4 * TURNKEY_SUMS)));
-typedef int16_t turnkey_shorts __attribute__((vector_size(4 * TURNKEY_SUMS)));
-typedef int8_t turnkey_chars __attribute__((vector_size(4 * TURNKEY_SUMS)));
+#if TURNKEY_SUM_LANES > 1
+typedef int32_t turnkey_sums __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
+typedef uint32_t turnkey_words __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
+typedef float turnkey_reals __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
+typedef int16_t turnkey_shorts __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
+typedef int8_t turnkey_chars __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
 /* Conversions between bytes and words are slow as gcc writes them: shuffles are not, where it knows the clang form. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define TURNKEY_SHUFFLES 1
@@ -41,7 +41,7 @@ TURNKEY_INLINE turnkey_reals turnkey_load_reals(const float *p) {
 }
 /* Pairs of weights, one pair per lane. */
 TURNKEY_INLINE turnkey_sums turnkey_pairs_int8_t(const int8_t *p) {
-#if TURNKEY_SUMS == 8
+#if TURNKEY_SUM_LANES == 8
   typedef char bytes __attribute__((vector_size(16)));
   bytes x;
   __builtin_memcpy(&x, p, sizeof x);
@@ -67,7 +67,7 @@ TURNKEY_INLINE turnkey_sums turnkey_pair(const int16_t *p) {
   return turnkey_sums_all(x);
 }
 /* One value per lane. */
-#if TURNKEY_SUMS == 8
+#if TURNKEY_SUM_LANES == 8
 typedef char turnkey_eight __attribute__((vector_size(16)));
 typedef int64_t turnkey_halves __attribute__((vector_size(16)));
 TURNKEY_INLINE turnkey_eight turnkey_load_eight(const void *p) {
@@ -86,7 +86,7 @@ TURNKEY_INLINE turnkey_sums turnkey_values_int8_t(const int8_t *p) { return (tur
 TURNKEY_INLINE turnkey_sums turnkey_values_uint8_t(const uint8_t *p) { return (turnkey_sums){p[0], p[1], p[2], p[3]}; }
 #endif
 TURNKEY_INLINE turnkey_sums turnkey_multiply_add(turnkey_sums sum, turnkey_sums a, turnkey_sums b) {
-#if TURNKEY_SUMS == 8
+#if TURNKEY_SUM_LANES == 8
   return sum + (turnkey_sums)__builtin_ia32_pmaddwd256((turnkey_shorts)a, (turnkey_shorts)b);
 #elif defined(__SSE2__)
   return sum + (turnkey_sums)__builtin_ia32_pmaddwd128((turnkey_shorts)a, (turnkey_shorts)b);
@@ -100,7 +100,7 @@ TURNKEY_INLINE turnkey_reals turnkey_reals_of(turnkey_sums x) { return __builtin
 TURNKEY_INLINE turnkey_sums turnkey_whole(turnkey_reals x) { return __builtin_convertvector(x, turnkey_sums); }
 TURNKEY_INLINE turnkey_reals turnkey_bounded(turnkey_reals x, float low, float high) {
   const turnkey_reals lowest = turnkey_reals_all(low), highest = turnkey_reals_all(high);
-#if TURNKEY_SUMS == 8
+#if TURNKEY_SUM_LANES == 8
   return __builtin_ia32_minps256(__builtin_ia32_maxps256(x, lowest), highest); /* no number becomes the lowest */
 #elif defined(__SSE2__)
   return __builtin_ia32_minps(__builtin_ia32_maxps(x, lowest), highest);
@@ -111,7 +111,7 @@ TURNKEY_INLINE turnkey_reals turnkey_bounded(turnkey_reals x, float low, float h
 #endif
 }
 TURNKEY_INLINE void turnkey_store_bytes(void *p, turnkey_sums x, int count) {
-#if TURNKEY_SHUFFLES && TURNKEY_SUMS == 8
+#if TURNKEY_SHUFFLES && TURNKEY_SUM_LANES == 8
   const turnkey_chars s = (turnkey_chars)x;
   const turnkey_chars bytes =
       __builtin_shufflevector(s, s, 0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24,
@@ -120,8 +120,8 @@ TURNKEY_INLINE void turnkey_store_bytes(void *p, turnkey_sums x, int count) {
   const turnkey_chars s = (turnkey_chars)x;
   const turnkey_chars bytes = __builtin_shufflevector(s, s, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
 #else
-  int8_t bytes[TURNKEY_SUMS];
-  for (int i = 0; i < TURNKEY_SUMS; ++i) bytes[i] = (int8_t)x[i];
+  int8_t bytes[TURNKEY_SUM_LANES];
+  for (int i = 0; i < TURNKEY_SUM_LANES; ++i) bytes[i] = (int8_t)x[i];
 #endif
   __builtin_memcpy(p, &bytes, (size_t)count);
 }
@@ -188,7 +188,7 @@ TURNKEY_INLINE void turnkey_put_real(turnkey_reals x, const turnkey_target *targ
 /* A sum as the target wants it; to is a byte, a float or an int32. The first count lanes. */
 TURNKEY_INLINE void turnkey_put(turnkey_sums sum, const int32_t *bias, const float *scale,
                                 const turnkey_target *target, void *to, const int count) {
-  const int lanes = count < TURNKEY_SUMS ? count : TURNKEY_SUMS;
+  const int lanes = count < TURNKEY_SUM_LANES ? count : TURNKEY_SUM_LANES;
   if (bias) sum = sum + turnkey_load_sums(bias);
   if (target->kind == TURNKEY_TO_SUMS) {
     turnkey_store_words(to, &sum, lanes);
@@ -218,17 +218,17 @@ TURNKEY_INLINE void turnkey_byte_tile(const int rows, const int columns, const i
                                       const int a_row, const void *w, const int wide, const int32_t *bias,
                                       const float *scale, const turnkey_target *target, char *to, const int to_row,
                                       const int size) {
-  const int vectors = (columns + TURNKEY_SUMS - 1) / TURNKEY_SUMS;
-  turnkey_sums sums[8][TURNKEY_COLUMNS / TURNKEY_SUMS];
+  const int vectors = (columns + TURNKEY_SUM_LANES - 1) / TURNKEY_SUM_LANES;
+  turnkey_sums sums[8][TURNKEY_BYTE_PANEL / TURNKEY_SUM_LANES];
   TURNKEY_UNROLLED
   for (int i = 0; i < rows; ++i)
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j) sums[i][j] = turnkey_sums_all(0);
   for (int k = 0; k < pairs; ++k) {
-    turnkey_sums row[TURNKEY_COLUMNS / TURNKEY_SUMS];
+    turnkey_sums row[TURNKEY_BYTE_PANEL / TURNKEY_SUM_LANES];
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j) {
-      const int place = 2 * (TURNKEY_COLUMNS * k + TURNKEY_SUMS * j);
+      const int place = 2 * (TURNKEY_BYTE_PANEL * k + TURNKEY_SUM_LANES * j);
       row[j] = wide ? turnkey_pairs_int16_t((const int16_t *)w + place)
                     : turnkey_pairs_int8_t((const int8_t *)w + place);
     }
@@ -243,8 +243,9 @@ TURNKEY_INLINE void turnkey_byte_tile(const int rows, const int columns, const i
   for (int i = 0; i < rows; ++i)
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j)
-      turnkey_put(sums[i][j], bias ? bias + TURNKEY_SUMS * j : bias, scale ? scale + TURNKEY_SUMS * j : scale, target,
-                  to + (i * to_row + TURNKEY_SUMS * j) * size, columns - TURNKEY_SUMS * j);
+      turnkey_put(sums[i][j], bias ? bias + TURNKEY_SUM_LANES * j : bias,
+                  scale ? scale + TURNKEY_SUM_LANES * j : scale, target,
+                  to + (i * to_row + TURNKEY_SUM_LANES * j) * size, columns - TURNKEY_SUM_LANES * j);
 }
 
 /* All panels for one tile of rows; panel_bytes is from one panel of weights to the next. */
@@ -252,14 +253,14 @@ TURNKEY_INLINE void turnkey_byte_panels(const int rows, const int columns, const
                                         const int a_row, const void *w, const int wide, const int32_t *bias,
                                         const float *scale, const turnkey_target *target, char *to, const int to_row,
                                         const int size) {
-  const int panel_bytes = 2 * TURNKEY_COLUMNS * pairs * (wide ? 2 : 1);
+  const int panel_bytes = 2 * TURNKEY_BYTE_PANEL * pairs * (wide ? 2 : 1);
   int j = 0;
-  for (; j + TURNKEY_COLUMNS <= columns; j += TURNKEY_COLUMNS)
-    turnkey_byte_tile(rows, TURNKEY_COLUMNS, pairs, a, a_row,
-                      (const char *)w + j / TURNKEY_COLUMNS * panel_bytes, wide, bias ? bias + j : bias,
+  for (; j + TURNKEY_BYTE_PANEL <= columns; j += TURNKEY_BYTE_PANEL)
+    turnkey_byte_tile(rows, TURNKEY_BYTE_PANEL, pairs, a, a_row,
+                      (const char *)w + j / TURNKEY_BYTE_PANEL * panel_bytes, wide, bias ? bias + j : bias,
                       scale ? scale + j : scale, target, to + j * size, to_row, size);
-  if (columns % TURNKEY_COLUMNS)
-    turnkey_byte_tile(rows, columns % TURNKEY_COLUMNS, pairs, a, a_row,
-                      (const char *)w + j / TURNKEY_COLUMNS * panel_bytes, wide, bias ? bias + j : bias,
+  if (columns % TURNKEY_BYTE_PANEL)
+    turnkey_byte_tile(rows, columns % TURNKEY_BYTE_PANEL, pairs, a, a_row,
+                      (const char *)w + j / TURNKEY_BYTE_PANEL * panel_bytes, wide, bias ? bias + j : bias,
                       scale ? scale + j : scale, target, to + j * size, to_row, size);
 }
