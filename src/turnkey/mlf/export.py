@@ -100,7 +100,7 @@ def export(
     stages.done("load", ", ".join(label for label, _ in models))
     parts = [make_parts(model, model_name=label, options=made, stages=stages) for label, model in models]
     timestamp = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    extensions = {part.name: extension(part) for part in parts}
+    extensions = {part.name: {**extension(part), **made.recorded.get(part.name, {})} for part in parts}
     files = _all_files(parts, made)
     verified: dict[str, Verified] = {}
     if made.compile and "aot" in made.executors:

@@ -66,6 +66,7 @@ def extension(part: ModuleParts) -> dict[str, Any]:
                 "nodes": used_by.get(kernel, []),
                 "scratch_bytes": kernel.scratch_bytes,
                 **({"macs": kernel.macs} if kernel.macs is not None else {}),
+                **({"tile": dict(kernel.tile)} if kernel.tile else {}),
             }
             for kernel, name in part.sources.names.items()
         ],

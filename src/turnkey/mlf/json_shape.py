@@ -34,7 +34,14 @@ EXTENSION: Kind = {
         "?live_bytes": [int],
         "buffers": [(str, int, int, int, int, str)],
     },
-    "?kernels": [{"function_name": str, "?nodes": [str], "?scratch_bytes": int, "?stack_bytes": int}],
+    "?kernels": [
+        {"function_name": str, "?nodes": [str], "?scratch_bytes": int, "?stack_bytes": int, "?tile": {"*": int}}
+    ],
+    "?tuned": {
+        "processor": str,
+        "compiler": str,
+        "kernels": [{"function_name": str, "tile": {"*": int}, "ratio": float, "low": float, "high": float}],
+    },
     "?sections": {"text": int, "rodata": int, "data": int, "bss": int},
     "?stack": {"*": int},
     "?symbols": [str],

@@ -90,7 +90,12 @@ def make_parts(
             remedy="export-mlf --style full-model",
         )
     heard.done("prepare", prepared_text(len(model.graph.node), prepared))
-    program = lower(prepared, templates=_templates(options), vector_bytes=options.widest_vector_bytes)
+    program = lower(
+        prepared,
+        templates=_templates(options),
+        vector_bytes=options.widest_vector_bytes,
+        tiles=options.tiles.get(module),
+    )
     heard.done("lower", lowered_text(prepared, program))
     program, layout = _laid_out(program, module, options)
     heard.done("plan", planned_text(layout.plan, len(layout.called)))

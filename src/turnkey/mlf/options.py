@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from turnkey.mlf.failures import failure
 from turnkey.mlf.memory_plan import PLACEMENTS_PER_SECOND
+from turnkey.mlf.program import Tile
 
 EXECUTORS = {"both": ("aot", "graph"), "aot": ("aot",), "graph": ("graph",)}
 
@@ -36,6 +38,8 @@ class ExportOptions:
         cc, cflags: the toolchain; objects: also pack ``.o`` files.
         max_workspace, max_stack, max_constants: budgets in bytes; None for none.
         compile, verify, sanitize, samples: what to check.
+        tiles: by module, of some nodes (``op(name)``), where `tune` chose them.
+        recorded: by module, further keys for ``turnkey`` of its metadata.
         share: False keeps every tensor apart and calls every node: for telling nodes apart.
     """
 
@@ -65,6 +69,8 @@ class ExportOptions:
     verify: bool = True
     sanitize: bool = False
     samples: int = 5
+    tiles: Mapping[str, Mapping[str, Tile]] = field(default_factory=dict)
+    recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     share: bool = True
 
     def __post_init__(self) -> None:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+Tile = tuple[tuple[str, int], ...]
+"""Sizes of a kernel's tiles, by name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """One C function, shared by all steps that need exactly it.
@@ -27,6 +31,7 @@ class Kernel:
         kind: ``generated``, or the name of a template.
         overwrites: index of the input whose bytes output 0 may take over, value by value; None if no input may.
         macs: multiply-accumulates of one call, where they are known.
+        tile: the choice that it was made with; tiles: all that there are, the usual one first; none for no choice.
     """
 
     operators: tuple[str, ...]
@@ -40,6 +45,8 @@ class Kernel:
     kind: str = "generated"
     overwrites: int | None = None
     macs: int | None = None
+    tile: Tile = ()
+    tiles: tuple[Tile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

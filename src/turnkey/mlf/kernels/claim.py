@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from turnkey.mlf.captures import used_names_of
 from turnkey.mlf.kernels.packing import Axis
 from turnkey.mlf.prepare import Prepared
-from turnkey.mlf.program import Kernel
+from turnkey.mlf.program import Kernel, Tile
 from turnkey.mlf.tensor import ROW_MAJOR, Tensor
 
 if TYPE_CHECKING:
@@ -106,15 +106,14 @@ class NodeGraph:
         constants: their values.
         opset: of the default domain.
         vector_bytes: no vector may be wider; 0 for none.
-        tiles: choices of `turnkey mlf tune` by kernel, empty where nothing was tuned.
     """
 
-    def __init__(self, prepared: Prepared, *, vector_bytes: int = 64, tiles: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, prepared: Prepared, *, vector_bytes: int = 64, tiles: Mapping[str, Tile] | None = None) -> None:
         self.tensors: Mapping[str, Tensor] = prepared.tensors
         self.constants: Mapping[str, np.ndarray] = prepared.constants
         self.opset = next((i.version for i in prepared.model.opset_import if i.domain in ("", "ai.onnx")), 1)
         self.vector_bytes = vector_bytes
-        self.tiles: Mapping[str, Any] = tiles or {}
+        self._tiles: Mapping[str, Tile] = tiles or {}
         self._nodes = list(prepared.model.graph.node)
         self._outputs = {value.name for value in prepared.model.graph.output}
         self._users: dict[str, list[int]] = {}
@@ -143,6 +142,16 @@ class NodeGraph:
 
     def is_output(self, name: str) -> bool:
         return name in self._outputs
+
+    def tile(self, node: onnx.NodeProto, choices: tuple[Tile, ...]) -> Tile:
+        """The tile that was chosen for a node by measurement, if it is still a choice; else the first of them.
+
+        A template that asks states both in its kernel: ``tile``, and the choices as ``tiles``.
+        """
+        from turnkey.mlf.lowering.views import describe  # lowering imports this module
+
+        wanted = self._tiles.get(describe(node))
+        return wanted if wanted in choices else choices[0]
 
     def claims(self, templates: tuple[Template, ...]) -> dict[int, Claim | None]:
         """Per covered node, by its index: the claim at the last node of a group, None at the others.

@@ -24,7 +24,7 @@ from turnkey.mlf.kernels.quantized_group import Group, Quanta, group_of
 from turnkey.mlf.kernels.quantum import Quantum, quantum
 from turnkey.mlf.kernels.vectors import c_text, vectors
 from turnkey.mlf.kernels.window import Window, window_of
-from turnkey.mlf.program import Kernel
+from turnkey.mlf.program import Kernel, Tile
 from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 PANEL = 16
 """Columns of a panel, as in ``c/bytes.h``."""
-ROWS = 6
-"""Rows of a tile: with two vectors of sums each, they and their operands fill sixteen registers."""
+ROWS = (6, 4, 2)
+"""Rows of a tile to choose from; six, with two vectors of sums each, and their operands fill sixteen registers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -349,6 +349,8 @@ def _made(node: onnx.NodeProto, numbers: Numbers, places: Places, graph: NodeGra
         expressions[role] = f"in{len(operands)}"
         operands.append(Derived(name=f"{base}.{role}", array=array))
         types.append(f"{dtypes.of_name(array.dtype.name).c_type}")
+    tile: Tile = ()
+    tiles: tuple[Tile, ...] = ()
     if is_depthwise:
         text = depthwise_kernel(
             places.window,
@@ -364,8 +366,10 @@ def _made(node: onnx.NodeProto, numbers: Numbers, places: Places, graph: NodeGra
         )
         code, statement, scratch = text.code, text.statement, 0
     else:
-        rows = int(graph.tiles.get(numbers.output, {}).get("rows", ROWS))
-        code, statement, scratch = _product_text(numbers, places, expressions, zero, rows, graph)
+        tiles = tuple((("rows", rows),) for rows in ROWS if rows <= places.results)
+        tiles = tiles or ((("rows", 1),),)
+        tile = graph.tile(node, tiles)
+        code, statement, scratch = _product_text(numbers, places, expressions, zero, dict(tile)["rows"], graph)
     kernel = Kernel(
         operators=("int8", node.op_type.lower()),
         inputs=tuple(types),
@@ -376,6 +380,8 @@ def _made(node: onnx.NodeProto, numbers: Numbers, places: Places, graph: NodeGra
         includes=("string.h",),
         scratch_bytes=scratch,
         kind="quantized_depthwise" if is_depthwise else "quantized_product",
+        tile=tile,
+        tiles=tiles if len(tiles) > 1 else (),
         macs=places.images * places.results * columns * numbers.weights.shape[1],
     )
     return Made(kernel=kernel, inputs=tuple(operands), outputs=(Stored(name=numbers.output, layout=places.layout),))

@@ -21,7 +21,7 @@ from turnkey.mlf.lowering.region import region_steps
 from turnkey.mlf.lowering.shifts import shift_step
 from turnkey.mlf.lowering.views import byte_step, describe
 from turnkey.mlf.prepare import Prepared, prepare_again, unknown_shape
-from turnkey.mlf.program import Program, Step
+from turnkey.mlf.program import Program, Step, Tile
 from turnkey.mlf.tensor import Tensor
 from turnkey.mlf.weights import with_constants
 
@@ -46,12 +46,19 @@ def _expands_first(node: onnx.NodeProto, prepared: Prepared) -> bool:
     return False
 
 
-def lower(prepared: Prepared, *, templates: tuple[Template, ...] = (), vector_bytes: int = 64) -> Program:
+def lower(
+    prepared: Prepared,
+    *,
+    templates: tuple[Template, ...] = (),
+    vector_bytes: int = 64,
+    tiles: Mapping[str, Tile] | None = None,
+) -> Program:
     """Kernels and steps of a prepared model.
 
     Args:
         templates: kernels of ours, asked in order before the generator.
         vector_bytes: they use no wider vectors.
+        tiles: of some nodes, as ``op(name)``, where measurement chose them.
 
     Raises:
         UnsupportedInModelLibraryFormatError: a list of the nodes that no way could lower, with reasons.
@@ -65,7 +72,7 @@ def lower(prepared: Prepared, *, templates: tuple[Template, ...] = (), vector_by
         current = _expanded(current, lambda node, first=first: tuple(node.output) in first)  # type: ignore[misc]
     refused: dict[str, str] = {}
     for _ in range(_EXPANSIONS):
-        steps, physical, failed = _walk(current, templates, vector_bytes)
+        steps, physical, failed = _walk(current, templates, vector_bytes, tiles or {})
         if not failed:
             return _program(current, steps, physical)
         refused = refused or {describe(node): reason for node, reason in failed}
@@ -105,10 +112,12 @@ class _Walked(NamedTuple):
     failed: list[tuple[onnx.NodeProto, str]]
 
 
-def _walk(prepared: Prepared, templates: tuple[Template, ...], vector_bytes: int) -> _Walked:
+def _walk(
+    prepared: Prepared, templates: tuple[Template, ...], vector_bytes: int, tiles: Mapping[str, Tile]
+) -> _Walked:
     steps: list[Step] = []
     physical = PhysicalTensors(prepared)
-    claims = NodeGraph(prepared, vector_bytes=vector_bytes).claims(templates)
+    claims = NodeGraph(prepared, vector_bytes=vector_bytes, tiles=tiles).claims(templates)
     failed: list[tuple[onnx.NodeProto, str]] = []
     opset = next((item.version for item in prepared.model.opset_import if item.domain in ("", "ai.onnx")), 1)
 
