@@ -35,6 +35,7 @@ _PLACES = {
     "Package": "package_result",
     "ParetoStrategy": "strategy",
     "ProfilerConfig": "profiler_config",
+    "Recipe": "recipe",
     "Sample": "turnkey.model.samples",
     "SelectedRuntimeStrategy": "strategy",
     "SizedDataLoader": "dataloader",
@@ -57,6 +58,8 @@ _PLACES = {
     "module": "inplace",
     "optimize": "inplace",
     "profile": "inplace_profile",
+    "read_recipe": "recipe",
+    "recipe_of": "recipe",
     "register_runner": "runner_adapter",
 }
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from turnkey import settings as environment_settings
-from turnkey.errors import TurnkeyError, UsageError
+from turnkey.errors import TurnkeyError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import MissingSourceModelError
 from turnkey.navigator.format import Format
 from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
+from turnkey.navigator.named_place import built, imported
 from turnkey.navigator.package_archive import load_from_workspace
 from turnkey.navigator.package_result import Package, source_format_of
 from turnkey.navigator.preparation import Prepared, stored
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         package = load_from_workspace(given.workspace)
         if given.model:
-            package.load_source_model(imported(given.model))
+            package.load_source_model(built(imported(given.model)))
         if given.command == "performance":
             return _performance(package, given.key, given.runner)
         if given.command == "correctness":
@@ -56,22 +56,6 @@ def main(arguments: Sequence[str]) -> int:
     except TurnkeyError as error:
         print(error, file=sys.stderr)
         return 1
-
-
-def imported(place: str) -> Any:
-    """The source model at ``module:name``: an object, or what a function without arguments returns.
-
-    Raises:
-        UsageError: there is none.
-    """
-    module, _, name = place.partition(":")
-    sys.path.insert(0, "")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError("there is no such model", evidence=f"{place}: {error}") from error
-    is_factory = isinstance(found, type) or (callable(found) and not hasattr(found, "parameters"))
-    return found() if is_factory else found
 
 
 def _opened(package: Package) -> tuple[Workspace, Prepared]:

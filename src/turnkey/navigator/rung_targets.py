@@ -11,7 +11,7 @@ from typing import Any
 from turnkey import host
 from turnkey.errors import ModelError
 from turnkey.measure import Record, Settings, TargetDescription, run_in_process
-from turnkey.measure.experiment import MEMORY_SHARE
+from turnkey.measure.layout import MEMORY_SHARE
 from turnkey.model.samples import SampleSet
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.preparation import Prepared
