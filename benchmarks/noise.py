@@ -158,7 +158,8 @@ def rules(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES), help="in turn")
-    parser.add_argument("--comparisons", type=int, default=40, help="of each kind")
+    parser.add_argument("--comparisons", type=int, default=40, help="of equal things")
+    parser.add_argument("--planted", type=int, help="comparisons with the planted slow-down; as many unless given")
     parser.add_argument("--effort", choices=("standard", "rigorous"), default="standard")
     parser.add_argument("--load", action="store_true", help="another process keeps one core busy")
     parser.add_argument("--records", type=Path, help="directory of the records; a stopped run goes on from there")
@@ -196,6 +197,7 @@ def compare(arguments: argparse.Namespace, records: Path) -> None:
     try:
         found = accept(
             comparisons=arguments.comparisons,
+            planted_comparisons=arguments.planted,
             settings=Settings(effort=arguments.effort, threads=1),
             equal=pair_of(arguments.runtimes[0], 0),
             planted=pair_of(arguments.runtimes[0], 1),

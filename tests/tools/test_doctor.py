@@ -46,6 +46,13 @@ def test_a_quiet_host_is_accepted_and_one_where_nothing_is_found_is_not() -> Non
     assert not blind.is_accepted
 
 
+def test_fewer_planted_differences_than_equal_things_are_judged_by_their_own_number() -> None:
+    found = acceptance.accept(comparisons=3, planted_comparisons=2, measure=on_host("quiet"))
+    assert (found.planted, found.found) == (2, 2)
+    assert found.is_accepted
+    assert any("2 of 2 (100%" in line for line in found.lines())
+
+
 def test_a_single_wrong_direction_is_never_accepted() -> None:
     found = acceptance.accept(comparisons=4, measure=on_host("quiet", planted=0.9))
     assert found.wrong_directions == 4
@@ -58,6 +65,7 @@ def test_the_exit_code_says_whether_the_host_was_accepted_and_the_certificate_is
     for found, code in ((39, 0), (30, 1)):
         certificate = Certificate(
             comparisons=40,
+            planted=40,
             false_verdicts=1,
             found=found,
             wrong_directions=0,
@@ -74,7 +82,14 @@ def test_the_exit_code_says_whether_the_host_was_accepted_and_the_certificate_is
 
 def test_a_certificate_of_another_host_or_a_broken_one_is_not_shown(tmp_path: Path) -> None:
     other = Certificate(
-        comparisons=1, false_verdicts=0, found=1, wrong_directions=0, floor=None, host="elsewhere", version="0"
+        comparisons=1,
+        planted=1,
+        false_verdicts=0,
+        found=1,
+        wrong_directions=0,
+        floor=None,
+        host="elsewhere",
+        version="0",
     )
     acceptance.save(other, tmp_path)
     assert acceptance.load(tmp_path) is None
