@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from turnkey import host
 from turnkey.measure import Record, Settings, TargetDescription, run_experiment
-from turnkey.measure.experiment import choose_layout
+from turnkey.measure.layout import choose_layout
 from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 
 TIMES = {"a": 5e6, "b": 5.6e6, "c": 6.4e6}
 
 
-def experiment(*, share: float = 0.0, load_ns: int = 1, reference: str | None = "a") -> Record:
+def experiment(
+    *,
+    share: float = 0.0,
+    load_ns: int = 1,
+    reference: str | None = "a",
+    path: Path | None = None,
+    listen: Callable[[str], None] | None = None,
+) -> Record:
     """Every process says that it needs this share of the free memory."""
     peak = int(host.available_memory_bytes() * share) if share else None
     workers = SimulatedWorkers(SimulatedHost(QUIET, seed=2), TIMES, peak_bytes=peak, load_ns=load_ns)
     targets = [TargetDescription(key=key, factory="simulated:only") for key in TIMES]
-    return run_experiment(targets, reference=reference, settings=Settings(seed=2, budget_s=1e6), workers=workers)
+    return run_experiment(
+        targets,
+        reference=reference,
+        settings=Settings(seed=2, budget_s=1e6),
+        workers=workers,
+        path=path,
+        listen=listen,
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,3 +78,24 @@ def test_slow_loads_get_three_to_five_rounds() -> None:
     record = experiment(load_ns=int(31e9))
     assert 3 <= len(record.run["rounds"]) <= 5
     assert any("slow-load" in note for note in record.summary("a").notes)
+
+
+def test_an_interruption_between_the_crews_of_a_cycle_leaves_nobody_out(tmp_path: Path) -> None:
+    """Each pair has its round in every cycle, also in the one that the interruption came into."""
+    told: list[str] = []
+
+    def interrupted(text: str) -> None:
+        told.append(text)
+        if text.startswith("round 2 of") and text.endswith("a, c"):
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.zip"
+    with pytest.raises(KeyboardInterrupt):
+        experiment(share=0.3, path=path, listen=interrupted)
+    assert told[-1].startswith("round 2 of")
+    record = experiment(share=0.3, path=path)
+    stood = Counter((entry["cycle"], p["v"]) for entry in record.run["rounds"] for p in entry["processes"])
+    cycles = max(cycle for cycle, _ in stood)
+    assert [stood[cycle, "b"] for cycle in (1, 2)] == [stood[cycle, "c"] for cycle in (1, 2)] == [1, 1]
+    assert [entry["cycle"] for entry in record.run["rounds"]] == sorted(e["cycle"] for e in record.run["rounds"])
+    assert cycles >= 3

@@ -19,8 +19,9 @@ from typing import Any
 from turnkey import host
 from turnkey.errors import TurnkeyError, UsageError, VerificationError
 from turnkey.measure import ladder, opening, statistics
-from turnkey.measure.experiment import MEMORY_SHARE, Listen, run_experiment
+from turnkey.measure.experiment import Listen, run_experiment
 from turnkey.measure.ladder import LadderRule, Rung, Step, Stop
+from turnkey.measure.layout import MEMORY_SHARE
 from turnkey.measure.plan import Settings, Windows
 from turnkey.measure.record import Record
 from turnkey.measure.statistics import Interval

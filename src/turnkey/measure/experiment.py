@@ -17,7 +17,7 @@ from typing import Any
 
 from turnkey import host
 from turnkey.errors import MissingDependencyError, TurnkeyError
-from turnkey.measure import allocation, environment, gpu, journal, opening, schedule, verdict, windows
+from turnkey.measure import environment, gpu, journal, layout, opening, verdict
 from turnkey.measure.crew import WorkerFactory
 from turnkey.measure.environment import Pulse
 from turnkey.measure.inprocess import InProcessWorkers
@@ -25,15 +25,14 @@ from turnkey.measure.journal import Journal
 from turnkey.measure.muster import RoundReport
 from turnkey.measure.plan import Settings
 from turnkey.measure.process import ProcessWorkers
-from turnkey.measure.record import Record, timed_slices, twin_differences
-from turnkey.measure.round import Bounds, Rounds
-from turnkey.measure.slices import TWIN_SUFFIX, Slice
+from turnkey.measure.record import Record
+from turnkey.measure.round import Rounds
+from turnkey.measure.round_length import RoundLength
+from turnkey.measure.slices import TWIN_SUFFIX, Slice, timed_slices
 from turnkey.measure.target import Target, TargetDescription
-from turnkey.measure.units import units_of
+from turnkey.measure.units import twin_differences, units_of
 
 Listen = Callable[[str], None]
-MEMORY_SHARE = 0.8
-"""Of the free memory, what candidates that are loaded together may take."""
 _SLOW_LOAD_S = 30.0
 
 
@@ -155,7 +154,7 @@ class Experiment:
         )
         self._notes = list(notes)
         self._began = time.monotonic()
-        self._calls: dict[str, float] = {}
+        self._length = RoundLength(self._journal, deadline=self._began + settings.budget)
         self._units: dict[str, dict[int, float]] = {}
         self._live = list(self._descriptions)
         self._wrong: set[str] = set()
@@ -229,7 +228,7 @@ class Experiment:
                     continue
                 self._journal.save()
             if done[key].get("call_ns"):
-                self._calls[key] = done[key]["call_ns"]
+                self._length.note_call(key, done[key]["call_ns"])
             if done[key].get("wrong"):
                 self._wrong.add(key)
 
@@ -249,8 +248,8 @@ class Experiment:
         needs = {entry["v"]: entry.get("peak_bytes") or 0 for entry in run["calibration"] if entry["v"] in self._live}
         if len(needs) < 2:
             return
-        room = MEMORY_SHARE * host.available_memory_bytes()
-        run["layout"] = choose_layout(needs, twin=self._twin_of(), room=room)
+        room = layout.MEMORY_SHARE * host.available_memory_bytes()
+        run["layout"] = layout.choose_layout(needs, twin=self._twin_of(), room=room)
         if run["layout"] == "pairs":
             run["yardstick"] = self._reference if self._reference in self._live else min(needs, key=needs.__getitem__)
 
@@ -267,6 +266,9 @@ class Experiment:
         run, settings = self._journal.run, self._settings
         # A round without a pass did not fit into memory: its cycle was not done.
         cycle = max((entry["cycle"] for entry in run["rounds"] if entry["passes"]), default=0)
+        measured = layout.measured_in(cycle, run["rounds"])
+        if cycle and not all(layout.is_done(crew, measured) for crew in self._crews()):
+            cycle -= 1  # an interruption came between the crews of this cycle: those that are missing have their turn
         exact = settings.iterations is not None
         last = 1 if settings.is_quick else settings.fewest_rounds if exact else settings.most_rounds
         if exact and settings.iterations is not None:
@@ -276,16 +278,19 @@ class Experiment:
             if cycle > 1 and self._spent() > settings.budget:
                 self._notes.append(f"the time budget of {settings.budget:g} s was spent after {cycle - 1} rounds")
                 break
-            self._cycle(cycle, last)
+            self._cycle(cycle, last, measured=layout.measured_in(cycle, run["rounds"]))
             is_look = cycle == last or (not exact and settings.is_look(cycle))
             if is_look and cycle >= 2 and self._look(cycle) and cycle < last:
                 break
         self._last_look(cycle)
 
-    def _cycle(self, cycle: int, last: int) -> None:
-        """One round of everything that is live: one crew, or one after another where memory forces it."""
+    def _cycle(self, cycle: int, last: int, *, measured: frozenset[str] = frozenset()) -> None:
+        """One round of everything that is live: one crew, or one after another where memory forces it.
+
+        ``measured`` had their round before an interruption.
+        """
         run = self._journal.run
-        for names in self._crews():
+        for names in [crew for crew in self._crews() if not layout.is_done(crew, measured)]:
             number = len(run["rounds"]) + 1
             self._tell(f"round {cycle} of at most {last}: {', '.join(n for n in names if TWIN_SUFFIX not in n)}")
             first_pass = math.ceil(self._next_pass() / len(names)) * len(names)
@@ -293,7 +298,9 @@ class Experiment:
                 number,
                 names,
                 n_warm={entry["v"]: entry.get("n_warm") or 0 for entry in run["calibration"]},
-                bounds=partial(self._bounds, cycle=cycle, last=last),
+                bounds=partial(
+                    self._length.bounds, cycle=cycle, last=last, settings=self._settings, live=lambda: self._live
+                ),
                 first_pass=first_pass,
             )
             self._take(report, cycle, first_pass)
@@ -317,52 +324,6 @@ class Experiment:
     def _note_units(self, slices: Sequence[Slice]) -> None:
         for name, rounds in units_of(timed_slices(slices), objective=self._settings.objective).items():
             self._units.setdefault(name, {}).update(rounds)
-
-    def _bounds(self, calls: Mapping[str, float], cycle: int, last: int) -> Bounds:
-        settings = self._settings
-        for key, call in calls.items():
-            self._calls.setdefault(key, call)
-        known = {key: self._calls[key] for key in calls}
-        sizes = {key: schedule.slice_size(call) for key, call in known.items()}
-        slowest = max(known.values())
-        deadline = self._began + settings.budget
-        count = settings.calls_for(slowest)
-        if count is not None:
-            plan = schedule.fixed_slices(count, rounds=last, size=schedule.slice_size(slowest))
-            exact = plan[cycle - 1]
-            return Bounds(sizes=sizes, passes=len(exact), exact=exact)
-        tail = settings.objective in ("p90", "p99")
-        passes = max(map(settings.passes_for, known.values())) if tail else settings.passes_for(slowest)
-        if not tail and settings.passes is None:
-            passes = self._best_passes(passes, schedule.most_passes(slowest))
-        # A round that may be the last goes on until the window rule has its answer.
-        wants_more = self._is_unstable if settings.windows and cycle >= settings.fewest_rounds else None
-        return Bounds(sizes=sizes, passes=passes, deadline=deadline, wants_more=wants_more)
-
-    def _best_passes(self, fewest: int, most: int) -> int:
-        """As many as the rounds so far say are worth more than another start."""
-        entries = [entry for entry in self._journal.run["rounds"] if entry["passes"]]
-        if not entries:
-            return fewest
-        timed = timed_slices(self._journal.slices)
-        rounds = [
-            {name: found[entry["r"]] for name, found in sorted(timed.items()) if entry["r"] in found}
-            for entry in entries
-        ]
-        steps = ("import_ns", "load_ns", "compile_ns", "first_ns", "warm_ns")
-        starts = [process.get(step) or 0 for entry in entries for process in entry["processes"] for step in steps]
-        best = allocation.best_passes(rounds, start_ns=sum(starts) / len(entries), fewest=fewest, most=most)
-        crew = len({process["v"] for process in entries[-1]["processes"]})
-        return math.ceil(best / crew) * crew if best > fewest else best  # every position equally often
-
-    def _is_unstable(self) -> bool:
-        """Whether the window rule wants more calls of some variant that is being measured."""
-        rule = self._settings.windows
-        if rule is None:
-            return False
-        timed = timed_slices(self._journal.slices)
-        present = [key for key in self._live if key in timed]
-        return not all(windows.is_exhausted(windows.of_rounds(timed[key], rule), rule) for key in present)
 
     def _look(self, cycle: int) -> bool:
         """Look at all pairs; True when nothing is pending."""
@@ -414,13 +375,7 @@ class Experiment:
 
     def _crews(self) -> list[list[str]]:
         run = self._journal.run
-        if run["layout"] == "contiguous":
-            return [[key] for key in self._live]
-        if run["layout"] == "pairs":
-            stick = run["yardstick"]
-            return [[stick, key] for key in self._live if key != stick]
-        twin = self._twin_of()
-        return [[*self._live, *([] if twin is None else [twin + TWIN_SUFFIX])]]
+        return layout.crews(run["layout"], self._live, yardstick=run["yardstick"], twin=self._twin_of())
 
     def _twin_of(self) -> str | None:
         """Whom the twin doubles: the reference, or once racing has dropped it, the leader."""
@@ -466,11 +421,3 @@ class Experiment:
         if self._settings.strict:
             record.require_valid()
         return record
-
-
-def choose_layout(needs: Mapping[str, int], *, twin: str | None, room: float) -> str:
-    """``interleaved``, ``pairs`` or ``contiguous`` for processes of these peak sizes (bytes) in this much memory."""
-    if sum(needs.values()) + (needs.get(twin, 0) if twin else 0) <= room:
-        return "interleaved"
-    largest = sorted(needs.values())[-2:]
-    return "pairs" if sum(largest) <= room else "contiguous"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -90,3 +90,16 @@ class Slice:
         if not sound:
             raise ArtifactError("a line of the samples holds values that no slice has", evidence=where)
         return made
+
+
+def timed_slices(slices: Sequence[Slice]) -> dict[str, dict[int, list[Slice]]]:
+    """Timed slices by name and round; where a process was replaced, only those of the replacement."""
+    found: dict[str, dict[int, list[Slice]]] = {}
+    for item in slices:
+        if item.kind != "timed":
+            continue
+        items = found.setdefault(item.v, {}).setdefault(item.r, [])
+        if items and items[0].attempt < item.attempt:
+            items.clear()
+        items.append(item)
+    return found

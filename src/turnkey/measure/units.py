@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from turnkey.measure import statistics
-from turnkey.measure.slices import Slice
+from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.statistics import Floats
 
 Timed = Mapping[str, Mapping[int, Sequence[Slice]]]
@@ -83,3 +83,13 @@ def pass_table(present: Mapping[str, Sequence[Slice]]) -> Floats:
         for item in items:
             row[column[item.p]] = statistics.slice_log(item)
     return table
+
+
+def twin_differences(units: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    """Twin − original by round, whichever variant had the twin in it."""
+    found: dict[int, float] = {}
+    for name, rounds in units.items():
+        if name.endswith(TWIN_SUFFIX):
+            original = units.get(name.removesuffix(TWIN_SUFFIX), {})
+            found.update({r: u - original[r] for r, u in rounds.items() if r in original})
+    return found
