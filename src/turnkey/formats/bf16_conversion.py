@@ -176,7 +176,7 @@ class _Narrowing:
         self.graph.initializer.extend(kept)
 
     def _is_float(self, name: str) -> bool:
-        return self.types.get(name) == TensorProto.FLOAT
+        return bool(self.types.get(name) == TensorProto.FLOAT)
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:

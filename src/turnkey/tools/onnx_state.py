@@ -25,7 +25,7 @@ _FIRST_STAGES = ("base", "loaded")
 class Weights(NamedTuple):
     """Elements and bytes of what plays the part of parameters."""
 
-    count: int
+    elements: int
     size_bytes: int
 
 
@@ -114,12 +114,12 @@ def with_onnx_source(
         model_hash=digest,
         hash_basis=basis,
         weights_hash=weights_hash,
-        parameter_count=weights.count,
+        parameter_count=weights.elements,
         parameter_bytes=weights.size_bytes,
     )
     state = replace(state, model=source, model_hash=digest, weights_hash=weights_hash, **_signature_fields(path))
     return state.with_statistics(
-        model_name=name, hash=digest[:8], hash_basis=basis, weights_hash=weights_hash, parameters=weights.count
+        model_name=name, hash=digest[:8], hash_basis=basis, weights_hash=weights_hash, parameters=weights.elements
     )
 
 
