@@ -97,15 +97,6 @@ def test_a_worker_that_is_lost_leaves_the_others_standing_and_says_why(troubled:
     assert len(attempts) == 2  # tried again once
 
 
-@pytest.mark.slow
-def test_a_worker_that_hangs_is_ended_after_its_awake_time() -> None:
-    settings = Settings(effort="quick", passes=3, step_timeout_s=10)
-    record = measure(faulty("hang", after=20), settings)
-    error = record.summary("faulty").error
-    assert error is not None
-    assert "no answer within 10 s" in error["what"]
-
-
 def test_the_log_tail_of_a_crash_is_kept_as_evidence(tmp_path: Path) -> None:
     import zipfile
 
@@ -129,7 +120,7 @@ def test_a_crash_by_chance_is_replaced_and_the_round_goes_on(tmp_path: Path, aft
 
 @pytest.mark.slow
 def test_a_worker_lost_in_a_later_round_keeps_the_rounds_before_it_and_the_others_go_on(tmp_path: Path) -> None:
-    lost = ("crash", "leak", "garbage", "raise", "raise-in-load")
+    lost = ("crash", "garbage", "raise", "raise-in-load")
     bad = [faulty(fault, key=fault, processes=str(tmp_path / fault)) for fault in (*lost, "wrong")]
     settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=120)
     record = run_experiment([good(), *bad], reference="good", settings=settings)
@@ -148,14 +139,14 @@ def test_a_worker_lost_in_a_later_round_keeps_the_rounds_before_it_and_the_other
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_in_a_later_round_leaves_and_the_others_go_on(tmp_path: Path) -> None:
-    settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=8)
+def test_a_worker_that_hangs_is_ended_after_its_awake_time_and_the_others_go_on(tmp_path: Path) -> None:
+    settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=12)
     record = measure(faulty("hang", processes=str(tmp_path / "processes")), settings)
     assert record.summary("good").rounds == 3
     assert record.summary("faulty").rounds == 1
     error = record.summary("faulty").error
     assert error is not None
-    assert "no answer within 8 s" in error["what"]
+    assert "no answer within 12 s" in error["what"]
 
 
 def test_a_mistake_that_a_retry_cannot_mend_is_not_retried(troubled: Record) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,16 @@ def test_an_interrupted_record_is_readable_and_is_continued_where_it_stopped(tmp
     assert Record.load(path).run["state"] == "finished"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unfinished(tmp_path_factory.mktemp("begun") / "run.zip")
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.floats(0, 1))
-def test_samples_cut_at_any_byte_resume(tmp_path: Path, cut: float) -> None:
+def test_samples_cut_at_any_byte_resume(begun: Path, tmp_path: Path, cut: float) -> None:
     path = tmp_path / f"{cut}.zip"
-    directory = unfinished(path)
-    samples = directory / journal.SAMPLES
+    samples = shutil.copytree(begun, journal.growing_directory(path)) / journal.SAMPLES
     whole = samples.read_bytes()
     samples.write_bytes(whole[: int(cut * len(whole))])
     assert Record.load(path).keys == ("a", "b")
