@@ -14,12 +14,11 @@ import turnkey.mlf as mlf
 
 
 class Several:
-    """Graphs side by side: each adds inputs, weights (of that scale), nodes and outputs of its own."""
+    """Graphs side by side: each adds inputs, weights, nodes and outputs of its own."""
 
-    def __init__(self, *, seed: int = 0, opset: int = 20, scale: float = 1.0) -> None:
+    def __init__(self, *, seed: int = 0, opset: int = 20) -> None:
         self._generator = np.random.default_rng(seed)
         self._opset = opset
-        self._scale = np.float32(scale)
         self._nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[str] = []
@@ -33,7 +32,11 @@ class Several:
         return name
 
     def weight(self, *shape: int) -> str:
-        return self.constant(self._generator.standard_normal(shape).astype(np.float32) * self._scale)
+        return self.constant(self._generator.standard_normal(shape).astype(np.float32))
+
+    def small_weight(self, *shape: int) -> str:
+        """For layers that feed their results back."""
+        return self.constant(0.3 * self._generator.standard_normal(shape).astype(np.float32))
 
     def constant(self, values: object) -> str:
         name = f"w{len(self._weights)}"

@@ -91,12 +91,14 @@ def _grouped(kernels: Sequence[Kernel], names: Mapping[Kernel, str]) -> Iterator
     for kernel in kernels:
         own = {_defined(helper): helper for helper in kernel.helpers}
         clash = any(defined.get(name, text) != text for name, text in own.items())
-        length = len(kernel.code) + sum(map(len, kernel.helpers)) + 400
-        if group and (clash or size + length > UNIT_BYTES):
+        length = len(kernel.code) + len(kernel.statement) + 400
+        added = sum(len(text) for name, text in own.items() if name not in defined)
+        if group and (clash or size + length + added > UNIT_BYTES):
             yield group
             group, size, defined = [], 0, {}
+            added = sum(map(len, own.values()))
         group.append(kernel)
-        size += length
+        size += length + added
         defined.update(own)
     if group:
         yield group
