@@ -11,6 +11,7 @@ from turnkey.mlf.kernels.quantized import QUANTIZED
 from turnkey.mlf.kernels.recurrent import recurrent
 from turnkey.mlf.kernels.rows import layer_normalization, reduction, softmax
 from turnkey.mlf.kernels.sliding import depthwise, pool
+from turnkey.mlf.kernels.transpose import transpose
 
 TEMPLATES: tuple[Template, ...] = (
     *QUANTIZED,
@@ -23,6 +24,7 @@ TEMPLATES: tuple[Template, ...] = (
     softmax,
     layer_normalization,
     reduction,
+    transpose,
     elementwise,
 )
 """In the order in which they are asked."""
