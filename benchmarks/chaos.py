@@ -1,12 +1,13 @@
 """Faults on purpose: whatever is killed, filled up or raced, no result is lost or doubled, and nothing is left over.
 
     python benchmarks/chaos.py                # 200 faults, about 20 minutes
-    python benchmarks/chaos.py --faults 12    # what the test suite runs
+    python benchmarks/chaos.py --faults 4     # what the test suite runs
+    python benchmarks/chaos.py --record chaos.jsonl --minutes 8    # a part; the same command again goes on
 
 One *episode* is a corpus of small inputs worked on by ``turnkey --jobs``, into which faults fall at random moments.
 The tools are those of ``tests/plugins``, so that what is tested is the launching and not torch:
 
-    worker, warden, template     SIGKILL of that process
+    worker, warden, template     SIGKILL of that process, as soon as there is one
     call                         SIGKILL of the call itself
     full                         writes of the call and its workers fail from a random size on (RLIMIT_FSIZE)
     clock                        the wall clock seen by the processes jumps by years (a patched time.time)
@@ -14,7 +15,7 @@ The tools are those of ``tests/plugins``, so that what is tested is the launchin
 
 No call may repeat an input that was finished before. After the faults the call is repeated with ``--continue`` until
 it succeeds, and everything is checked: every input has exactly one result and one successful build whose files load;
-no temporary file and no process is left.
+no temporary file and no process is left. An episode's faults depend on the seed and its number alone.
 """
 
 from __future__ import annotations
@@ -62,21 +63,37 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--record", type=Path, help="file with the faults of each episode; an older one is gone on with"
+    )
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no episode after so long")
     options = parser.parse_args()
-    injected: Counter[str] = Counter()
-    generator = random.Random(options.seed)
-    episode = 0
-    while injected.total() < options.faults:
-        episode += 1
+    episodes = read_record(options.record)
+    injected = sum(episodes, Counter())
+    until = time.monotonic() + 60 * options.minutes
+    while injected.total() < options.faults and time.monotonic() < until:
+        generator = random.Random(f"{options.seed} {len(episodes)}")
         with tempfile.TemporaryDirectory(prefix="turnkey-chaos-") as directory:
             found = Episode(Path(directory), generator).run(at_most=options.faults - injected.total())
-            injected.update(found)
-        print(f"episode {episode}: {dict(found)}, {injected.total()} faults so far", flush=True)
+        episodes.append(found)
+        injected.update(found)
+        if options.record is not None:
+            with open(options.record, "a") as file:
+                file.write(json.dumps(found) + "\n")
+        print(f"episode {len(episodes)}: {dict(found)}, {injected.total()} faults so far", flush=True)
     print(
-        f"{injected.total()} faults in {episode} episodes: no result lost or doubled, no file corrupt, no process left"
+        f"{injected.total()} faults in {len(episodes)} episodes: "
+        "no result lost or doubled, no file corrupt, no process left"
     )
     print(", ".join(f"{count} × {kind}" for kind, count in injected.most_common()))
     return 0
+
+
+def read_record(path: Path | None) -> list[Counter[str]]:
+    """Faults of the episodes that earlier parts of this run have finished; an episode cut short left no line."""
+    if path is None or not path.exists():
+        return []
+    return [Counter(json.loads(line)) for line in path.read_text().splitlines()]
 
 
 class Episode:
@@ -88,6 +105,8 @@ class Episode:
         self._cache = folder / "cache"
         self._count = folder / "count"
         self._injected: Counter[str] = Counter()
+        self._temporary = folder / "tmp"
+        self._temporary.mkdir()
         (folder / "site").mkdir()
         (folder / "site" / "sitecustomize.py").write_text(SITE)
         self._inputs = [folder / f"m{index}.py" for index in range(INPUTS)]
@@ -129,14 +148,17 @@ class Episode:
         processes = self._below(call.pid)
         if kind in ("worker", "warden", "template", "call"):
             time.sleep(self._random.uniform(0.2, 2.5))
+            victim = None
+            while victim is None and call.poll() is None:
+                time.sleep(0.01)
+                victim = self._victim(kind, call.pid)
             processes = self._below(call.pid)
-            victim = self._victim(kind, call.pid)
-            if victim is None:
-                kind = "call"
-                victim = call.pid
             try:
-                os.kill(victim, signal.SIGKILL)
-            except ProcessLookupError:  # it had ended a moment before: no fault
+                if victim is None:  # the call was faster: no fault
+                    kind = ""
+                else:
+                    os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:  # it had ended a moment before
                 kind = ""
         if kind:
             self._injected[kind] += 1
@@ -169,7 +191,13 @@ class Episode:
             stderr=subprocess.DEVNULL,
             text=True,
             preexec_fn=limited,
-            env={**os.environ, "PYTHONPATH": self._python_path(), **(environment or {})},
+            env={
+                **os.environ,
+                "PYTHONPATH": self._python_path(),
+                "TMPDIR": str(self._temporary),
+                "TURNKEY_MACHINE_LOCK": str(self._folder / "machine.lock"),
+                **(environment or {}),
+            },
         )
 
     def _python_path(self) -> str:
@@ -213,6 +241,7 @@ class Episode:
             assert (self._cache / path.stem / state.variant("stored").path).read_text() == "text"
             assert read_statistics_of(self._cache, path.stem)["build_status"] == state.build_status
         leftovers = [path for path in self._cache.rglob(".*.tmp") if "/.calls/" not in str(path)]
+        leftovers += list(self._temporary.iterdir())
         assert not leftovers, leftovers
         assert set(self._runs()) == {path.stem for path in self._inputs}
 

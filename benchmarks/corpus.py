@@ -5,6 +5,9 @@
     python benchmarks/corpus.py --measure               # with optimize-ort and benchmark, as far as the host allows
     python benchmarks/corpus.py --architectures 200     # real networks of timm and transformers, discover + export
 
+The networks of ``--architectures`` are the first of architectures.txt, with random weights and small where their
+library lets them be. They stay in ``--place``: the same command after an interruption does what is missing.
+
 Each line is one command in a process of its own: wall seconds, CPU seconds of the whole tree, seconds per input, and
 the memory that a worker adds to its template (proportional set size, read while workers run). The published figures
 of TurnkeyML 4.0.11 were taken on a shared host of the same kind (docs/scale.md); read ratios of CPU time.
@@ -21,13 +24,27 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+REPOSITORY = Path(__file__).parents[1]
+PLACE = REPOSITORY / ".benchmarks" / "architectures"
+
 PUBLISHED = {"wall": 189.0, "cpu": 194.0, "inputs": 50}
 """TurnkeyML 4.0.11: 50 small scripts, discover + export with the TorchScript exporter, isolated; one run."""
+
+ARCHITECTURE = """\
+#labels library::{library}
+import runpy
+import sys
+
+sys.path.insert(0, {folder!r})
+sys.argv += ["--arch", {name!r}]
+runpy.run_path({script!r}, run_name="__main__")
+"""
 
 SCRIPT = """\
 import torch
@@ -60,10 +77,10 @@ class Run(NamedTuple):
 
 def main() -> int:
     options = arguments()
+    if options.architectures:
+        return architectures(options)
     with tempfile.TemporaryDirectory(prefix="turnkey-corpus-") as directory:
         folder = Path(directory)
-        if options.architectures:
-            return architectures(options, folder)
         paths = small_scripts(folder / "scripts", options.inputs)
         print(f"{options.inputs} small scripts, {options.jobs} at a time; {os.cpu_count()} processors")
         print(
@@ -89,7 +106,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=("prewarmed", "fresh"), default=["prewarmed", "fresh"])
     parser.add_argument("--exporters", nargs="+", choices=("torchscript", "dynamo"), default=["torchscript", "dynamo"])
     parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--architectures", type=int, default=0)
+    parser.add_argument("--architectures", type=int, default=0, metavar="N", help="the first N of architectures.txt")
+    parser.add_argument("--place", type=Path, default=PLACE, help="scripts and cache of --architectures")
     return parser.parse_args()
 
 
@@ -102,10 +120,16 @@ def small_scripts(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def command(paths: list[Path], cache: Path, kind: str, jobs: int, tools: list[str]) -> Run:
-    """Run ``turnkey`` over the inputs; CPU seconds are those of all processes that it waited for or that they did."""
+def command(
+    paths: list[Path], cache: Path, kind: str, jobs: int, tools: list[str], further: Iterable[str] = ()
+) -> Run:
+    """Run ``turnkey`` over the inputs; CPU seconds are those of all processes that it waited for or that they did.
+
+    Args:
+        further: global arguments.
+    """
     words = ["-i", *map(str, paths), "-d", str(cache), "--process-isolation", "--jobs", str(jobs), "--json"]
-    words += ["--fresh"] if kind == "fresh" else []
+    words += [*further, *(["--fresh"] if kind == "fresh" else [])]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     with open(cache.with_suffix(".err"), "wb") as errors:
@@ -168,28 +192,23 @@ def show(kind: str, exporter: str, run: Run, inputs: int) -> None:
     )
 
 
-def architectures(options: argparse.Namespace, folder: Path) -> int:
-    """Real architectures with random weights: every one has a result, whatever it is."""
-    import timm
-
-    names = timm.list_models()
-    step = max(1, len(names) // options.architectures)
-    scripts = folder / "scripts"
-    scripts.mkdir()
+def architectures(options: argparse.Namespace) -> int:
+    """Real architectures: every one has a result, whatever it is."""
+    scripts = options.place / "scripts"
+    scripts.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name in names[::step][: options.architectures]:
-        path = scripts / f"{name.replace('.', '_')}.py"
-        path.write_text(
-            f"#labels family::{name.partition('_')[0]}\n"
-            "import timm, torch\n"
-            f"model = timm.create_model({name!r}, pretrained=False).eval()\n"
-            "size = model.default_cfg.get('input_size', (3, 224, 224))\n"
-            "with torch.no_grad():\n    model(torch.rand(1, *size))\n"
-        )
+    lines = (REPOSITORY / "benchmarks" / "architectures.txt").read_text().splitlines()
+    for library, name in (line.split() for line in lines[: options.architectures]):
+        path = scripts / f"{library}-{name}.py"
+        script = REPOSITORY / "models" / library / "any.py"
+        path.write_text(ARCHITECTURE.format(library=library, name=name, folder=str(script.parent), script=str(script)))
         paths.append(path)
-    run = command(paths, folder / "cache", "prewarmed", options.jobs, ["discover"])
-    show("prewarmed", "none", run, len(paths))
-    lost = len(paths) - sum(run.statuses.values())
+    tools = ["discover", "export-pytorch", "--exporter", "fast"]
+    limits = ["--continue", "--timeout", "900", "--memory-limit", "8GiB", "--lean-cache"]
+    run = command(paths, options.place / "cache", "prewarmed", options.jobs, tools, limits)
+    show("prewarmed", "torchscript", run, len(paths))
+    builds = {path.name for path in (options.place / "cache").iterdir()}
+    lost = len(paths) - sum(run.statuses.values()) + sum(path.stem not in builds for path in paths)
     print(f"{lost} results lost")
     return 1 if lost else 0
 
