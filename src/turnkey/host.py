@@ -188,6 +188,12 @@ def has_bfloat16(*, root: Path = _ROOT) -> bool:
     return bool(processor_features(root=root) & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def parent_process(process: int, *, root: Path = _ROOT) -> int | None:
+    """Number of the process that another belongs to; None where it has ended or cannot be seen from here."""
+    fields = (_read(root / "proc" / str(process) / "stat") or "").rpartition(")")[2].split()
+    return _whole(fields[1]) if len(fields) > 1 else None
+
+
 def operating_system() -> str:
     """Name and version of the distribution, else of the system."""
     try:

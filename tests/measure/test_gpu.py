@@ -64,15 +64,15 @@ class Nvml:
 
 
 def process(root: Path, pid: int, parent: int) -> None:
-    (root / str(pid)).mkdir(parents=True)
-    (root / str(pid) / "stat").write_text(f"{pid} (a) b) S {parent} 1 1")
+    (root / "proc" / str(pid)).mkdir(parents=True)
+    (root / "proc" / str(pid) / "stat").write_text(f"{pid} (a) b) S {parent} 1 1")
 
 
 def test_a_reading_tells_clock_throttling_heat_power_and_whose_processes_are_there(tmp_path: Path) -> None:
     process(tmp_path, 500, os.getpid())  # a worker of ours
     process(tmp_path, 501, 500)  # and its child
     process(tmp_path, 600, 1)
-    found = gpu.read(Nvml(processes=(500, 501, 600, 99_999)), 0, proc=tmp_path)
+    found = gpu.read(Nvml(processes=(500, 501, 600, 99_999)), 0, root=tmp_path)
     assert found.clock_share == pytest.approx(0.6)
     assert found.throttle == 0x8  # idleness is no throttling
     assert (found.celsius, found.watts) == (61, 250.5)
@@ -81,7 +81,7 @@ def test_a_reading_tells_clock_throttling_heat_power_and_whose_processes_are_the
 
 def test_what_a_device_does_not_tell_is_none(tmp_path: Path) -> None:
     library = Nvml(refuses=("nvmlDeviceGetPowerUsage", "nvmlDeviceGetComputeRunningProcesses"))
-    found = gpu.read(library, 0, proc=tmp_path)
+    found = gpu.read(library, 0, root=tmp_path)
     assert (found.watts, found.foreign, found.celsius) == (None, None, 61)
 
 
@@ -120,9 +120,9 @@ def test_locked_clocks_are_given_back_after_an_error_and_after_a_crash(tmp_path:
     assert library.locked is None
     assert not stamp.exists()
     stamp.write_text('{"gpu": 0, "pid": 600}')
-    assert gpu.restore_clocks(library, stamp=stamp, proc=tmp_path)
+    assert gpu.restore_clocks(library, stamp=stamp, root=tmp_path)
     assert library.resets == 2
-    assert not gpu.restore_clocks(library, stamp=stamp, proc=tmp_path)
+    assert not gpu.restore_clocks(library, stamp=stamp, root=tmp_path)
 
 
 def test_a_driver_that_refuses_to_lock_is_a_message_and_leaves_no_stamp(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ Read through NVML between passes, never inside a slice. `read` and `locked_clock
 can show them another device.
 
 Trade-offs: inside a container NVML may report the process numbers of the host, which cannot be looked up here; such
-processes are not called foreign. Scope: nothing here was run on a device yet; the CPU engine never imports it.
+processes are not called foreign. Scope: nothing here was run on a device yet; NVML is imported only
+where a GPU is measured.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from turnkey import host
 from turnkey.errors import MissingDependencyError, UsageError
 
-_PROC = Path("/proc")
+_ROOT = Path("/")
 _DRIVER_TIMEOUT_S = 60.0
 _ASK_DRIVER = """
 import ctypes, sys
@@ -115,7 +117,7 @@ def _bus_id(number: int) -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
-def read(library: Any, index: int, *, proc: Path = _PROC) -> GpuReading:
+def read(library: Any, index: int, *, root: Path = _ROOT) -> GpuReading:
     """Clock, throttling, temperature, power and foreign processes of one device."""
     handle = library.nvmlDeviceGetHandleByIndex(index)
 
@@ -134,7 +136,7 @@ def read(library: Any, index: int, *, proc: Path = _PROC) -> GpuReading:
         throttle=None if reasons is None else int(reasons) & ~_IDLE_REASONS,
         celsius=told("nvmlDeviceGetTemperature", library.NVML_TEMPERATURE_GPU),
         watts=None if milliwatts is None else milliwatts / 1000,
-        foreign=None if processes is None else sum(_is_foreign(process.pid, proc) for process in processes),
+        foreign=None if processes is None else sum(_is_foreign(process.pid, root) for process in processes),
     )
 
 
@@ -165,36 +167,28 @@ def locked_clocks(library: Any, index: int, *, stamp: Path) -> Iterator[None]:
         stamp.unlink(missing_ok=True)
 
 
-def restore_clocks(library: Any, *, stamp: Path, proc: Path = _PROC) -> bool:
+def restore_clocks(library: Any, *, stamp: Path, root: Path = _ROOT) -> bool:
     """Give back clocks that a process which is gone left locked; True if there were any."""
     try:
         held = json.loads(stamp.read_text(encoding="utf-8"))
         index, pid = int(held["gpu"]), int(held["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    if (proc / str(pid)).exists():
+    if (root / "proc" / str(pid)).exists():
         return False
     library.nvmlDeviceResetGpuLockedClocks(library.nvmlDeviceGetHandleByIndex(index))
     stamp.unlink(missing_ok=True)
     return True
 
 
-def _is_foreign(pid: int, proc: Path) -> bool:
+def _is_foreign(pid: int, root: Path) -> bool:
     """Whether a process is neither this one nor one of its descendants; False where it cannot be seen from here."""
     current = pid
     while current > 1:
         if current == os.getpid():
             return False
-        parent = _parent(current, proc)
+        parent = host.parent_process(current, root=root)
         if parent is None:
             return current != pid
         current = parent
     return True
-
-
-def _parent(pid: int, proc: Path) -> int | None:
-    try:
-        text = (proc / str(pid) / "stat").read_text(errors="replace")
-        return int(text.rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None

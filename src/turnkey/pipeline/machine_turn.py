@@ -29,7 +29,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from turnkey import settings
-from turnkey.host import affinity_cpus
+from turnkey.host import affinity_cpus, parent_process
 
 _DOORS = 65536
 _LAYOUT = "hhqqi4x"
@@ -143,12 +143,12 @@ def _ranges(cpus: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 def _is_within_turn(path: Path) -> bool:
     """Whether a process above this one has a turn: the kernel shows the locks of a description beside it."""
-    process = os.getppid()
+    process: int | None = os.getppid()
     target = os.path.realpath(path)
-    while process > 1:
+    while process is not None and process > 1:
         if _has_turn(process, target):
             return True
-        process = _parent(process)
+        process = parent_process(process)
     return False
 
 
@@ -171,11 +171,3 @@ def _has_turn(process: int, target: str) -> bool:
 def _holds(process: int, descriptor: str) -> bool:
     lines = Path(f"/proc/{process}/fdinfo/{descriptor}").read_text().splitlines()
     return any(line.startswith("lock:") for line in lines)
-
-
-def _parent(process: int) -> int:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-        return int(status.rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
