@@ -129,6 +129,13 @@ def finished(effort: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["effort"] == effort]
 
 
+def _append(line: dict[str, Any]) -> None:
+    """Below a line that was cut while it was written, never behind it."""
+    kept = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write("\n" * (kept[-1:] not in ("", "\n")) + json.dumps(line) + "\n")
+
+
 def table(results: Iterable[dict[str, Any]]) -> tuple[list[str], bool]:
     """Lines to print, and whether both shares hold."""
     rows = list(results)
@@ -182,8 +189,7 @@ def main() -> int:
                 "seconds": round(time.monotonic() - began, 2),
                 "causes": list(found.causes),
             }
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            _append(line)
             print(f"{kind} {run + 1} of {arguments.runs}, {model}: {found.answer.name} {found.slowdown}", flush=True)
     lines, holds = table(finished(arguments.effort))
     print("\n" + "\n".join(lines))

@@ -182,17 +182,12 @@ def test_a_record_that_cannot_be_read_is_said_and_the_rest_shown(
 
 
 def test_batch_sizes_give_a_curve(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
-    rungs = [
-        {
-            **MEASUREMENT,
-            "key": f"onnx, batch {batch}",
-            "batch_size": batch,
-            "throughput_items_per_second": 500.0 * batch,
-        }
-        for batch in (1, 2, 4)
-    ]
-    make_build("net", measurements=rungs)
-    assert "Latency and throughput over batch sizes" in page_of(cache, tmp_path)
+    rungs = [{"batch_size": batch, "items_per_second": 500.0 * batch, "latency_ms": 2.0} for batch in (1, 2, 4)]
+    curve = {"rungs": rungs, "reason": "all batch sizes were measured"}
+    make_build("net", measurements=[{**MEASUREMENT, "batches": curve}])
+    text = page_of(cache, tmp_path)
+    assert "Latency and throughput over batch sizes" in text
+    assert "2,000 items per second at batch 4; all batch sizes were measured." in text
 
 
 def test_numbers_of_clients_give_a_curve_and_a_sentence(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:

@@ -44,4 +44,4 @@ def remove_artifacts(paths: BuildPaths) -> int:
 def _is_kept(file: Path, paths: BuildPaths) -> bool:
     if file.is_symlink():
         return False
-    return file in (paths.marker, paths.lock) or file.suffix in KEPT_SUFFIXES or file.parent == paths.records
+    return file in (paths.marker, paths.lock) or file.suffix in KEPT_SUFFIXES or paths.records in file.parents

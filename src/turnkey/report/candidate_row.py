@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.measure.verdict import ratio_text
-from turnkey.report.figure import NONE, interval, is_number
+from turnkey.report.figure import NONE, interval, is_number, number
 from turnkey.report.pareto import unbeaten
 from turnkey.report.plots import Bar
 from turnkey.report.source import ReportedBuild
 
 RECOMMENDED = "recommended"
 _STEPS = (("import", "import_ms"), ("load", "load_ms"), ("compile", "compile_ms"), ("first call", "first_call_ms"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRung:
+    """One batch size of a curve; milliseconds per call."""
+
+    batch_size: int
+    items_per_second: float
+    latency_ms: float
+    is_valid: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,24 @@ class CandidateRow:
     @property
     def is_valid(self) -> bool:
         return self.entry.get("validity") != "INVALID"
+
+    @property
+    def rungs(self) -> tuple[MeasuredRung, ...]:
+        """Its curve over batch sizes, as ``profile`` left it; empty without one."""
+        curve = self.entry.get("batches")
+        found = curve.get("rungs") if isinstance(curve, Mapping) else None
+        return tuple(rung for entry in found or () if (rung := _rung(entry)) is not None)
+
+    @property
+    def curve_sentence(self) -> str:
+        """Where its throughput peaks and why the climb ended; empty without a curve."""
+        if not self.rungs:
+            return ""
+        best = max(self.rungs, key=lambda rung: rung.items_per_second)
+        doubt = "" if best.is_valid else " (INVALID)"
+        why = str(self.entry["batches"].get("reason") or "")
+        said = f"{self.key}: {number(best.items_per_second)} items per second at batch {best.batch_size}{doubt}"
+        return f"{said}; {why}" if why else said
 
     @property
     def runtime(self) -> str:
@@ -177,6 +205,17 @@ def _relative_l2(verification: Iterable[Mapping[str, Any]], variant: str) -> flo
         if isinstance(output, Mapping) and is_number(output.get("relative_l2"))
     ]
     return max(found, default=None)
+
+
+def _rung(entry: Any) -> MeasuredRung | None:
+    """None for what is no rung with a throughput and a latency."""
+    if not isinstance(entry, Mapping):
+        return None
+    batch, rate, latency = entry.get("batch_size"), entry.get("items_per_second"), entry.get("latency_ms")
+    if not isinstance(batch, int) or not is_number(rate) or not is_number(latency):
+        return None
+    valid = entry.get("validity") != "INVALID"
+    return MeasuredRung(batch_size=batch, items_per_second=float(rate), latency_ms=float(latency), is_valid=valid)
 
 
 def _figure(entry: Mapping[str, Any], name: str) -> float | None:

@@ -63,22 +63,16 @@ def _costs(rows: Sequence[CandidateRow]) -> Iterable[Plot]:
 
 def _curves(rows: Sequence[CandidateRow], loads: Sequence[LoadResult]) -> Iterable[Plot]:
     """Latency over throughput, with the batch size or the number of clients at each point."""
-    groups: dict[tuple[str, str, str], dict[int, tuple[float, float]]] = {}
-    for row in rows:
-        batch, rate = row.entry.get("batch_size"), row.figure("throughput_items_per_second")
-        if isinstance(batch, int) and rate is not None and row.latency_ms is not None:
-            name = (str(row.entry.get("variant")), row.runtime, str(row.entry.get("threads")))
-            groups.setdefault(name, {})[batch] = (rate, row.latency_ms)
-    climbed = {name: points for name, points in groups.items() if len(points) > 1}
+    climbed = [row for row in rows if len(row.rungs) > 1]
     if climbed:
         curves = [
             Curve(
-                label=f"{name[0]} @ {name[1]}",
-                index=index,
-                points=[points[batch] for batch in sorted(points)],
-                marks=[str(batch) for batch in sorted(points)],
+                label=row.key,
+                index=row.index,
+                points=[(rung.items_per_second, rung.latency_ms) for rung in row.rungs],
+                marks=[str(rung.batch_size) for rung in row.rungs],
             )
-            for index, (name, points) in enumerate(climbed.items())
+            for row in climbed
         ]
         yield _throughput_plot(curves, "Latency and throughput over batch sizes", "Numbers are batch sizes.")
     closed = [load for load in loads if load.shape.kind == "concurrency"]

@@ -98,6 +98,8 @@ def _sentences(build: ReportedBuild, rows: Sequence[CandidateRow], loads: Sequen
         if row.ratio is not None:
             spoilt = "" if row.is_verdict_valid else " (INVALID)"
             yield f"{row.key}: {row.verdict}{spoilt}."
+        if row.curve_sentence:
+            yield f"{row.curve_sentence}."
     for load in loads:
         yield f"{load.sentence()}."
     if build.status != "successful":

@@ -68,7 +68,7 @@ def verify_file(
             runner,
             path=path,
             exported=exported,
-            signature=_signature_of(path, stored_as),
+            signature=signature_of(path, stored_as),
             tolerances=tolerances,
             shows_values=runtime.name == _SHOWS_VALUES,
         )
@@ -99,8 +99,12 @@ def _loaded(path: Path, stored_as: str, threads: int) -> tuple[Runtime, Runner |
     raise lacking
 
 
-def _signature_of(path: Path, stored_as: str) -> Signature:
-    """Inputs with their free dimensions; without inputs where neither the file nor one beside it tells them."""
+def signature_of(path: Path, stored_as: str) -> Signature:
+    """Inputs of a file with their free dimensions; without inputs where neither it nor a file beside it tells them.
+
+    Args:
+        stored_as: the format in which it is stored: ``onnx``.
+    """
     if stored_as == "onnx":
         from turnkey.formats.onnx_file import load_graph
         from turnkey.formats.onnx_signature import read_signature

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _METRICS = ("size", "nodes", "flops", "memory", "output")
 _EFFORTS = ("standard", "rigorous")
-_ONLY_MEASURE = ("benchmark", "explain", "lexer-benchmark")
+_ONLY_MEASURE = ("benchmark", "profile", "explain", "lexer-benchmark")
 """Tools of a sequence that make nothing which is shipped; quantize and optimize measure too, but decide what is."""
 
 

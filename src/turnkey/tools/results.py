@@ -18,6 +18,9 @@ from turnkey.tools.measurements import loss_of, measurement_entry, verification_
 from turnkey.tools.recommendation import Recommendation, recommend
 from turnkey.verify import batch_size
 
+_BESIDE = ("load", "load_record", "batches", "batches_record")
+"""Of a candidate's entry: what other measurements of it found."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
@@ -61,8 +64,7 @@ def results_of(
     assert record.path is not None, "the experiment was given a path"
     where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
     loads = {
-        entry.get("key"): {name: entry[name] for name in ("load", "load_record") if name in entry}
-        for entry in state.measurements
+        entry.get("key"): {name: entry[name] for name in _BESIDE if name in entry} for entry in state.measurements
     }
     entries = [
         measurement_entry(c, record, batch=batch, size_bytes=sizes[c.key], verification=verified[c.key], path=where)
