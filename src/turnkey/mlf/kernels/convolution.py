@@ -71,14 +71,16 @@ class Convolution:
         return self.batch * places * self.groups * self.channels * self.outputs
 
     def banded(self) -> Convolution:
-        """With as many rows in a band as its scratch may hold, in bands of nearly equal height."""
+        """With as many rows in a band as its scratch may hold; of equal height, where that costs few bands more."""
         height = self.window.result[0]
         if not self.is_copied:
             return replace(self, rows=height)
         weights = 4 * self.groups * self.channels * self.outputs * math.prod(self.window.extent)
         limit = _NEAR_BYTES if weights <= _FEW_WEIGHTS_BYTES else _FAR_BYTES
-        rows = max((r for r in range(1, height + 1) if replace(self, rows=r).scratch_bytes <= limit), default=1)
-        return replace(self, rows=-(-height // -(-height // rows)))
+        fitting = [r for r in range(1, height + 1) if replace(self, rows=r).scratch_bytes <= limit] or [1]
+        divisor = max(r for r in fitting if height % r == 0)
+        nearly = -(-height // -(-height // fitting[-1]))
+        return replace(self, rows=divisor if 2 * divisor >= nearly else nearly)
 
     def fields(self, epilogue: Epilogue) -> str:
         """The initializer of ``turnkey_convolution``."""
