@@ -33,15 +33,11 @@ from peak_flops import PeakLoop
 import turnkey.mlf as mlf
 from turnkey import host
 from turnkey.measure import Record, Settings, run_experiment, run_in_process
-from turnkey.mlf.kernel_loop import KernelLoop
+from turnkey.mlf.kernel_loop import KernelLoop, repeats_for
 from turnkey.mlf.toolchain import find_compiler
 from turnkey.runtimes.lookup import find_runtime
 
 MEAN_LIMIT, WORST_LIMIT = 1.0, 1.5
-_LOOP_NS = 200_000
-"""About how long one timed call of a kernel's loop lasts, so that the clock costs nothing."""
-_ASSUMED_PER_NS = 20
-"""Multiply-accumulates per nanosecond that a kernel is taken to reach when its number of repeats is chosen."""
 
 
 class Ratio(NamedTuple):
@@ -118,7 +114,7 @@ def convolution_rate(module: mlf.Module, directory: Path) -> tuple[float, float]
     counted = {name: count for name, count in calls.items() if macs.get(name)}
     if not counted:
         return None
-    repeats = {name: max(1, _LOOP_NS * _ASSUMED_PER_NS // macs[name]) for name in counted}
+    repeats = {name: repeats_for(macs[name]) for name in counted}
     peak = PeakLoop(directory, flags=module.build().build.flags)
     loops = {name: KernelLoop(module, name, repeats=repeats[name]) for name in counted}
     record = run_in_process({"peak": peak, **loops}, settings=Settings(threads=1))

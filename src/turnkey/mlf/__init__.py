@@ -9,6 +9,7 @@ from turnkey.mlf.memory_plan import plan
 from turnkey.mlf.merging import merge
 from turnkey.mlf.options import ExportOptions
 from turnkey.mlf.params import load_params, save_params
+from turnkey.mlf.tuning import Tuned, tune
 
 __all__ = [
     "ExportOptions",
@@ -16,6 +17,7 @@ __all__ = [
     "Library",
     "Module",
     "NonStaticShapeError",
+    "Tuned",
     "UnsupportedInModelLibraryFormatError",
     "export",
     "load",
@@ -23,4 +25,5 @@ __all__ = [
     "merge",
     "plan",
     "save_params",
+    "tune",
 ]

@@ -152,7 +152,7 @@ def _named(
     elif isinstance(source, BuildState):
         found = [(name or source.build_name, load_model(_newest_onnx(source)))]
     else:
-        found = [(label, load_model(Path(m) if isinstance(m, str) else m)) for label, m in source]
+        found = [(label, m if isinstance(m, onnx.ModelProto) else load_model(Path(m))) for label, m in source]
     seen: dict[str, str] = {}
     for label, _ in found:
         if seen.setdefault(module_name(label), label) is not label or (

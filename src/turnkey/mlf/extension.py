@@ -48,6 +48,7 @@ def extension(part: ModuleParts) -> dict[str, Any]:
         },
         "plan": {
             "algorithm": plan.algorithm,
+            **({"order": part.order} if part.order != "given" else {}),
             "workspace": plan.workspace,
             "lower_bound": plan.lower_bound,
             "gap": round(plan.gap, 6),

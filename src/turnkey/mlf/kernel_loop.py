@@ -38,6 +38,15 @@ int32_t turnkey_repeat(packed_t kernel, void *values, int *codes, int count, int
 """A call through Python takes as long as a small kernel: the loop over calls has to be in C."""
 
 
+_LOOP_NS = 200_000
+_MACS_PER_NS = 20
+
+
+def repeats_for(macs: int) -> int:
+    """How many calls of a kernel take about a fifth of a millisecond, so that reading the clock costs nothing."""
+    return max(1, _LOOP_NS * _MACS_PER_NS // max(macs, 10_000))
+
+
 class KernelLoop:
     """One packed kernel on arguments of its own: seeded normal numbers, small integers.
 

@@ -46,6 +46,7 @@ class ModuleParts:
     sources: Sources
     graph: Graph | None
     vector_bytes: int
+    order: str
     files: Mapping[str, bytes]
 
     def memory(self, style: str) -> dict[str, Any]:
@@ -113,6 +114,7 @@ def make_parts(
         sources=sources,
         graph=graph,
         vector_bytes=options.widest_vector_bytes,
+        order=options.order,
         files=files,
     )
 

@@ -76,6 +76,11 @@ def _module_lines(module: Module, *, every_step: bool) -> Iterator[str]:
             f" verified   {v['verdict']}: {v['samples']} samples, {v['reference']} {v['version']}, "
             f"max abs {v['max_abs']:.1e}, max rel {v['max_rel']:.1e}"
         )
+    if "tuned" in extension:
+        tuned = extension["tuned"]
+        count = len(tuned["kernels"])
+        own = "1 kernel with a tile of its own" if count == 1 else f"{count} kernels with tiles of their own"
+        yield f" tuned      {own}, on {tuned['processor']}, {tuned['compiler']}"
     yield from _plan_lines(plan, every_step=every_step)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.activation import c_float
 from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored
+from turnkey.mlf.kernels.literals import c_float
 from turnkey.mlf.kernels.quantum import Quantum, quantum_of
 from turnkey.mlf.kernels.vectors import c_text, vectors
 from turnkey.mlf.program import Kernel

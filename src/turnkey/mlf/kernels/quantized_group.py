@@ -56,16 +56,12 @@ def group_of(node: onnx.NodeProto, graph: NodeGraph, operators: Iterable[str]) -
     if found is None or not graph.tensors[operator.output[0]].bytes:
         return None
     inputs, front = found
-    behind, low, high = _rectified(operator.output[0], graph)
-    if behind is None:
-        chain, output = (operator,), operator.output[0]
-    else:
-        chain, output = (operator, behind), behind.output[0]
-    closing = _closing(output, graph)
-    if closing is None:
-        if behind is not None:
-            chain, output, low, high = (operator,), operator.output[0], None, None
-        return Group(nodes=(*front, operator), chain=chain, inputs=inputs, output=output, result=None)
+    rectifier, low, high = _rectified(operator.output[0], graph)
+    chain: tuple[onnx.NodeProto, ...] = (operator,) if rectifier is None else (operator, rectifier)
+    closing = _closing(chain[-1].output[0], graph)
+    if closing is None:  # the result stays a tensor of floats, and what rectifies it an operator of its own
+        output = operator.output[0]
+        return Group(nodes=(*front, operator), chain=(operator,), inputs=inputs, output=output, result=None)
     last, result = closing
     return Group(
         nodes=(*front, *chain, last),

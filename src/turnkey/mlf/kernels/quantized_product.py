@@ -120,7 +120,7 @@ def _of_group(group: Group, graph: NodeGraph) -> Numbers | None:
     ):
         return None
     matrix = _columns_first(operator, weight, graph)
-    if matrix is None or (group.result is None and len(group.chain) > 1):
+    if matrix is None:
         return None
     weights, scales = matrix
     product = np.float32(source.quantum.single_scale) * scales.astype(np.float32)

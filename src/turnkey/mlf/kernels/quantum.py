@@ -61,21 +61,23 @@ class Quantum:
             and self.single_zero == other.single_zero
         )
 
-    def values(self, stored: np.ndarray, *, rank: int | None = None) -> np.ndarray:
+    def values(self, stored: np.ndarray) -> np.ndarray:
         """Whole numbers without their zero point."""
         import numpy as np
 
         zero = self.zero
         if self.axis is not None:
-            zero = zero.reshape([-1 if i == self.axis else 1 for i in range(rank or stored.ndim)])
-        return stored.astype(np.int32) - zero
+            zero = zero.reshape([-1 if i == self.axis else 1 for i in range(stored.ndim)])
+        numbers: np.ndarray = stored.astype(np.int32) - zero
+        return numbers
 
     def bytes_of(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers as bytes: rounded to the nearest, ties to the even one, and bounded."""
         import numpy as np
 
         scaled = np.rint(np.asarray(numbers, np.float32) / np.float32(self.single_scale))
-        return np.clip(scaled + self.single_zero, self.low, self.high).astype(self.dtype)
+        stored: np.ndarray = np.clip(scaled + self.single_zero, self.low, self.high).astype(self.dtype)
+        return stored
 
     def bounds(self, low: float | None = None, high: float | None = None) -> tuple[float, float]:
         """What rounded numbers of quanta, without zero point, are kept between.
