@@ -3,11 +3,13 @@
     python benchmarks/formats_matrix.py                    # all, or what is missing of them
     python benchmarks/formats_matrix.py --only bert        # one, again
     python benchmarks/formats_matrix.py --measure-again    # on a free machine, what was measured on a busy one
+    python benchmarks/formats_matrix.py --without torch-compile-freezing executorch-int8   # what compiles longest
     python benchmarks/formats_matrix.py --page-only        # the page from what is there
 
 Every architecture is worked on by a process of its own, which leaves what it knows after each format in
-``.benchmarks/formats/<name>.json``. A converter that kills its process, or takes longer than ten minutes, is a result;
-the next process goes on behind it. Networks have random weights, in which no layer is zero.
+``.benchmarks/formats/<name>.json``: who starts the script again goes on where it was. A converter that kills its
+process, or takes longer than five minutes, is a result; the next process goes on behind it. Networks have random
+weights, in which no layer is zero. Nothing else may run meanwhile: latency and build time are of a machine at rest.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from formats_page import page
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = REPOSITORY / ".benchmarks" / "formats"
 PAGE = REPOSITORY / "docs" / "formats.md"
-STEP_TIMEOUT_SECONDS = 600
+STEP_TIMEOUT_SECONDS = 300
 MEASURING_TIMEOUT_SECONDS = 2400
 
 
@@ -46,9 +48,9 @@ ARCHITECTURES = (
     Architecture("transformers", "bert"),
     Architecture("timm", "vit_tiny_patch16_224", "--layers 2"),
     Architecture("timm", "mobilenetv3_small_050"),
-    Architecture("timm", "resnet18"),
+    Architecture("timm", "resnet18", "--layers 1"),
     Architecture("transformers", "gpt2"),
-    Architecture("timm", "convnext_atto"),
+    Architecture("timm", "convnext_atto", "--layers 1"),
     Architecture("transformers", "t5"),
     Architecture("transformers", "whisper"),
     Architecture("transformers", "clip"),
@@ -63,11 +65,12 @@ FORMATS = (
     "torch-exportedprogram-int8-static", "torch-aoti-int8-static",
     "torch-exportedprogram-int8-dynamic", "torch-aoti-int8-dynamic",
     "executorch", "executorch-int8",
-    "onnx", "onnx-opt", "onnx-transformers", "onnx-onnxscript", "onnx-slim", "onnx-fp16",
+    "onnx", "onnx-opt", "onnx-transformers", "onnx-onnxscript", "onnx-slim", "onnx-fp16", "onnx-bf16",
     "onnx-int8-dynamic", "onnx-int8-static", "onnx-int4",
     "openvino", "openvino-fp16", "openvino-bf16", "openvino-int8",
 )  # fmt: skip
 """In an order in which parents come first."""
+LEFT_OUT = {"outcome": "left out"}
 FURTHER_RUNTIMES = {"onnx": ("openvino",)}
 """Runtimes of a variant beside its first one."""
 GROUP = 6
@@ -76,7 +79,22 @@ NOT_MEASURED = ("torch-exportedprogram-int8-static", "torch-exportedprogram-int8
 """Quantise and dequantise operator by operator; they are there to be compiled."""
 
 
-def work(architecture: Architecture, *, threads: int, passes: int | None) -> None:
+class Plan(NamedTuple):
+    """How an architecture is worked on; ``without`` are formats and runtimes of the live module that are left out."""
+
+    threads: int
+    passes: int | None
+    without: tuple[str, ...]
+
+    @property
+    def words(self) -> list[str]:
+        """The same for a worker's command line."""
+        words = ["--threads", str(self.threads)]
+        words += [] if self.passes is None else ["--passes", str(self.passes)]
+        return [*words, "--without", *self.without] if self.without else words
+
+
+def work(architecture: Architecture, plan: Plan) -> None:
     """What is missing of one architecture, in this process."""
     import turnkey
     from turnkey.measure import Settings
@@ -99,14 +117,17 @@ def work(architecture: Architecture, *, threads: int, passes: int | None) -> Non
         found |= {key: statistics.get(key) for key in ("class", "parameters")} | {
             "formats": {},
             "candidates": {},
-            "threads": threads,
+            "threads": plan.threads,
         }
         write(architecture, found)
     reference = Reference(source_of(state))
     state, complete = keep_reference_outputs(state, reference)
     reference.source = source_of(state)
     for wanted in FORMATS:
-        if wanted in found["formats"]:
+        if found["formats"].get(wanted, LEFT_OUT) != LEFT_OUT:
+            continue
+        if wanted in plan.without:
+            found["formats"][wanted] = LEFT_OUT
             continue
         write(architecture, {**found, "doing": wanted})
         state, found["formats"][wanted] = converted(state, reference, wanted)
@@ -114,7 +135,9 @@ def work(architecture: Architecture, *, threads: int, passes: int | None) -> Non
         write(architecture, found)
         print(f"{architecture.name}: {wanted}: {found['formats'][wanted]['outcome']}", flush=True)
     write(architecture, {**found, "doing": "measuring"})
-    for rows in measured(state, complete, found, settings=Settings(effort="quick", threads=threads, passes=passes)):
+    live = [name for name in LIVE if name not in plan.without]
+    settings = Settings(effort="quick", threads=plan.threads, passes=plan.passes)
+    for rows in measured(state, complete, found, live=live, settings=settings):
         found["candidates"] |= rows
         write(architecture, {**found, "doing": "measuring"})
     write(architecture, {**found, "complete": True})
@@ -151,7 +174,9 @@ def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, A
     }
 
 
-def measured(state: Any, samples: Any, found: dict[str, Any], *, settings: Any) -> Iterator[dict[str, Any]]:
+def measured(
+    state: Any, samples: Any, found: dict[str, Any], *, live: list[str], settings: Any
+) -> Iterator[dict[str, Any]]:
     """Candidates that have no row yet, torch beside a few of them in each experiment: more would not fit into memory.
 
     A row has latency, ratio to torch with interval, and what the outputs showed.
@@ -161,7 +186,7 @@ def measured(state: Any, samples: Any, found: dict[str, Any], *, settings: Any) 
     from turnkey.tools.candidates import candidates_of
 
     source = state.model
-    pairs: list[tuple[list[str], list[str]]] = [([], list(LIVE))]
+    pairs: list[tuple[list[str], list[str]]] = [([], live)]
     for wanted, row in found["formats"].items():
         if row["outcome"] in ("valid", "unverified") and row.get("runtime") and wanted not in NOT_MEASURED:
             pairs.append(([row["key"]], [row["runtime"], *FURTHER_RUNTIMES.get(row["key"], ())]))
@@ -211,11 +236,22 @@ def write(architecture: Architecture, found: dict[str, Any]) -> None:
     unfinished.replace(architecture.result)
 
 
-def drive(architecture: Architecture, *, threads: int, passes: int | None) -> None:
-    """Workers, one after another, until nothing is missing."""
+def drive(architecture: Architecture, plan: Plan) -> None:
+    """Workers, one after another, until nothing is missing; what they took is added up over all calls."""
+    started = time.monotonic()
+    try:
+        work_through(architecture, plan)
+    finally:
+        found = read(architecture)
+        if found:
+            seconds = found.get("seconds", 0) + time.monotonic() - started
+            write(architecture, {**found, "seconds": round(seconds)})
+            print(f"{architecture.name}: {seconds:.0f} s so far", flush=True)
+
+
+def work_through(architecture: Architecture, plan: Plan) -> None:
     while not read(architecture).get("complete"):
-        command = [sys.executable, __file__, "--work", architecture.name, "--threads", str(threads)]
-        command += [] if passes is None else ["--passes", str(passes)]
+        command = [sys.executable, __file__, "--work", architecture.name, *plan.words]
         worker = subprocess.Popen(command, start_new_session=True)
         reason = watched(worker, architecture)
         found = read(architecture)
@@ -258,12 +294,17 @@ def main() -> None:
     parser.add_argument("--page-only", action="store_true", help="write the page, run nothing")
     parser.add_argument("--threads", type=int, default=1, help="of every runtime")
     parser.add_argument("--passes", type=int, help="of each candidate; fewer than usual where others use the machine")
+    parser.add_argument("--without", nargs="+", metavar="NAME", default=[], help="formats and runtimes to leave out")
     parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    plan = Plan(arguments.threads, arguments.passes, tuple(arguments.without))
+    unknown = set(plan.without) - {*LIVE[1:], *FORMATS}
+    if unknown:
+        parser.error(f"--without: {', '.join(sorted(unknown))}; known: {', '.join((*LIVE[1:], *FORMATS))}")
     RESULTS.mkdir(parents=True, exist_ok=True)
     by_name = {architecture.name: architecture for architecture in ARCHITECTURES}
     if arguments.work:
-        work(by_name[arguments.work], threads=arguments.threads, passes=arguments.passes)
+        work(by_name[arguments.work], plan)
         return
     wanted = [by_name[name] for name in arguments.only] if arguments.only else list(ARCHITECTURES)
     for architecture in () if arguments.page_only else wanted:
@@ -271,7 +312,7 @@ def main() -> None:
             write(architecture, {**read(architecture), "candidates": {}, "complete": False})
         elif arguments.only:
             architecture.result.unlink(missing_ok=True)
-        drive(architecture, threads=arguments.threads, passes=arguments.passes)
+        drive(architecture, plan)
         write_page()
     write_page()
 

@@ -31,8 +31,9 @@ def page(found: Found, *, formats: Sequence[str], live: Sequence[str], of: int) 
         "Written by `benchmarks/formats_matrix.py`. Networks have random weights and are small where the architecture",
         "allows it; what is shown is which formats survive, how exact they are, and how latency compares on one kind",
         "of machine. Ratios are torch eager's latency over the candidate's, measured together at `--effort quick`:",
-        "one process each, so that only differences above 10 % are claimed. Errors are the largest absolute one over",
-        "all outputs, samples and batch sizes against torch. What is not verified is never recommended.",
+        "one process each, so that only differences above 10 % are claimed. Errors are against torch over all",
+        "outputs, samples and batch sizes: the largest of an element, and the largest norm of the error over that",
+        "of the output. What is not verified is never recommended.",
         "",
         f"{len(found)} of {of} architectures so far; {' and '.join(map(str, threads)) or 'no'} thread(s). {packages}.",
         "",
@@ -122,7 +123,8 @@ def _matrix(found: Found, formats: Sequence[str], live: Sequence[str]) -> Iterab
     yield f"| format (runtime, where not its first) | {' | '.join(found)} |"
     yield f"|---|{'---:|' * len(found)}"
     for runtime in live:
-        cells = [_cell(item, item["candidates"].get(runtime)) for item in found.values()]
+        rows = [(item, item["candidates"].get(runtime)) for item in found.values()]
+        cells = [_DASH if row is None else _cell(item, row) for item, row in rows]
         yield f"| {runtime} | {' | '.join(cells)} |"
     for wanted in formats:
         cells = []
@@ -142,7 +144,9 @@ def _candidate_of(item: Mapping[str, Any], made: Mapping[str, Any]) -> Mapping[s
 def _outcome(made: Mapping[str, Any]) -> str:
     if not made:
         return "not yet"
-    return f"*{made['outcome']}*" if made.get("outcome") in ("invalid", "unverified") else _DASH
+    if made["outcome"] == "left out":
+        return "left out"
+    return f"*{made['outcome']}*" if made["outcome"] in ("invalid", "unverified") else _DASH
 
 
 def _cell(item: Mapping[str, Any], row: Mapping[str, Any] | None) -> str:
@@ -158,7 +162,7 @@ def _cell(item: Mapping[str, Any], row: Mapping[str, Any] | None) -> str:
 def _details(item: Mapping[str, Any], live: Sequence[str]) -> Iterable[str]:
     yield f"{item['class']}, {item['parameters']:,} parameters."
     yield ""
-    yield "| candidate | works | error | over torch [interval] | size | made in |"
+    yield "| candidate | works | error / relative L2 | over torch [interval] | size | made in |"
     yield "|---|---|---:|---:|---:|---:|"
     for key in live:
         row = item["candidates"].get(key)
@@ -166,8 +170,11 @@ def _details(item: Mapping[str, Any], live: Sequence[str]) -> Iterable[str]:
             compiled = _DASH if row["compile_ms"] is None else f"{row['compile_ms'] / 1000:.0f} s"
             yield f"| {key} | {_works_live(row)} | {_DASH} | {_ratio(row)} | {_DASH} | {compiled} |"
     for wanted, made in item["formats"].items():
+        if made["outcome"] == "left out":
+            continue
         candidate = _candidate_of(item, made)
-        error = _DASH if made.get("max_abs") is None else f"{made['max_abs']:.1e}"
+        errors = [made[name] for name in ("max_abs", "relative_l2") if made.get(name) is not None]
+        error = " / ".join(f"{value:.1e}" for value in errors) or _DASH
         size = _DASH if made.get("size_bytes") is None else _size(made["size_bytes"])
         built = _DASH if made.get("build_s") is None else f"{made['build_s']:.1f} s"
         where = f" @ {made['runtime']}" if made.get("runtime") else ""
