@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey.lexer.row import BenchmarkRow
 from turnkey.measure import Verdict, statistics
-from turnkey.measure.plan import QUICK_MARGIN
-from turnkey.measure.verdict import Kind, spoiled
+from turnkey.measure.verdict import judge_large, spoiled
 
 if TYPE_CHECKING:
     from turnkey.lexer.artifact import LexerArtifact
@@ -148,17 +147,12 @@ def _verdict(before: BenchmarkRow, after: BenchmarkRow) -> Verdict | None:
     if min(len(before.units), len(after.units)) < 2:
         return None
     difference = statistics.welch_interval(after.units, before.units, level=_LEVEL)
-    margin = math.log1p(QUICK_MARGIN)
-    beyond = Kind.SLOWER if difference.low > margin else Kind.FASTER if difference.high < -margin else Kind.UNDECIDED
-    found = Verdict(
+    found = judge_large(
+        difference,
         key="second",
         reference="first",
-        kind=beyond,
-        ratio=math.exp(-difference.mean),
-        low=math.exp(-difference.high),
-        high=math.exp(-difference.low),
-        rounds=difference.n,
         level=_LEVEL,
-        notes=("measured at different times: only differences beyond 10 % are claimed",),
+        rounds=difference.n,
+        note="measured at different times: only differences beyond 10 % are claimed",
     )
     return spoiled(found, [row.notes or "a row is invalid" for row in (before, after) if not row.valid])

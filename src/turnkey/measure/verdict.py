@@ -247,26 +247,35 @@ def verdict_of(
 
 
 def judge_single(interval: Interval, *, key: str, reference: str, settings: Settings) -> Verdict:
-    """Verdict of one process each: claims only beyond ±10 %, never SAME.
+    """Verdict of one process each.
 
     Args:
         interval: of u[key] − u[reference] over passes, at the level ``settings.alpha``.
     """
+    note = "single-process: run-to-run variation is not included"
+    found = judge_large(interval, key=key, reference=reference, level=settings.alpha, rounds=1, note=note)
+    if found.kind is not Kind.UNDECIDED:
+        return found
+    return replace(found, notes=(note, "quick claims only differences beyond 10 %: use effort standard"))
+
+
+def judge_large(interval: Interval, *, key: str, reference: str, level: float, rounds: int, note: str) -> Verdict:
+    """Verdict from the interval of u[key] − u[reference] that claims only differences beyond ±10 %, never SAME.
+
+    Args:
+        note: why not more can be claimed.
+    """
     margin = math.log1p(QUICK_MARGIN)
-    kind = Kind.SLOWER if interval.low > margin else Kind.FASTER if interval.high < -margin else Kind.UNDECIDED
-    notes = ["single-process: run-to-run variation is not included"]
-    if kind is Kind.UNDECIDED:
-        notes.append("quick claims only differences beyond 10 %: use effort standard")
     return Verdict(
         key=key,
         reference=reference,
-        kind=kind,
+        kind=Kind.SLOWER if interval.low > margin else Kind.FASTER if interval.high < -margin else Kind.UNDECIDED,
         ratio=math.exp(-interval.mean),
         low=math.exp(-interval.high),
         high=math.exp(-interval.low) if math.isfinite(interval.low) else math.inf,
-        rounds=1,
-        level=settings.alpha,
-        notes=tuple(notes),
+        rounds=rounds,
+        level=level,
+        notes=(note,),
     )
 
 
