@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from turnkey.discovery import DiscoveryOptions, Visit, let_go, visit
+
+from .scripts import HEAD
 
 Script = Callable[..., Path]
 Visited = Callable[..., Visit]
@@ -44,36 +44,3 @@ def visited(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return visit(path.name, script_args=script_args, options=DiscoveryOptions(**options))  # type: ignore[arg-type]
 
     return run
-
-
-HEAD = """\
-import torch
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self, width=4):
-        super().__init__()
-        self.layer = nn.Linear(4, width)
-
-    def forward(self, x, scale=None):
-        return self.layer(x).relu()
-
-
-x = torch.ones(2, 4)
-"""
-
-
-def python(path: Path, *arguments: str, cwd: Path) -> tuple[bytes, int]:
-    """Standard output and exit code under plain python."""
-    import subprocess
-
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, path.name, *arguments],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-    )
-    return done.stdout, done.returncode
