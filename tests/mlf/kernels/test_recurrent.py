@@ -8,6 +8,10 @@ import pytest
 from kernel_networks import layer, layers
 from several import Several, check, exported, kinds
 
+from turnkey.mlf.kernels.claim import NodeGraph
+from turnkey.mlf.kernels.recurrent import recurrent
+from turnkey.mlf.prepare import prepare
+
 pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
 
 
@@ -19,7 +23,8 @@ def test_layers_in_every_direction_with_and_without_biases_and_states(tmp_path: 
     check(several, module, cflags=("-O1", "-march=native"))
 
 
-def test_layers_with_a_limit_are_left_to_the_generator(tmp_path: Path) -> None:
+def test_a_layer_with_a_limit_is_left_to_the_generator() -> None:
     several = Several()
     layer(several, "LSTM", steps=2, batch=1, inputs=3, hidden=4, clip=1.0)
-    assert kinds(exported(several.model(), tmp_path / "several.tar")) == ["generated"]
+    prepared = prepare(several.model(), dims={}, optimize="none")
+    assert recurrent(prepared.model.graph.node[0], NodeGraph(prepared)) is None

@@ -29,6 +29,7 @@ _EXPRESSIONS = {
     "Erf": "turnkey_erf({0})",
     "Reciprocal": "(1.0f / {0})",
 }
+_TWO = ("x", "x")
 _LONGEST = 24
 """Operators of one chain: what fits into registers, and into the reader's head."""
 
@@ -43,7 +44,7 @@ class _Chain(NamedTuple):
 
 def elementwise(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     """The longest chain that begins with a node."""
-    if not _is_member(node, graph, graph.tensors[node.output[0]].shape):
+    if _expression(node, graph, _TWO) is None or not _is_member(node, graph, graph.tensors[node.output[0]].shape):
         return None
     chain = _chain(node, graph)
     return Claim(
@@ -60,7 +61,7 @@ def _is_member(node: onnx.NodeProto, graph: NodeGraph, shape: tuple[int, ...]) -
         for name in names
     ):
         return False
-    return graph.tensors[node.output[0]].shape == shape and _expression(node, graph, ["x"] * 2) is not None
+    return graph.tensors[node.output[0]].shape == shape and _expression(node, graph, _TWO) is not None
 
 
 def _expression(node: onnx.NodeProto, graph: NodeGraph, values: Sequence[str]) -> str | None:

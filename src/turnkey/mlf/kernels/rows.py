@@ -24,8 +24,10 @@ _REDUCTIONS = {
 
 def softmax(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     """Softmax of float over the last axis; before opset 13, over all from an axis on."""
+    if node.op_type != "Softmax":
+        return None
     source = graph.tensors[node.input[0]]
-    if node.op_type != "Softmax" or source.dtype != "float32" or not source.shape:
+    if source.dtype != "float32" or not source.shape:
         return None
     rank = len(source.shape)
     axis = attribute(node, "axis", -1 if graph.opset >= 13 else 1) % rank
@@ -46,8 +48,10 @@ def softmax(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
 
 def layer_normalization(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     """LayerNormalization of float over trailing axes, whose mean and spread nobody asks for."""
+    if node.op_type != "LayerNormalization" or any(node.output[1:]):
+        return None
     source = graph.tensors[node.input[0]]
-    if node.op_type != "LayerNormalization" or any(node.output[1:]) or not source.shape:
+    if not source.shape:
         return None
     axis = attribute(node, "axis", -1) % len(source.shape)
     count = math.prod(source.shape[axis:])
@@ -71,8 +75,10 @@ def layer_normalization(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
 
 def reduction(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     """Sums, means and maxima of float over the last axes."""
-    source = graph.tensors[node.input[0]] if node.input else None
-    if source is None or node.op_type not in _REDUCTIONS or source.dtype != "float32" or not source.shape:
+    if node.op_type not in _REDUCTIONS:
+        return None
+    source = graph.tensors[node.input[0]]
+    if source.dtype != "float32" or not source.shape:
         return None
     axes = _axes(node, graph, len(source.shape))
     if not axes or axes != list(range(axes[0], len(source.shape))):

@@ -25,8 +25,10 @@ class _Axis(NamedTuple):
 
 def transpose(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     """A Transpose that is not an operand of one product."""
-    source = graph.tensors[node.input[0]] if node.input else None
-    if node.op_type != "Transpose" or source is None or source.dtype != "float32" or source.name in graph.constants:
+    if node.op_type != "Transpose":
+        return None
+    source = graph.tensors[node.input[0]]
+    if source.dtype != "float32" or source.name in graph.constants:
         return None
     user = graph.sole_user(node.output[0])
     if user is not None and user.op_type in ("MatMul", "Gemm"):
