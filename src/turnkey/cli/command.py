@@ -60,11 +60,11 @@ class Command:
 
 _OF_OWN_PROCESSES = ("timeout", "memory_limit", "disk_limit")
 
-_PASSED = (
+PASSED = (
     *("cache_dir", "lean_cache", "process_isolation", "jobs", "use_slurm", "slurm", "timeout", "memory_limit"),
     *("disk_limit", "output_limit", "fresh", "resume", "retry", "shard", "fail_fast", "seed", "verbose"),
 )
-"""Global arguments that `turnkey.launch.Options` has under the same names."""
+"""Global arguments that `turnkey.launch.Options` and `turnkey.evaluate_files` have under the same names."""
 
 
 def check(sections: Sequence[Section], grammar: Grammar) -> Command:
@@ -208,7 +208,7 @@ def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]
     working = [(tool.name, values) for tool, values in steps if tool.kind is not ToolKind.MANAGEMENT]
     sequence = ToolSequence(working) if working else None
     check_sequences(kept.inputs, sequence)
-    values = {key: given[key] for key in _PASSED if key in given}
+    values = {key: given[key] for key in PASSED if key in given}
     if (values.get("process_isolation") or values.get("use_slurm")) and "timeout" not in values:
         values["timeout"] = settings.timeout_seconds()  # a bad variable must fail before anything runs
     options = Options(**values, wait=not given.get("no_wait"))

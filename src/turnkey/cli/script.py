@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from turnkey.cli.command import Command, Work
+from turnkey.cli.command import PASSED, Command, Work
 from turnkey.errors import UsageError
 
 _HEADER = '''"""Does the same as this command, run from {directory!r}:
@@ -18,12 +18,6 @@ _HEADER = '''"""Does the same as this command, run from {directory!r}:
 
 import turnkey
 '''
-
-_PASSED = (
-    *("lean_cache", "process_isolation", "jobs", "use_slurm", "slurm", "timeout", "memory_limit", "disk_limit"),
-    *("output_limit", "fresh", "resume", "retry", "shard", "fail_fast", "seed", "verbose"),
-)
-"""Global arguments that `turnkey.evaluate_files` has under the same names."""
 
 _CLOSING = """
 context = ManagementContext(
@@ -77,12 +71,13 @@ def script_text(command: Command, work: Work, words: Sequence[str]) -> str:
 
 
 def _option_values(given: Mapping[str, Any], work: Work) -> dict[str, Any]:
-    values = {key: given[key] for key in _PASSED if key in given}
+    values = {"cache_dir": str(work.options.cache_dir)}
+    values |= {key: given[key] for key in PASSED if key in given and key not in values}
     if "shard" in values:
         values["shard"] = str(values["shard"])
     if given.get("no_wait"):
         values["wait"] = False
-    return {"cache_dir": str(work.options.cache_dir), **values}
+    return values
 
 
 def _without_script_option(words: Sequence[str]) -> list[str]:
