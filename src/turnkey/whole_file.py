@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +31,7 @@ def whole_file(path: Path, *, keeps_suffix: bool = False) -> Iterator[Path]:
     Raises:
         OSError: the directory is missing or not writable, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix if keeps_suffix else ''}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp{path.suffix if keeps_suffix else ''}")
     try:
         yield temporary
         _flush(temporary, os.O_RDWR)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from turnkey.model.samples import Sample
-from turnkey.model.source import SourceModel
+if TYPE_CHECKING:  # the command line imports this for the names of exporters
+    from turnkey.model.samples import Sample
+    from turnkey.model.source import SourceModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
