@@ -93,6 +93,7 @@ def test_to_dict_and_from_dict_are_inverse(
     assert ProfilerConfig.from_dict(config.to_dict(parse=True)) == config
 
 
+@pytest.mark.defect("ND7")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -219,11 +220,13 @@ def test_a_tensorrt_profile_chains_and_names_what_it_knows() -> None:
         profile.add("w", (4,), (2,), (1,))
 
 
+@pytest.mark.defect("ND23")
 def test_every_documented_name_exists_on_every_installation() -> None:
     for name in nav.__all__:
         assert getattr(nav, name) is not None, name
 
 
+@pytest.mark.defect("ND24")
 def test_importing_the_door_changes_nothing_of_the_process() -> None:
     import subprocess
     import sys
@@ -238,6 +241,7 @@ assert not {"torch", "numpy", "onnx"} & set(sys.modules)
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.defect("ND24")
 def test_numpys_state_of_randomness_is_not_touched_by_choosing_samples() -> None:
     from turnkey.navigator.sample_sets import choose
 

@@ -74,6 +74,26 @@ def test_what_was_never_optimised_or_never_called_is_told() -> None:
         nav.optimize(lambda sample: None, [(1, 0)])
 
 
+def test_a_timer_is_told_every_call_and_engines_are_built_in_the_modules_precision() -> None:
+    told: list[tuple[str, float]] = []
+    wrapped = turnkey.Module(
+        Encoder().eval(), name="encoder", timer=lambda name, seconds: told.append((name, seconds)), precision="fp16"
+    )
+    wrapped(torch.ones(2, 4))
+    wrapped(torch.ones(2, 4))
+    assert [name for name, _ in told] == ["encoder", "encoder"]
+    assert all(0 < seconds < 60 for _, seconds in told)
+    [engine] = wrapped._configs({"target_formats": ["onnx", "trt"]})
+    assert isinstance(engine, nav.TensorRTConfig)
+    assert engine.precision == (nav.TensorRTPrecision.FP16,)
+    own = nav.TensorRTConfig(precision="fp32")
+    assert wrapped._configs({"target_formats": ["trt"], "custom_configs": [own]}) == [own], "the caller's own stays"
+    with pytest.raises(ConfigurationError, match="precision"):
+        turnkey.Module(Encoder(), precision="fp3")
+    with pytest.raises(ConfigurationError, match="timer"):
+        turnkey.Module(Encoder(), timer="stopwatch")  # type: ignore[arg-type]
+
+
 class Counting(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int]:
         return x.relu(), int(x.shape[0])
@@ -178,6 +198,7 @@ def test_a_module_is_optimised_served_loaded_again_and_shipped(cache: Path, tmp_
     assert third.is_optimized, "bundles use the one setting of the cache"
 
 
+@pytest.mark.defect("ND22")
 def test_a_bundle_that_was_changed_is_refused(cache: Path, tmp_path: Path) -> None:
     import zipfile
 
@@ -196,6 +217,7 @@ def test_a_bundle_that_was_changed_is_refused(cache: Path, tmp_path: Path) -> No
     assert "encoder/k/inplace.json is not what the manifest says" in raised.value.evidence
 
 
+@pytest.mark.defect("ND28")
 @pytest.mark.parametrize(("member", "is_refused"), [("model.plan", True), ("model.onnx", False)])
 def test_a_bundle_with_engines_is_for_one_gpu_and_one_version_of_cuda_and_tensorrt(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str, is_refused: bool

@@ -51,6 +51,7 @@ def test_sets_hold_random_samples_extremes_and_the_last_largest() -> None:
     assert choose(samples, count=99, seed=0).correctness == (0, 1, 2, 3, 4)
 
 
+@pytest.mark.defect("ND13")
 def test_stored_rows_are_paired_by_index_not_by_the_order_of_a_directory(tmp_path) -> None:
     samples = {index: {"x": np.full((2, 1), index, np.float32)} for index in range(12)}
     choice = choose(list(samples.values()), count=12, seed=0)

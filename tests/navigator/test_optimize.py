@@ -57,6 +57,7 @@ class Nested(torch.nn.Module):
         return {"y": self.linear(x) + extra["shift"][0].sum(-1, keepdim=True), "z": x.relu()}
 
 
+@pytest.mark.defect("ND16", "ND19")
 @pytest.mark.slow
 def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes_by_others(tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -101,6 +102,7 @@ def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes
     assert "onnx @ OnnxCPU: OK" in again.stdout
 
 
+@pytest.mark.defect("ND16")
 def test_a_function_may_be_called_and_may_return_in_any_style(tmp_path: Path) -> None:
     def by_keyword(*, a: np.ndarray, b: list[np.ndarray]) -> dict[str, Any]:
         return {"sum": a + b[0], "both": (a, b[0])}
@@ -127,6 +129,7 @@ def test_a_positional_function_has_the_documented_names_and_may_be_named(tmp_pat
     assert [spec.name for spec in named.status.output_metadata] == ["score"]
 
 
+@pytest.mark.defect("ND4", "ND8")
 def test_a_runner_that_is_wrong_is_no_candidate_and_stops_no_other(tmp_path: Path, runner_class: Any) -> None:
     runner_class("Wrong", "def infer_impl(self, feed):\n    return {'output__0': feed['input__0'] * 2 + 102}\n")
     runner_class("Crash", "def infer_impl(self, feed):\n    raise RuntimeError('no')\n")
@@ -152,6 +155,7 @@ def test_a_runner_that_is_wrong_is_no_candidate_and_stops_no_other(tmp_path: Pat
     assert "excluded: Correctness FAIL" in package.summary(), "shown beside the winner"
 
 
+@pytest.mark.defect("ND11")
 def test_a_runner_that_goes_wrong_at_a_larger_batch_is_refused_too(tmp_path: Path, runner_class: Any) -> None:
     body = """
     def infer_impl(self, feed):
@@ -167,6 +171,7 @@ def test_a_runner_that_goes_wrong_at_a_larger_batch_is_refused_too(tmp_path: Pat
     assert ended(package, "python", "PythonRunner") is CommandStatus.OK
 
 
+@pytest.mark.defect("ND7")
 def test_a_self_stabilised_runner_delivers_its_own_statistics_with_and_without_a_batch_axis(
     tmp_path: Path, runner_class: Any
 ) -> None:
@@ -194,6 +199,7 @@ def test_a_self_stabilised_runner_delivers_its_own_statistics_with_and_without_a
         assert (first.batch_size, first.avg_latency, first.request_count, first.throughput) == (batch, 2.0, 7, 500.0)
 
 
+@pytest.mark.defect("ND5")
 def test_the_automatic_ladder_ends_before_memory_does(tmp_path: Path, runner_class: Any, monkeypatch: Any) -> None:
     body = """
     @classmethod
@@ -224,6 +230,7 @@ def test_a_model_of_one_batch_size_is_profiled_at_that_one(tmp_path: Path) -> No
     assert any("does not take batch size 1" in note for note in package.status.own["notes"])
 
 
+@pytest.mark.defect("ND11")
 def test_rows_that_influence_each_other_are_told(tmp_path: Path) -> None:
     def normalized(x: np.ndarray) -> np.ndarray:
         return x - x.mean(axis=0, keepdims=True) + 1
@@ -232,6 +239,7 @@ def test_rows_that_influence_each_other_are_told(tmp_path: Path) -> None:
     assert any("influence each other" in note for note in package.status.own["notes"])
 
 
+@pytest.mark.defect("ND14")
 def test_a_verify_function_is_given_outputs_and_references_in_order_and_its_refusal_counts(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
@@ -271,6 +279,7 @@ def test_nan_in_the_sources_outputs_is_an_error_before_anything_is_written(tmp_p
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.defect("ND15")
 def test_a_foreign_directory_is_never_touched_and_another_run_never_deleted_unasked(tmp_path: Path) -> None:
     foreign = tmp_path / "mine"
     foreign.mkdir()
@@ -312,6 +321,7 @@ def test_the_same_call_again_repeats_nothing(tmp_path: Path, made: Path) -> None
     assert package.status.uuid == nav.package.load_from_workspace(made).status.uuid
 
 
+@pytest.mark.defect("ND6")
 def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
     onnx.save(onnx.parser.parse_model(TEXT), str(tmp_path / "exp.onnx"))
     script = tmp_path / "run.py"
@@ -365,6 +375,7 @@ def test_the_workspace_is_a_build_that_other_tools_load(package: nav.Package) ->
     assert state.measurements[0]["batch_size"] == 1
 
 
+@pytest.mark.defect("ND29")
 def test_a_runner_refuses_wrong_inputs_before_the_call(package: nav.Package) -> None:
     x = np.ones((2, 4), np.float32)
     runner = package.get_runner()
@@ -389,6 +400,7 @@ def test_two_runners_of_one_name_are_refused(runner_class: Callable[[str, str], 
         nav.register_runner(cls)  # type: ignore[type-var]
 
 
+@pytest.mark.defect("ND25")
 def test_conversions_and_checks_share_one_worker_process(tmp_path: Path, runner_class: Any) -> None:
     body = """
     def infer_impl(self, feed):

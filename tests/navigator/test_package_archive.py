@@ -62,6 +62,7 @@ def test_an_archive_holds_status_models_samples_and_scripts_with_their_digests(s
     assert set(manifest["members"]) == names - {MANIFEST}
 
 
+@pytest.mark.defect("ND20")
 def test_a_loaded_package_has_the_same_results_and_runs(saved: Path, package: nav.Package, tmp_path: Path) -> None:
     found = nav.package.load(saved, workspace=tmp_path / "loaded")
     assert found.status == package.status
@@ -141,6 +142,7 @@ def test_a_package_knows_with_how_many_threads_it_was_measured_and_runs_with_as_
     assert "1000 threads" in differences(package, replace(rung, threads=1000))[0]
 
 
+@pytest.mark.defect("ND22")
 @pytest.mark.parametrize(
     ("change", "with_manifest"),
     [
@@ -235,6 +237,7 @@ def test_a_source_that_is_not_attached_is_told(tmp_path: Path) -> None:
         found.get_runner()
 
 
+@pytest.mark.defect("ND17")
 def test_a_winner_on_a_device_that_is_not_here_runs_on_the_processor(package: nav.Package) -> None:
     from turnkey.navigator.runner_table import cuda_usable
 
@@ -249,6 +252,7 @@ def test_a_winner_on_a_device_that_is_not_here_runs_on_the_processor(package: na
         assert np.allclose(runner.infer({"x": x})["y"], np.exp(x))
 
 
+@pytest.mark.defect("ND20")
 def test_the_environment_is_that_of_the_running_interpreter(package: nav.Package) -> None:
     environment = package.status.environment
     assert environment["python_version"] == platform.python_version()

@@ -20,6 +20,7 @@ from turnkey.runtimes.target import ModelTarget
 MS = 1e6
 
 
+@pytest.mark.defect("ND1")
 def test_the_specifications_example_is_pooled_and_not_averaged_over_windows() -> None:
     window = [1 * MS] * 49 + [51 * MS]
     found = pooled_numbers(window * 3, batch=1)
@@ -31,6 +32,7 @@ def test_the_specifications_example_is_pooled_and_not_averaged_over_windows() ->
     assert found["request_count"] == 150
 
 
+@pytest.mark.defect("ND2")
 def test_a_spike_in_every_window_shows_in_the_deviation() -> None:
     found = pooled_numbers(([1 * MS] * 24 + [26 * MS]) * 3, batch=1)
     assert found["std_latency"] == pytest.approx(4.899, rel=1e-3), "the deviation of window deviations is 0"
@@ -69,6 +71,7 @@ def test_the_ladder_is_ascending_without_duplicates_whatever_was_given() -> None
     assert list(sizes(as_given.rule(batched=True))) == [1]
 
 
+@pytest.mark.defect("ND4")
 def test_an_unstable_rung_is_repeated_twice_with_longer_windows_before_it_is_an_error() -> None:
     assert ProfilePlan().rule(batched=True).unstable_repeats == 2
     assert ProfilePlan().rule(batched=True).on_unstable == "stop"
@@ -85,6 +88,7 @@ def test_what_never_became_stable_carries_its_finished_rungs_and_windows() -> No
     assert error.log_path is None
 
 
+@pytest.mark.defect("ND30")
 def test_the_timed_call_is_the_runners_own_without_a_frame_of_ours() -> None:
     from turnkey.model.call import CallStructure, Leaf
     from turnkey.model.samples import SampleSet
@@ -99,6 +103,7 @@ def test_the_timed_call_is_the_runners_own_without_a_frame_of_ours() -> None:
     target.close()
 
 
+@pytest.mark.defect("ND3")
 def test_cold_calls_are_kept_apart_from_the_measured_windows(package: nav.Package) -> None:
     [rung] = package.status.models["onnx"].runners_status["OnnxCPU"].rungs
     record = Record.load(package.workspace / rung.record)
@@ -110,6 +115,7 @@ def test_cold_calls_are_kept_apart_from_the_measured_windows(package: nav.Packag
     assert len(rung.means_ms) >= 3
 
 
+@pytest.mark.defect("ND3")
 def test_inputs_rotate_over_distinct_rows_at_every_batch_size(tmp_path: Path) -> None:
     from navigator_samples import samples
 

@@ -61,6 +61,7 @@ def test_the_documented_part_has_the_documented_keys_in_order_and_no_other() -> 
     ]
 
 
+@pytest.mark.defect("ND20")
 def test_a_package_of_the_original_is_read_from_its_documented_part_and_keeps_its_versions(tmp_path: Path) -> None:
     document = status_document(full())
     del document["turnkey"]
@@ -83,6 +84,7 @@ def test_the_later_form_of_the_profilers_configuration_is_read_in_the_pages_name
     assert found.config["profiler_config"] == {"measurement_request_count": 7, "max_trials": 4}
 
 
+@pytest.mark.defect("ND21")
 def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
     document = status_document(status(model(Format.TORCH, runner("TorchCPU", rung(math.nan)))))
     entry = document["models_status"]["torch"]["runners_status"]["TorchCPU"]

@@ -60,6 +60,7 @@ def test_nothing_that_matches_is_an_error_that_lists_each_candidate_with_the_rea
     assert "torch @ TorchCPU: does not match" in raised.value.evidence
 
 
+@pytest.mark.defect("ND14")
 def test_a_runner_that_a_verify_function_refused_is_no_candidate() -> None:
     refused = model(Format.ONNX, runner("OnnxCPU", rung(1.0), VerifyModel=CommandStatus.FAIL))
     assert chosen(nav.MinLatencyStrategy(), TORCH, refused) == "torch @ TorchCPU, batch 1"
@@ -129,6 +130,7 @@ def test_who_ties_in_latency_alone_is_told_by_the_goal_that_wants_both() -> None
     assert (found.model_key, found.ties) == ("openvino", ("onnx @ OnnxCPU",))
 
 
+@pytest.mark.defect("ND9")
 @given(latency=st.floats(0.01, 100))
 def test_nan_never_wins(latency: float) -> None:
     broken = model(Format.ONNX, runner("OnnxCPU", rung(math.nan)))

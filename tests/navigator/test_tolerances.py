@@ -20,6 +20,7 @@ def finding(reference, actual, **options):
     return summarize([compare_outputs({"y": reference}, {"y": actual}, **options)], outputs=["y"])
 
 
+@pytest.mark.defect("ND8")
 def test_a_model_that_is_wrong_by_102_fails():
     assert not finding(X, X + 102).ok
 
@@ -35,6 +36,7 @@ def test_the_lower_precision_of_both_sides_decides():
     assert verdict(X, X + np.float32(0.004), precision="bfloat16") is VerificationVerdict.VALID
 
 
+@pytest.mark.defect("ND10")
 def test_booleans_and_unsigned_integers_are_compared_exactly_in_a_wide_type():
     assert verdict(np.array([True, False]), np.array([True, False])) is VerificationVerdict.VALID
     assert verdict(np.array([True, False]), np.array([True, True])) is VerificationVerdict.INVALID
@@ -43,16 +45,19 @@ def test_booleans_and_unsigned_integers_are_compared_exactly_in_a_wide_type():
     assert found.tolerances[0].atol == 255, "0 - 255 would wrap to 1"
 
 
+@pytest.mark.defect("ND9")
 def test_zeros_in_the_reference_do_not_hide_the_relative_maximum():
     found = finding(np.array([0, 1, 2], np.float32), np.array([0, 1, 2.0001], np.float32))
     assert found.ok
     assert found.tolerances[0].rtol == pytest.approx(5e-5, rel=1e-2), "over the reference, where it is not zero"
 
 
+@pytest.mark.defect("ND9")
 def test_nan_on_one_side_fails():
     assert verdict(X, np.where(X > 1, np.nan, X).astype(np.float32)) is VerificationVerdict.INVALID
 
 
+@pytest.mark.defect("ND12")
 def test_nothing_compared_is_a_failure():
     assert not summarize([], outputs=[]).ok
     assert not summarize([compare_outputs({}, {})], outputs=[]).ok

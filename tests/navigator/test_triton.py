@@ -64,6 +64,7 @@ def package(onnx_file: Path, *rungs: Any, runner_name: str = "OnnxCPU", **config
     return Package(status(source, found, config=config), onnx_file.parent.parent)
 
 
+@pytest.mark.defect("ND26")
 def test_a_repository_has_the_documented_layout_and_returns_the_models_folder(tmp_path, onnx_file, parse) -> None:
     made = add_model(tmp_path / "repo", "net", onnx_file, triton.ONNXModelConfig(), 3)
     assert made == tmp_path / "repo" / "net"
@@ -125,6 +126,7 @@ def test_every_part_of_a_configuration_parses_back_to_what_was_given(parse) -> N
     assert dict(accelerator.parameters) == {"precision_mode": "FP16", "max_workspace_size_bytes": str(512 << 20)}
 
 
+@pytest.mark.defect("ND26")
 def test_a_sequence_batcher_is_written_with_its_idle_time(parse) -> None:
     kinds = triton.SequenceBatcherControlKind
     config = triton.ONNXModelConfig(
@@ -175,6 +177,7 @@ def test_the_platform_wins_over_the_backend(parse) -> None:
     assert (found.platform, found.backend) == ("onnxruntime_onnx", "")
 
 
+@pytest.mark.defect("ND26")
 def test_an_optimisation_writes_what_was_asked_for_and_nothing_else(parse) -> None:
     config = triton.TensorRTModelConfig(optimization=triton.TensorRTOptimization(cuda_graphs=True))
     found = parse(config.to_pbtxt("net")).optimization
@@ -207,6 +210,7 @@ def test_values_that_a_server_would_refuse_are_refused_when_they_are_made(make: 
         make()
 
 
+@pytest.mark.defect("ND26")
 def test_a_version_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path, onnx_file) -> None:
     add_model(tmp_path, "net", onnx_file, triton.ONNXModelConfig())
     marker = tmp_path / "net" / "1" / "mine.txt"
@@ -234,6 +238,7 @@ def test_an_older_version_survives_a_replacement_that_fails(tmp_path, onnx_file,
     assert marker.is_file()
 
 
+@pytest.mark.defect("ND26")
 def test_a_wrong_path_or_name_leaves_nothing_behind(tmp_path, onnx_file) -> None:
     with pytest.raises(DeployerError, match="no such model"):
         add_model(tmp_path / "repo", "net", tmp_path / "missing.onnx", triton.ONNXModelConfig())
@@ -281,6 +286,7 @@ def test_packages_that_cannot_be_served_say_why(tmp_path, onnx_file) -> None:
     assert "openvino @ OpenVINO: Triton serves no models of the format openvino" in raised.value.evidence
 
 
+@pytest.mark.defect("ND17", "ND27")
 def test_pytriton_is_told_the_packages_own_batching_and_maximum(tmp_path, onnx_file) -> None:
     found = package(onnx_file, rung(0.1), rung(0.15, 8))
     adapter = PyTritonAdapter(found)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +26,12 @@ from torch.utils import _pytree as pytree  # the walk that torch.compile and tor
 from turnkey.model.call import flatten_call
 from turnkey.model.torch_bridge import array_of, is_tensor, tensor_of
 from turnkey.navigator import dispatch
+from turnkey.navigator.custom_config import CustomConfig
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, NotFoundError
-from turnkey.navigator.format import DeviceKind
+from turnkey.navigator.format import DeviceKind, Format, TensorRTPrecision, member
+from turnkey.navigator.format_configs import TensorRTConfig, TorchTensorRTConfig
 from turnkey.navigator.inplace_settings import MOST_SAMPLES, OptimizeConfig, inplace_config
+from turnkey.navigator.model_config import targets_of
 from turnkey.navigator.package_archive import load_from_workspace
 from turnkey.navigator.package_result import Package
 from turnkey.navigator.runner import NavigatorRunner
@@ -64,12 +68,14 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         name: unique in this process; by default made from the class's name.
         input_mapping: from arguments to what the module takes: ``(*args, **kwargs) -> (args, kwargs)``.
         output_mapping: applied to every result.
+        timer: told the module's name and the seconds of every call.
         forward_func: name of the method to call instead of the module itself.
         batching: whether axis 0 is a batch axis; None asks `OptimizeConfig`, then whether a batch size was said.
+        precision: in which engines of TensorRT are built, unless `OptimizeConfig` has custom configs for them.
         model_path: directory of its optimised forms instead of the one in the cache.
 
     Raises:
-        ConfigurationError: the name is taken or cannot be a directory.
+        ConfigurationError: the name is taken or cannot be a directory; a timer that is no function; no such precision.
     """
 
     def __init__(
@@ -78,13 +84,16 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         name: str | None = None,
         input_mapping: Callable[..., Any] | None = None,
         output_mapping: Callable[[Any], Any] | None = None,
-        timer: Any = None,
+        timer: Callable[[str, float], None] | None = None,
         forward_func: str | None = None,
         batching: bool | None = None,
         precision: str = "fp32",
         model_path: str | Path | None = None,
     ) -> None:
         super().__init__()
+        if timer is not None and not callable(timer):
+            raise ConfigurationError("a timer is a function of a name and seconds", evidence=repr(timer))
+        member(TensorRTPrecision, precision, what="precision")
         self._modules["wrapped"] = module
         self.training = module.training
         object.__setattr__(self, "state", "recording")
@@ -120,6 +129,13 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The winner's outputs in the module's own structure; the module's where nothing better is known."""
+        started = time.perf_counter()
+        result = self._answer(args, kwargs)
+        if self.options["timer"] is not None:
+            self.options["timer"](self.optimized_name, time.perf_counter() - started)
+        return result
+
+    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.options["input_mapping"] is not None:
             args, kwargs = self.options["input_mapping"](*args, **kwargs)
         key = structure_key(args, kwargs)
@@ -151,6 +167,7 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
             arguments["batching"] = (
                 batching if batching is not None else arguments.get("batching", bool(structure.batches))
             )
+            arguments["custom_configs"] = self._configs(arguments)
             workspace = self.directory / key
             package = dispatch.optimize(
                 self._target(), list(structure.samples), workspace=workspace, override_workspace=True, **arguments
@@ -197,6 +214,17 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         """The package of each structure that was optimised, by its key."""
         found = sorted(path.parent for path in self.directory.glob(f"*/{_RESULT}"))
         return {path.name: load_from_workspace(path) for path in found}
+
+    def _configs(self, arguments: Mapping[str, Any]) -> list[CustomConfig]:
+        """The custom configs of a call, with the module's precision for engines that none of them is for."""
+        given: list[CustomConfig] = list(arguments.get("custom_configs") or ())
+        targets = targets_of(Format.TORCH, arguments.get("target_formats"))
+        named = {each.name() for each in given}
+        for config in (TensorRTConfig, TorchTensorRTConfig):
+            made = config(precision=self.options["precision"])
+            if made.format in targets and made.name() not in named:
+                given.append(made)
+        return given
 
     def _target(self) -> torch.nn.Module:
         wrapped = self._modules["wrapped"]

@@ -53,14 +53,15 @@ def optimize(path: Path, given: Mapping[str, Any]) -> Told:
         TurnkeyError: as `turnkey.optimize` and `turnkey.navigator.package.optimize`.
     """
     sizes = given.get("batch_sizes")
-    names = ("target_formats", "target_device", "runners")
     if path.suffix not in _RECIPES:
         if given.get("plan"):
             raise UsageError("a plan is made of a recipe", evidence=str(path))
         with _opened(path, workspace=given.get("workspace")) as package:
             found = packages.optimize(
                 package,
-                **{name: given.get(name) for name in names},
+                target_formats=given.get("target_formats"),
+                target_device=given.get("target_device"),
+                runners=given.get("runners"),
                 profiler_config=None if sizes is None else ProfilerConfig(batch_sizes=list(sizes)),
             )
             return _packaged(found, given)
