@@ -261,6 +261,23 @@ def test_ctrl_c_cancels_our_jobs_and_no_others(cluster: Any, script: Writer, cac
 
 @on_a_cluster
 @pytest.mark.slow
+def test_a_failure_stops_what_has_not_begun_and_leaves_no_build_open(
+    on_slurm: Callable[..., list[Result]], cluster: Any, script: Writer, cache: Path
+) -> None:
+    texts = ["raise ValueError('mine')", *["import time; time.sleep(8)"] * 4]
+    paths = [script(text, f"m{index}.py") for index, text in enumerate(texts)]
+
+    results = on_slurm(paths, fail_fast=True, slurm=("array_parallelism=2",))
+
+    assert [result.status for result in results[:2]] == ["error", "successful"]
+    assert [result.status for result in results[3:]] == ["not_started"] * 2, "one more may have begun"
+    built = [result for result in results if result.status != "not_started"]
+    assert [load_state(cache, result.build_name).build_status for result in built] == [r.status for r in built]
+    assert "turnkey" not in cluster.command("squeue", "--noheader", "--states=RUNNING,PENDING", "--format=%j")
+
+
+@on_a_cluster
+@pytest.mark.slow
 def test_a_call_that_does_not_wait_is_collected_by_one_that_resumes(
     on_slurm: Callable[..., list[Result]], script: Writer, cache: Path, tmp_path: Path
 ) -> None:

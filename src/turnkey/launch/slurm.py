@@ -120,6 +120,7 @@ class _Waiting:
         self._finish = finish
         self._next_question = 0.0
         self._is_unreachable = False
+        self._is_stopping = False
 
     def run(self) -> None:
         try:
@@ -158,6 +159,9 @@ class _Waiting:
             status = known.get(job.id) or ask_accounting(job.id)
             if status is not None and status.is_active:
                 self._note_activity(job, status)
+            elif self._is_stopping and not job.is_told and (status is None or status.state == "CANCELLED"):
+                # By us, before it began (the controller forgets such tasks of an array): its input was not started.
+                del self._jobs[job.id]
             elif job.gone_since is None:
                 job.status, job.gone_since = status, time.monotonic()
             elif time.monotonic() - job.gone_since > _VISIBLE_SECONDS or (status and status.state in _FINAL):
@@ -175,9 +179,10 @@ class _Waiting:
     def _end(self, job: _Job, result: Result) -> None:
         del self._jobs[job.id]
         self._listen(finished_event(result))
-        if not self._finish(job.item, result) and self._jobs:
-            cancel(self._jobs)
-            self._jobs.clear()
+        if not self._finish(job.item, result) and not self._is_stopping:
+            self._is_stopping = True
+            cancel(self._jobs, only_waiting=True)  # those at work come to their end, as they do on one machine
+            self._next_question = 0.0
 
     def _cancel_all(self) -> None:
         """Cancel what is left, and say in its builds that it was interrupted."""

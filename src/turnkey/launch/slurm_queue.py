@@ -76,11 +76,16 @@ def ask_accounting(job: str) -> JobStatus | None:
     return None
 
 
-def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs; those that have ended already are no error."""
+def cancel(jobs: Iterable[str], *, only_waiting: bool = False) -> None:
+    """Cancel jobs; those that have ended already are no error.
+
+    Args:
+        only_waiting: leave alone what has begun; the controller decides at the moment of the cancellation.
+    """
     wanted = sorted(jobs)
     for start in range(0, len(wanted), _AT_ONCE):
-        _run(["scancel", *wanted[start : start + _AT_ONCE]])
+        which = ["--state=PENDING"] if only_waiting else []
+        _run(["scancel", *which, *wanted[start : start + _AT_ONCE]])
 
 
 def _run(command: list[str]) -> tuple[int, str, str]:
