@@ -34,13 +34,18 @@ def whole_file(path: Path, *, keeps_suffix: bool = False) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp{path.suffix if keeps_suffix else ''}")
     try:
         yield temporary
-        _flush(temporary, os.O_RDWR)
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except BaseException:
         with suppress(OSError):  # the first error is the one to tell
             temporary.unlink()
         raise
     _flush_directory(path.parent)
+
+
+def put_in_place(written: Path, path: Path) -> None:
+    """Flush a finished file to the disk and give it its name, in the place of an older one."""
+    _flush(written, os.O_RDWR)
+    os.replace(written, path)
 
 
 def _flush(path: Path, flags: int) -> None:

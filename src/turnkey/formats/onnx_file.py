@@ -25,6 +25,7 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 from turnkey.errors import InputError
 from turnkey.file_digest import digest_of_files
 from turnkey.formats.onnx_graph import tensors_of
+from turnkey.whole_file import put_in_place
 
 PROTOBUF_LIMIT_BYTES = 2**31 - 1
 EXTERNAL_FROM_BYTES = 1_500_000_000
@@ -274,14 +275,8 @@ def _publish(scratch: Path, path: Path) -> None:
     """Move the finished files to their names: data before the model that refers to it."""
     data_path = data_path_of(path)
     for part in (scratch / data_path.name, scratch / path.name):
-        if not part.exists():
-            continue
-        descriptor = os.open(part, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(part, path.parent / part.name)
+        if part.exists():
+            put_in_place(part, path.parent / part.name)
     if not (scratch / data_path.name).exists() and not _refers_to(path, data_path):
         data_path.unlink(missing_ok=True)
 

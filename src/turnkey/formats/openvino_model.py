@@ -19,6 +19,7 @@ from turnkey.formats.openvino import PRECISION_PLACE, OpenVinoInt8Settings
 from turnkey.host import has_vnni
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension, Signature, TensorSpec
+from turnkey.whole_file import put_in_place
 
 _NO_TELEMETRY = "NNCF_CI"
 """With this variable set NNCF sends nothing home; it is read when NNCF is imported."""
@@ -137,9 +138,4 @@ def _write(model: ov.Model, path: Path, *, compress_to_fp16: bool) -> None:
         written = Path(scratch) / path.name
         ov.save_model(model, str(written), compress_to_fp16=compress_to_fp16)
         for part in (written.with_suffix(".bin"), written):
-            descriptor = os.open(part, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(part, path.parent / part.name)
+            put_in_place(part, path.parent / part.name)
