@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from turnkey import settings
 from turnkey.cli.nearest import nearest
 from turnkey.cli.splitter import Grammar, Section, print_sections
 from turnkey.cli.values import given_values
@@ -58,15 +57,6 @@ class Command:
     globals: Mapping[str, Any] = field(default_factory=dict)
 
 
-_OF_OWN_PROCESSES = ("timeout", "memory_limit", "disk_limit")
-
-PASSED = (
-    *("cache_dir", "lean_cache", "process_isolation", "jobs", "use_slurm", "slurm", "timeout", "memory_limit"),
-    *("disk_limit", "output_limit", "fresh", "resume", "retry", "shard", "fail_fast", "seed", "verbose"),
-)
-"""Global arguments that `turnkey.launch.Options` and `turnkey.evaluate_files` have under the same names."""
-
-
 def check(sections: Sequence[Section], grammar: Grammar) -> Command:
     """The command that these sections ask for.
 
@@ -78,7 +68,8 @@ def check(sections: Sequence[Section], grammar: Grammar) -> Command:
     tools = [find_tool(section.tool) for section in tool_sections]
     _check_order(global_section, tool_sections, tools, grammar)
     steps = [(tool, given_values(section, tool.arguments)) for section, tool in zip(tool_sections, tools, strict=True)]
-    _check_combination(given)
+    if given.get("quiet") and given.get("verbose"):
+        raise UsageError("--quiet and --verbose exclude each other", remedy="leave one of them out")
     return Command(
         work=_work(given, steps, grammar) if given.get("input_files") else None,
         management=tuple(_management_step(tool, values) for tool, values in steps if tool.kind is ToolKind.MANAGEMENT),
@@ -165,37 +156,6 @@ def _shell(sections: Sequence[Section], grammar: Grammar) -> str:
     return shlex.join(["turnkey", *print_sections(sections, grammar.tool_names)])
 
 
-def _check_combination(given: Mapping[str, Any]) -> None:
-    if given.get("use_slurm") and given.get("process_isolation"):
-        raise UsageError(
-            "--process-isolation and --use-slurm exclude each other",
-            remedy="leave one of them out: a Slurm job is a process of its own",
-        )
-    if given.get("use_slurm") and given.get("jobs", 1) > 1:
-        raise UsageError(
-            "--jobs is for this machine, --use-slurm for a cluster",
-            evidence=f"--jobs {given['jobs']} --use-slurm",
-            remedy=f"how many jobs Slurm runs at a time: --slurm array_parallelism={given['jobs']}",
-        )
-    has_processes = given.get("process_isolation") or given.get("use_slurm") or given.get("jobs", 1) > 1
-    for key in _OF_OWN_PROCESSES:
-        if key in given and not has_processes:
-            flag = f"--{key.replace('_', '-')}"
-            raise UsageError(
-                f"{flag} needs inputs in processes of their own",
-                evidence=f"{flag} without --process-isolation or --use-slurm",
-                remedy=f"add --process-isolation: turnkey -i INPUTS --process-isolation {flag} …",
-            )
-    for key in ("slurm", "no_wait"):
-        if key in given and not given.get("use_slurm"):
-            flag = f"--{key.replace('_', '-')}"
-            raise UsageError(
-                f"{flag} is about Slurm jobs", evidence=f"{flag} without --use-slurm", remedy="add --use-slurm"
-            )
-    if given.get("quiet") and given.get("verbose"):
-        raise UsageError("--quiet and --verbose exclude each other", remedy="leave one of them out")
-
-
 def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]]], grammar: Grammar) -> Work:
     from turnkey.launch import Options
     from turnkey.launch.plan import DEFAULT_SEQUENCES, check_sequences, labels_of
@@ -203,15 +163,12 @@ def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]
     from turnkey.model.label_filter import filter_inputs
     from turnkey.pipeline.sequence import Sequence as ToolSequence
 
+    options = Options(**option_values(given))
     expanded = expand_inputs(given["input_files"], suggest=lambda word: nearest(word, grammar.tool_names))
     kept = filter_inputs(expanded.inputs, given.get("labels", ()), labels_of=labels_of)
     working = [(tool.name, values) for tool, values in steps if tool.kind is not ToolKind.MANAGEMENT]
     sequence = ToolSequence(working) if working else None
     check_sequences(kept.inputs, sequence)
-    values = {key: given[key] for key in PASSED if key in given}
-    if (values.get("process_isolation") or values.get("use_slurm")) and "timeout" not in values:
-        values["timeout"] = settings.timeout_seconds()  # a bad variable must fail before anything runs
-    options = Options(**values, wait=not given.get("no_wait"))
     notes = [*expanded.notes, *kept.notes]
     if sequence is None:
         kinds = dict.fromkeys(item.kind for item in kept.inputs)
@@ -223,6 +180,14 @@ def _work(given: Mapping[str, Any], steps: list[tuple[type[Tool], dict[str, Any]
         mine = len(options.shard.of(kept.inputs))
         notes.append(f"shard {options.shard}: {mine} of {len(kept.inputs)} inputs")
     return Work(inputs=kept.inputs, sequence=sequence, options=options, notes=tuple(notes))
+
+
+def option_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the global arguments that were given those that `turnkey.launch.Options` has, under its names."""
+    from turnkey.launch import Options
+
+    values = {option.name: given[option.name] for option in fields(Options) if option.name in given}
+    return {**values, "wait": False} if given.get("no_wait") else values
 
 
 def _management_step(tool: type[Tool], values: Mapping[str, Any]) -> ManagementStep:

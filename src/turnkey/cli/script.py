@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from turnkey.cli.command import PASSED, Command, Work
+from turnkey.cli.command import Command, Work, option_values
 from turnkey.errors import UsageError
 
 _HEADER = '''"""Does the same as this command, run from {directory!r}:
@@ -59,7 +59,7 @@ def script_text(command: Command, work: Work, words: Sequence[str]) -> str:
     if work.sequence is not None:
         steps = "".join(f"            ({name!r}, {dict(values)!r}),\n" for name, values in work.sequence.steps)
         text += f"    sequence=turnkey.Sequence(\n        [\n{steps}        ]\n    ),\n"
-    for key, value in _option_values(command.globals, work).items():
+    for key, value in _call_arguments(command.globals, work).items():
         text += f"    {key}={value!r},\n"
     text += ")\n"
     if command.management:
@@ -70,13 +70,11 @@ def script_text(command: Command, work: Work, words: Sequence[str]) -> str:
     return text + "raise SystemExit(turnkey.exit_code(results))\n"
 
 
-def _option_values(given: Mapping[str, Any], work: Work) -> dict[str, Any]:
-    values = {"cache_dir": str(work.options.cache_dir)}
-    values |= {key: given[key] for key in PASSED if key in given and key not in values}
+def _call_arguments(given: Mapping[str, Any], work: Work) -> dict[str, Any]:
+    """What `turnkey.evaluate_files` is called with, as values whose text is Python."""
+    values = {**option_values(given), "cache_dir": str(work.options.cache_dir)}
     if "shard" in values:
         values["shard"] = str(values["shard"])
-    if given.get("no_wait"):
-        values["wait"] = False
     return values
 
 

@@ -67,28 +67,45 @@ class Options:
         object.__setattr__(self, "cache_dir", settings.absolute_path(self.cache_dir))
         for name in ("slurm", "retry"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check()
+        if self.retry:
+            object.__setattr__(self, "resume", True)
+        if self.jobs > 1:
+            object.__setattr__(self, "process_isolation", True)
+        if self.has_own_processes and self.timeout is None:
+            object.__setattr__(self, "timeout", settings.timeout_seconds())
+
+    @property
+    def has_own_processes(self) -> bool:
+        """Whether each input has a process of its own, so that limits can be kept."""
+        return self.process_isolation or self.use_slurm or self.jobs > 1
+
+    def _check(self) -> None:
+        """Refuse what contradicts itself, in the words of the command line. Raises UsageError."""
         unknown = sorted(set(self.retry) - set(RETRIES))
         if unknown:
             raise UsageError(f"{unknown[0]!r} cannot be retried", evidence=f"kinds of failure: {', '.join(RETRIES)}")
-        if self.retry:
-            object.__setattr__(self, "resume", True)
-        if self.jobs > 1 and not self.use_slurm:
-            object.__setattr__(self, "process_isolation", True)
         if self.process_isolation and self.use_slurm:
             raise UsageError(
                 "--process-isolation and --use-slurm exclude each other",
                 remedy="leave one of them out: a Slurm job is a process of its own",
             )
-        if self.process_isolation or self.use_slurm:
-            if self.timeout is None:
-                object.__setattr__(self, "timeout", settings.timeout_seconds())
-            return
-        for field_name in _OF_OWN_PROCESSES:
-            value = getattr(self, field_name)
-            if value is not None:
-                flag = f"--{field_name.replace('_', '-')}"
+        if self.use_slurm and self.jobs > 1:
+            raise UsageError(
+                "--jobs is for this machine, --use-slurm for a cluster",
+                evidence=f"--jobs {self.jobs} --use-slurm",
+                remedy=f"how many jobs Slurm runs at a time: --slurm array_parallelism={self.jobs}",
+            )
+        for flag, is_given in (("--slurm", bool(self.slurm)), ("--no-wait", not self.wait)):
+            if is_given and not self.use_slurm:
+                raise UsageError(
+                    f"{flag} is about Slurm jobs", evidence=f"{flag} without --use-slurm", remedy="add --use-slurm"
+                )
+        for name in _OF_OWN_PROCESSES:
+            if getattr(self, name) is not None and not self.has_own_processes:
+                flag = f"--{name.replace('_', '-')}"
                 raise UsageError(
                     f"{flag} needs inputs in processes of their own",
-                    evidence=f"{flag} {value}",
+                    evidence=f"{flag} without --process-isolation, --jobs or --use-slurm",
                     remedy="add --process-isolation (in Python: process_isolation=True)",
                 )
