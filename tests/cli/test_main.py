@@ -354,3 +354,27 @@ def test_a_cache_with_spaces_and_words_that_equal_tools_work(
     assert (workplace / "load-onnx" / "m" / "m_state.yaml").is_file()
     assert main(["m.onnx", "-d", "my results", "load-onnx"]) == 0
     assert (workplace / "my results" / "m" / "m_state.yaml").is_file()
+
+
+def test_a_bad_file_is_refused_without_waiting_for_a_measurement(
+    capfd: pytest.CaptureFixture[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNKEY_MACHINE_LOCK", str(workplace / "turns"))
+    (workplace / "bad.py").write_text("def f(:\n")
+    program = "from turnkey.pipeline.machine_turn import machine_turn\nwith machine_turn(measures=True):"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"{program} print('in', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "in\n"
+    try:
+        code, out, err = run("bad.onnx bad.py discover", capfd)
+    finally:
+        holder.communicate("", timeout=60)
+    assert code == 1
+    assert "waiting" not in err
+    assert "bad input: " in out
+    assert "SyntaxError" in out

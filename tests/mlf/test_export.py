@@ -58,7 +58,7 @@ def test_the_metadata_states_true_utc_and_the_keys_of_the_format(
     (main,) = module["memory"]["functions"]["main"]
     assert main["io_size_bytes"] == 4 * (1 * 2 * 8 * 8) + 4 * 3
     assert main["inputs"] == {"image": {"size": 512, "dtype": "float32"}}
-    assert main["constants_size_bytes"] == 320 + 64 + 48  # w, padded; b, padded; v, not padded at the end
+    assert main["constants_size_bytes"] == 64 + 16 * (9 * 2 + 4) * 4  # b, padded; w and v in blocks of 16 outputs
 
 
 def test_a_tarball_of_the_default_layout_has_every_documented_path(cnn_tar: Path) -> None:
@@ -159,7 +159,7 @@ def test_weights_never_pass_through_generated_text(tmp_path: Path) -> None:
     text = models.MULTIPLY.replace("float[3,4] w", "float[3,65536] w").replace("float[2,4]", "float[2,65536]")
     mlf.export(models.model_of(text), tmp_path / "big.tar", name="big", constants="incbin")
     sources = mlf.load(tmp_path / "big.tar").module().sources()
-    assert sum(map(len, sources.values())) < 20_000
+    assert sum(map(len, sources.values())) < 100_000
 
 
 def test_the_onnx_model_inside_is_whole_when_both_files_lie_together(cnn_tar: Path, tmp_path: Path) -> None:
@@ -194,6 +194,10 @@ def test_a_symbolic_dimension_needs_a_number(tmp_path: Path) -> None:
     with pytest.raises(mlf.NonStaticShapeError, match="mlf-dynamic-shape") as caught:
         mlf.export(models.model_of(text), tmp_path / "d.tar")
     assert "--dim batch=1" in caught.value.remedy
+    several = text.replace("float[batch,3] x", "float[batch,width] x")
+    with pytest.raises(mlf.NonStaticShapeError) as caught:
+        mlf.export(models.model_of(several), tmp_path / "d.tar")
+    assert caught.value.remedy == "export-mlf --dim batch=1 width=1"
     mlf.export(models.model_of(text), tmp_path / "d.tar", name="d", dims={"batch": 5})
     assert mlf.load(tmp_path / "d.tar").module().inputs[0].shape == (5, 3)
 
@@ -201,7 +205,7 @@ def test_a_symbolic_dimension_needs_a_number(tmp_path: Path) -> None:
 def test_budgets_name_the_step_and_the_bytes(tmp_path: Path) -> None:
     with pytest.raises(mlf.UnsupportedInModelLibraryFormatError, match="mlf-over-budget") as caught:
         mlf.export(models.model_of(models.CNN), tmp_path / "x.tar", max_workspace=100)
-    assert "GlobalAveragePool(p)" in caught.value.evidence
+    assert "Conv(a)" in caught.value.evidence
     with pytest.raises(mlf.UnsupportedInModelLibraryFormatError, match="the stack needs"):
         mlf.export(models.model_of(models.CNN), tmp_path / "x.tar", max_stack=10)
     assert not (tmp_path / "x.tar").exists()

@@ -12,6 +12,8 @@ import models
 import onnx
 import pytest
 
+import turnkey.mlf as mlf
+
 pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
 
 
@@ -38,6 +40,18 @@ def test_a_network_goes_to_a_tarball_and_back(tmp_path: Path) -> None:
     loaded = turnkey("-d", "cache2", "-i", "kws.tar", "load-mlf", "--verify", "verify", cwd=tmp_path)
     assert loaded.returncode == 0, loaded.stdout + loaded.stderr
     assert "onnx-mlf: valid" in loaded.stdout + loaded.stderr
+    assert "verified on 5 samples against onnxruntime" in loaded.stdout + loaded.stderr
+
+
+def test_numbers_that_load_onnx_was_given_hold_for_the_export_too(tmp_path: Path) -> None:
+    text = models.MULTIPLY.replace("float[2,3] x", "float[batch,3] x").replace("float[2,4] y", "float[batch,4] y")
+    onnx.save(models.model_of(text), tmp_path / "net.onnx")
+    made = turnkey(
+        "-d", "cache", "-i", "net.onnx", "load-onnx", "--dim", "batch=2", "export-mlf", "--no-compile", "--no-verify",
+        "--output", "net.tar", cwd=tmp_path,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert mlf.load(tmp_path / "net.tar").module().inputs[0].shape == (2, 3)
 
 
 def test_a_hostile_tarball_is_one_failed_input(tmp_path: Path) -> None:

@@ -34,6 +34,14 @@ x = torch.ones(2, 4)
 """
 
 
+ARGUMENTS = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--count", required=True)
+parser.parse_args()
+"""
+
+
 def run(tmp_path: Path, body: str, sequence: object = ("discover",), name: str = "script.py"):  # type: ignore[no-untyped-def]
     path = tmp_path / name
     path.write_text(MODEL + textwrap.dedent(body))
@@ -187,3 +195,13 @@ def test_all_makes_one_build_of_every_top_level_model(tmp_path: Path) -> None:
 def test_all_keeps_an_input_that_shows_no_model(tmp_path: Path) -> None:
     result = run(tmp_path, "raise ValueError('too early')", [("discover", {"all": True})])
     assert (result.status, "too early" in str(result.failure.error)) == ("error", True)
+
+
+def test_a_script_that_refuses_its_arguments_is_quoted_with_how_to_give_them(tmp_path: Path) -> None:
+    result = run(tmp_path, ARGUMENTS)
+    assert result.status == "error"
+    assert "the following arguments are required: --count" in result.error.evidence
+    assert "--script-args" in result.error.remedy
+    plain = run(tmp_path, "import sys; print('no data here'); sys.exit(2 + 1)")
+    assert "no data here" in plain.error.evidence
+    assert plain.error.remedy == "mend the script"

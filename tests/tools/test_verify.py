@@ -126,8 +126,9 @@ def test_zeros_of_a_file_whose_inside_is_unknown_stay_unverified_without_failing
 def test_an_onnx_input_is_compared_with_itself_unoptimised_and_with_the_reference_evaluator(tmp_path):
     text = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,3] x) => (float[N,3] y) { y = Exp (x) }'
     state = Verify().run(loaded(tmp_path, text, ({"x": np.ones((2, 3), np.float32)},)))
-    assert list(entries(state)) == ["captured", "batch size 1", "batch size 3"]
+    assert list(entries(state)) == ["made", "batch size 1", "batch size 3"]
     assert state.statistics["verify_status"] == "valid"
+    assert "against itself without optimisations, as it is the source; 1 made inputs, batch size 1" in state.listing
 
 
 def test_a_batch_size_that_only_the_file_cannot_take_fails(tmp_path):
@@ -249,7 +250,7 @@ def test_a_file_made_from_an_onnx_input_is_compared_inside_by_the_names_of_value
 def test_hidden_values_prove_what_a_zero_output_of_a_file_cannot(tmp_path):
     state = with_edited_copy(loaded(tmp_path, DEEP % 0.0, ({"x": np.ones((1, 3), np.float32)},)), lambda model: None)
     verdicts = {
-        entry["key"]: entry["verdict"] for entry in Verify().run(state).verification if entry["origin"] == "captured"
+        entry["key"]: entry["verdict"] for entry in Verify().run(state).verification if entry["origin"] == "made"
     }
     assert verdicts == {"onnx": "unverified", "onnx-opt": "valid"}
 

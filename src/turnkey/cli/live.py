@@ -20,7 +20,7 @@ from rich.text import Text
 
 from turnkey.cli.board import Block, Board, StyledLine
 from turnkey.cli.durations import read_durations
-from turnkey.cli.tally import MANY_INPUTS, Tally
+from turnkey.launch.tally import MANY_INPUTS, Tally
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
 

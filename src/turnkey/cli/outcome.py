@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from turnkey import settings
-from turnkey.cli.tally import MANY_INPUTS
 from turnkey.errors import ArtifactError, InputError, MissingDependencyError, TurnkeyError, UsageError
 from turnkey.version import __version__
 
@@ -69,6 +68,9 @@ def _result_fields(result: Result) -> dict[str, Any]:
 
 def table(results: Sequence[Result]) -> str:
     """One row per input, its error under it, then the counts; of many inputs the failures by cause instead."""
+    from turnkey.cli.causes import causes  # these import YAML, which management tools do without
+    from turnkey.launch.tally import MANY_INPUTS
+
     rows = [("input", "status", "hash", "result", "build directory")]
     rows += [
         (
@@ -88,8 +90,6 @@ def table(results: Sequence[Result]) -> str:
         failure = results[index - 1].failure if index else None
         if failure and len(results) < MANY_INPUTS:
             lines += [f"  {line}" for line in failure_text(failure).splitlines()]
-    from turnkey.cli.causes import causes  # imports YAML, which management tools do without
-
     found = causes(results)
     if len(results) >= MANY_INPUTS and found:
         lines += ["", "failures by cause", *(f"  {line}" for cause in found for line in str(cause).splitlines())]

@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # torch comes only when the script loads it
     from turnkey.discovery.observer import Observer
     from turnkey.model.source import SourceModel
 
+_WRONG_ARGUMENTS = 2
+"""Exit code of a program that refuses its arguments: argparse's, click's, and every shell's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryOptions:
@@ -339,16 +342,28 @@ def discover(path: str, script_args: str = "", max_depth: int = 0) -> Listing:
         let_go()
 
 
-def script_failed(found: Visit) -> ModelError:
-    """The error of a script that ended with another exit code than 0."""
+def script_failed(found: Visit, *, said: str = "") -> ModelError:
+    """The error of a script that ended with another exit code than 0.
+
+    Args:
+        said: the last lines that it printed: what a parser of arguments complained of before it ended the script.
+    """
     outcome = found.outcome
+    is_silent = not outcome.traceback and bool(said)
+    wants_arguments = is_silent and outcome.exit_code == _WRONG_ARGUMENTS
     models = [f"{model.hash or '–'} {model.name} ({model.class_name})" for model in found.listing.models]
     evidence = outcome.traceback.rstrip() or f"exit code {outcome.exit_code}"
+    if is_silent:
+        evidence += f"\n{said}"
     if models:
         evidence += f"\nmodels seen until then: {', '.join(models)}"
     return ModelError(
         f"the script {found.listing.path} ended with exit code {outcome.exit_code}",
         evidence=evidence,
-        remedy="mend the script"
-        + (", or go on with the models seen until then: discover --allow-script-failure" if models else ""),
+        remedy=(
+            f'give the script its arguments: turnkey -i {found.listing.path} discover --script-args="--name value"'
+            if wants_arguments
+            else "mend the script"
+        )
+        + ("; or go on with the models seen until then: discover --allow-script-failure" if models else ""),
     )

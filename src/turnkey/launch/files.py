@@ -11,11 +11,12 @@ from turnkey import settings
 from turnkey.errors import UsageError
 from turnkey.launch.evaluation import evaluate
 from turnkey.launch.options import OUTPUT_BYTES, Options
+from turnkey.launch.plain_lines import PlainLines, own_stderr
 from turnkey.launch.plan import labels_of
 from turnkey.launch.result import Result
 from turnkey.model.inputs import expand_inputs
 from turnkey.model.label_filter import filter_inputs
-from turnkey.pipeline.events import Listener, silent
+from turnkey.pipeline.events import Listener
 from turnkey.pipeline.quantity import size_bytes
 from turnkey.pipeline.sequence import Sequence
 from turnkey.pipeline.shard import WHOLE, Shard, parse_shard
@@ -44,7 +45,8 @@ def evaluate_files(
     fail_fast: bool = False,
     seed: int = 0,
     verbose: bool = False,
-    listen: Listener = silent,
+    quiet: bool = False,
+    listen: Listener | None = None,
 ) -> list[Result]:
     """Send each input through a sequence of tools; what ``turnkey -i INPUTS …`` does.
 
@@ -61,7 +63,9 @@ def evaluate_files(
         fresh: new interpreters instead of prewarmed ones, and nothing reused of earlier runs.
         retry: ``"failed"``, ``"timeout"``: like ``resume``, but of what failed only these kinds run again.
         shard: ``"2/8"``: only every eighth input, beginning with the second.
-        listen: is told what happens.
+        quiet: do not tell what happens. Without it every finished tool is one line on standard error, and a long
+            measurement says now and then where it is.
+        listen: is told instead.
 
     Returns:
         One result per input, in order; a failing input does not stop the others.
@@ -74,31 +78,32 @@ def evaluate_files(
     words = [input_files] if isinstance(input_files, (str, Path)) else list(input_files)
     wanted = [labels] if isinstance(labels, str) else list(labels or ())
     inputs = filter_inputs(expand_inputs([os.fspath(word) for word in words]).inputs, wanted, labels_of=labels_of)
-    return evaluate(
-        inputs.inputs,
-        sequence if sequence is None or isinstance(sequence, Sequence) else Sequence(sequence),
-        Options(
-            cache_dir=settings.cache_dir() if cache_dir is None else Path(cache_dir),
-            lean_cache=lean_cache,
-            process_isolation=process_isolation,
-            jobs=jobs,
-            use_slurm=use_slurm,
-            slurm=(slurm,) if isinstance(slurm, str) else tuple(slurm),
-            wait=wait,
-            timeout=timeout,
-            memory_limit=_bytes("memory_limit", memory_limit),
-            disk_limit=_bytes("disk_limit", disk_limit),
-            output_limit=_bytes("output_limit", output_limit),
-            fresh=fresh,
-            resume=resume,
-            retry=(retry,) if isinstance(retry, str) else tuple(retry),
-            shard=_shard(shard),
-            fail_fast=fail_fast,
-            seed=seed,
-            verbose=verbose,
-        ),
-        listen,
+    options = Options(
+        cache_dir=settings.cache_dir() if cache_dir is None else Path(cache_dir),
+        lean_cache=lean_cache,
+        process_isolation=process_isolation,
+        jobs=jobs,
+        use_slurm=use_slurm,
+        slurm=(slurm,) if isinstance(slurm, str) else tuple(slurm),
+        wait=wait,
+        timeout=timeout,
+        memory_limit=_bytes("memory_limit", memory_limit),
+        disk_limit=_bytes("disk_limit", disk_limit),
+        output_limit=_bytes("output_limit", output_limit),
+        fresh=fresh,
+        resume=resume,
+        retry=(retry,) if isinstance(retry, str) else tuple(retry),
+        shard=_shard(shard),
+        fail_fast=fail_fast,
+        seed=seed,
+        verbose=verbose,
     )
+    tools = sequence if sequence is None or isinstance(sequence, Sequence) else Sequence(sequence)
+    if listen is not None:
+        return evaluate(inputs.inputs, tools, options, listen)
+    with own_stderr() as stream:
+        lines = PlainLines(stream, inputs=len(inputs.inputs), quiet=quiet)
+        return evaluate(inputs.inputs, tools, options, lines.listen)
 
 
 def _bytes(name: str, size: int | str | None) -> int | None:

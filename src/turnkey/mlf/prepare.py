@@ -7,7 +7,7 @@ model), fold what depends on constants only, infer shapes. Each is a function of
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,6 +124,7 @@ def fix_dimensions(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.Mode
                 evidence=f"symbolic dimensions: {', '.join(sorted(names)) or 'none'}",
                 remedy="export-mlf --dim NAME=N with one of these names",
             )
+    left = sorted(names - dims.keys())
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     for value in fixed.graph.input:
@@ -135,7 +136,7 @@ def fix_dimensions(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.Mode
             if dim.dim_param in dims:
                 dim.dim_value = dims[dim.dim_param]
             elif not dim.HasField("dim_value"):
-                raise _dynamic(value.name, f"axis {axis}", dim.dim_param)
+                raise _dynamic(value.name, f"axis {axis}", dim.dim_param, left)
     for value in (*fixed.graph.output, *fixed.graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in dims:
@@ -145,13 +146,17 @@ def fix_dimensions(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.Mode
     return fixed
 
 
-def _dynamic(tensor: str, where: str, dimension: str) -> Exception:
-    remedy = f"export-mlf --dim {dimension}=1" if dimension else "export the model with static shapes"
+def _dynamic(tensor: str, where: str, dimension: str, left: Sequence[str] = ()) -> Exception:
+    """The error for a tensor whose shape is not known; ``left`` are all symbolic dimensions without a number."""
+    numbers = " ".join(f"{name}=1" for name in left)
+    evidence = f"tensor {tensor!r}, {where}" + (f" is {dimension!r}" if dimension else " has no number")
+    if len(left) > 1:
+        evidence += f"; dimensions without a number: {', '.join(left)}"
     return failure(
         "mlf-dynamic-shape",
         f"the shape of {tensor!r} is not known before the program runs",
-        evidence=f"tensor {tensor!r}, {where}" + (f" is {dimension!r}" if dimension else " has no number"),
-        remedy=remedy,
+        evidence=evidence,
+        remedy=f"export-mlf --dim {numbers}" if dimension else "export the model with static shapes",
     )
 
 

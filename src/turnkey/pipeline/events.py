@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,12 +13,12 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        kind: ``input-started``, ``tool-waiting`` (for its turn on this machine), ``tool-started``, ``tool-finished``,
-            ``input-finished``, ``note``.
+        kind: ``input-started``, ``tool-waiting`` (for its turn on this machine), ``tool-started``, ``tool-progress``,
+            ``tool-finished``, ``input-finished``, ``note``.
         input: what the user named.
         build_name: its build, where known.
         tool: name in the sequence (``benchmark-2`` for a second one), for tool events.
-        text: the tool's progress message, a reason, or a note.
+        text: the tool's progress message, where it is, a reason, or a note.
         status: of the finished tool or input: ``successful``, ``error``, ``skipped`` …
         seconds: duration of what finished.
         measures: the tool that started times calls: nothing may be drawn until it has finished.
@@ -73,6 +74,9 @@ class Teller:
             )
         )
 
+    def progress(self, tool: str, text: str) -> None:
+        self.listen(Event(kind="tool-progress", input=self.input, build_name=self.build_name, tool=tool, text=text))
+
     def finished(self, tool: str, status: str, text: str, seconds: float) -> None:
         self.listen(
             Event(
@@ -85,6 +89,26 @@ class Teller:
                 seconds=seconds,
             )
         )
+
+
+_watching: list[Callable[[str], None]] = []
+"""Who is told by the tool at work; the innermost last."""
+
+
+@contextmanager
+def progress_told_to(take: Callable[[str], None]) -> Iterator[None]:
+    """While the context lasts, `tell_progress` of this process leads there."""
+    _watching.append(take)
+    try:
+        yield
+    finally:
+        _watching.pop()
+
+
+def tell_progress(text: str) -> None:
+    """Say where a long piece of work is, in one line; never while something is being timed."""
+    if _watching:
+        _watching[-1](text)
 
 
 def silent(event: Event) -> None:

@@ -23,7 +23,7 @@ from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.build_name import claim_directory
 from turnkey.pipeline.capture import captured, is_in_log
 from turnkey.pipeline.environment import versions
-from turnkey.pipeline.events import Listener, Teller
+from turnkey.pipeline.events import Listener, Teller, progress_told_to
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.general_statistics import with_general_statistics
 from turnkey.pipeline.machine_turn import machine_turn
@@ -156,6 +156,9 @@ class Passage:
         """Have a turn on this machine for one tool; the failure if there was one."""
         name, tool = self.names[index], self.tools[index]
 
+        if index == 0 and not tool.needs_turn(**self._first_arguments(progress.state)):
+            return self._work(index, progress, paths, teller)  # it refuses its input, and nobody waits for that
+
         def say_who(holders: tuple[int, ...]) -> None:
             teller.waiting(name, _waiting_for(holders, measures=tool.measures))
 
@@ -172,7 +175,10 @@ class Passage:
         reused: Reused | None = None
         clock, memory = time.perf_counter(), PeakMemory()
         try:
-            with captured(paths.log(name), first_line=text, echo=self.echo, quiet_until_end=tool.measures):
+            with (
+                captured(paths.log(name), first_line=text, echo=self.echo, quiet_until_end=tool.measures),
+                progress_told_to(lambda said: teller.progress(name, said)),
+            ):
                 try:
                     key = reuse_key(tool.name, self.steps[index][1], state) if tool.reusable else ""
                     reused = recall(name, key, state) if key and self.reuse else None

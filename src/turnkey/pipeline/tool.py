@@ -108,6 +108,14 @@ class Tool:
         return state
 
     @classmethod
+    def needs_turn(cls, **arguments: Any) -> bool:
+        """For the first tool of a sequence: False where a look at its input says that `run` will refuse it at once.
+
+        Then it runs without waiting for its turn on this machine.
+        """
+        return True
+
+    @classmethod
     def needs_live_model(cls, state: State, **arguments: Any) -> bool:
         """Whether this step calls the source module itself, not only files of the build.
 

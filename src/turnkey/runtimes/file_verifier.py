@@ -22,7 +22,7 @@ from turnkey.runtimes.lookup import find_runtime, runtimes_of
 from turnkey.runtimes.perturbation import compare_perturbed
 from turnkey.runtimes.reference import Reference
 from turnkey.runtimes.runtime import LoadRequest, Runner, Runtime
-from turnkey.runtimes.verification import SignatureVerification, VariantVerification, summarized
+from turnkey.runtimes.verification import CAPTURED, MADE, SignatureVerification, VariantVerification, summarized
 from turnkey.verify import Comparison, Tolerances, VerificationVerdict, batch_size, compare
 from turnkey.verify.batch import batch_symbol, other_sizes, resized
 
@@ -55,7 +55,7 @@ def verify_file(
     runtime, runner = _loaded(path, stored_as, threads)
     if isinstance(runner, TurnkeyError):
         refused = SignatureVerification(
-            origin="captured",
+            origin=_origin(samples),
             shapes={name: array.shape for name, array in samples.inputs[0].items()},
             samples=0,
             verdict=VerificationVerdict.INVALID,
@@ -76,7 +76,16 @@ def verify_file(
         version = str(runner.describe().get("runtime_version", ""))
     finally:
         runner.close()
-    return VariantVerification(key=key, runtime=runtime.name, runtime_version=version, parts=parts)
+    source = reference.source
+    is_source = source.module is None and source.path is not None and source.path == path
+    return VariantVerification(
+        key=key, runtime=runtime.name, runtime_version=version, parts=parts, is_source=is_source
+    )
+
+
+def _origin(samples: SampleSet) -> str:
+    """What a script really used, or what was made for a file."""
+    return CAPTURED if samples.seed is None else MADE
 
 
 def _loaded(path: Path, stored_as: str, threads: int) -> tuple[Runtime, Runner | TurnkeyError]:
@@ -164,7 +173,7 @@ class FileVerifier:
         yield from self._other_batch_sizes(samples)
 
     def _captured(self, samples: SampleSet) -> SignatureVerification:
-        found = self._compared(samples, origin="captured")
+        found = self._compared(samples, origin=_origin(samples))
         sample = samples.inputs[0]
         if found.verdict is VerificationVerdict.INVALID:
             if self._reference.can_run and self._reference.disagrees_with_itself(sample, samples.structure):

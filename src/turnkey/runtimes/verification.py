@@ -13,13 +13,16 @@ from typing import Any
 from turnkey.runtimes.hidden import HiddenComparison
 from turnkey.verify import Comparison, OutputComparison, VerificationVerdict
 
+CAPTURED, MADE = "captured", "made"
+"""Origins of the first samples: what a script really used, or inputs made for a file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureVerification:
     """What the samples of one signature showed.
 
     Attributes:
-        origin: where the samples are from: ``captured``, ``captured, other shapes``, ``batch size 3``.
+        origin: where the samples are from: ``captured``, ``made``, ``captured, other shapes``, ``batch size 3``.
         shapes: of the inputs, by name.
         samples: how many were compared.
         verdict: over them.
@@ -59,12 +62,14 @@ class VariantVerification:
         key: of the variant.
         runtime, runtime_version: what executed it.
         parts: at least one; the captured samples first.
+        is_source: it is the file that is the source: optimised, it was compared with itself as it is written.
     """
 
     key: str
     runtime: str
     runtime_version: str
     parts: tuple[SignatureVerification, ...]
+    is_source: bool = False
 
     @property
     def verdict(self) -> VerificationVerdict:
@@ -105,9 +110,11 @@ class VariantVerification:
             relative = self.worst("relative_l2")
             words += f" (relative L2 {relative:.2g})" if relative is not None else ""
         resized = any(part.origin.startswith("batch size") for part in self.parts)
+        counted = {CAPTURED: "captured", MADE: "made inputs"}
         origins = [
-            f"{part.samples} {part.origin}" if part.origin == "captured" else part.origin for part in self.parts
+            f"{part.samples} {counted[part.origin]}" if part.origin in counted else part.origin for part in self.parts
         ]
+        words += " against itself without optimisations, as it is the source" if self.is_source else ""
         words += f"; {', '.join(dict.fromkeys(origins))}{'' if resized else ', no other batch size'}"
         return f"{words}; {self.reason}" if self.reason else words
 

@@ -22,7 +22,7 @@ from turnkey.runtimes.reference import Reference
 from turnkey.tools.batch_samples import samples_at
 from turnkey.tools.candidates import Candidate, reference_of
 from turnkey.tools.curve_listing import curve_entry, curve_table
-from turnkey.tools.experiment import record_path, tell
+from turnkey.tools.experiment import record_path, tell, tell_round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def _climb(
             settings=settings,
             reference=reference_of(candidates, fair_threads=fair_threads()),
             path=growing_directory(path),
-            listen=tell,
+            listen=tell_round,
         )
 
 

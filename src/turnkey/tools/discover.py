@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
 
+_SAID_LINES = 12
+"""Of what a script printed, shown where it ended without an exception."""
+
+
 class Discover(Tool):
     """Run a Python script as it is and see every PyTorch model in it, with its real inputs.
 
@@ -85,6 +89,20 @@ class Discover(Tool):
         ),
     )
 
+    @classmethod
+    def needs_turn(cls, **arguments: Any) -> bool:
+        """Where the script can be read and is Python."""
+        import warnings
+
+        path = Path(str(arguments["input"]).partition("::")[0])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the script's own run shows them
+                compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, OSError):
+            return False
+        return True
+
     def run(self, state: State, **arguments: Any) -> State:
         """Run the script; arguments as on the command line, with ``input`` the path and ``target`` a hash.
 
@@ -115,11 +133,14 @@ class Discover(Tool):
 
     def _hand_on(self, state: State, visit: Visit, *, target: str | None, allow_script_failure: bool) -> State:
         from turnkey.discovery import script_failed
+        from turnkey.pipeline.build import BuildPaths
+        from turnkey.pipeline.capture import log_tail
 
         exit_code = visit.outcome.exit_code
         if exit_code and not (allow_script_failure and visit.listing.models):
+            said = log_tail(BuildPaths(state.cache_dir, state.build_name).log(self.name), lines=_SAID_LINES)
             print(f"\n{visit.listing}")
-            error = script_failed(visit)
+            error = script_failed(visit, said=said)
             error.state = replace(state, listing=str(visit.listing) if visit.listing.models else "").with_statistics(
                 script_exit_code=exit_code
             )

@@ -17,6 +17,7 @@ from turnkey.measure import Record, Settings, gpu, run_experiment, run_in_proces
 from turnkey.model.samples import SampleSet
 from turnkey.model.source import SourceModel
 from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.events import tell_progress
 from turnkey.pipeline.state import State
 from turnkey.runtimes.handover import UNREADABLE, HandoverImpossible, handed_over
 from turnkey.tools.candidates import Candidate, reference_of
@@ -45,7 +46,7 @@ def compared(
                 reference=reference_of(candidates, fair_threads=fair_threads()),
                 settings=settings,
                 path=record_path(state, candidates, settings),
-                listen=tell,
+                listen=tell_round,
             )
         errors = [record.summary(key).error or {} for key in live]
         reason = next((str(error["evidence"]) for error in errors if error.get("what") == UNREADABLE), "")
@@ -107,6 +108,12 @@ def record_path(state: State, candidates: Sequence[Candidate], plan: Any) -> Pat
     return directory / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%fZ')}-{digest}.zip"
 
 
+def tell_round(text: str) -> None:
+    """To the log, and to who watches the call: where a measurement is."""
+    tell(text)
+    tell_progress(text)
+
+
 def tell(text: str) -> None:
     """To the log at once: whoever watches wants to see where a long measurement is."""
     print(text, flush=True)
@@ -128,7 +135,7 @@ def _compared_here(
                 reference=reference_of(candidates, fair_threads=threads),
                 settings=replace(settings, threads=threads),
                 path=record_path(state, candidates, settings),
-                listen=tell,
+                listen=tell_round,
                 facts={candidate.key: candidate.facts() for candidate in candidates},
             )
         finally:

@@ -123,7 +123,7 @@ class ExportMlf(Tool):
         name = given.get("name") or stem
         options = ExportOptions(
             version=int(given.get("mlf_version", 7)),
-            dims=_pairs(given.get("dim", ()), int),
+            dims=_loaded_dims(state) | _pairs(given.get("dim", ()), int),
             renames=_pairs(given.get("rename", ()), str),
             align=int(given.get("align", 16)),
             plan_from=Path(given["plan_from"]) if "plan_from" in given else None,
@@ -186,6 +186,20 @@ _PLAIN = (
     "sanitize",
     "samples",
 )
+
+
+def _loaded_dims(state: State) -> dict[str, int]:
+    """The numbers that load-onnx was given for symbolic dimensions, as far as the file still has these."""
+    from turnkey.formats.onnx_file import load_graph
+    from turnkey.formats.onnx_signature import read_signature, symbols_of
+    from turnkey.tools.onnx_state import newest_onnx
+
+    given = [arguments.get("dim") or () for tool, arguments, _ in state.sequence if tool == "load-onnx"]
+    if not given or not given[-1]:
+        return {}
+    path = state.build_dir / newest_onnx(state, tool=ExportMlf.name).path
+    symbols = symbols_of(read_signature(load_graph(path)))
+    return {name: extent for name, extent in _pairs(given[-1], int).items() if name in symbols}
 
 
 def _pairs(texts: Any, kind: Any) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class LoadMlf(Tool):
             VerificationError: ``--verify`` found a difference or a write out of bounds.
         """
         import shutil
+        from dataclasses import replace
         from hashlib import sha256
         from pathlib import Path
 
@@ -61,12 +62,14 @@ class LoadMlf(Tool):
         library = load(source)
         module = library.module(arguments.get("module"))
         print(library_table(library))
+        said = ""
         if arguments.get("verify"):
             found = module.verify()
-            print(
-                f"verified: {found.samples} samples, {found.reference}: max abs {found.max_abs:.1e}, "
-                f"max rel {found.max_rel:.1e}"
+            said = (
+                f"{module.name}: verified on {found.samples} samples against {found.reference}: "
+                f"largest error {found.max_abs:.1e}, relative {found.max_rel:.1e}"
             )
+            print(said)
         model = module.onnx()
         paths = BuildPaths(state.cache_dir, state.build_name)
         target = paths.onnx(opset_of(model), "loaded")
@@ -95,4 +98,4 @@ class LoadMlf(Tool):
             exporter=str(module.metadata.turnkey.get("generator", "unknown")),
             size_bytes=len(content),
         )
-        return state.with_variant(variant)
+        return replace(state.with_variant(variant), listing=said)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
 _SAMPLES = 4
+_SOON_READ_BYTES = 64 << 20
+"""Files up to this size are read before their turn has come, to see whether they can be."""
 
 
 def parse_dimension(text: str) -> str:
@@ -47,6 +49,22 @@ class LoadOnnx(Tool):
             metavar="NAME=N",
         ),
     )
+
+    @classmethod
+    def needs_turn(cls, **arguments: Any) -> bool:
+        """Where the file can be read as an ONNX model; large ones are taken to be."""
+        from pathlib import Path
+
+        from turnkey.errors import TurnkeyError
+        from turnkey.formats.onnx_file import load_graph
+
+        source = Path(arguments["input"])
+        try:
+            if source.stat().st_size <= _SOON_READ_BYTES:
+                load_graph(source)
+        except (TurnkeyError, OSError):
+            return False
+        return True
 
     def run(self, state: State, **arguments: Any) -> State:
         """Load the file.

@@ -11,7 +11,7 @@ from turnkey.measure import LoadResult, Settings, Shape, run_load
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.quantity import positive_count
 from turnkey.runtimes.handover import HandoverImpossible, handed_over
-from turnkey.tools.experiment import record_path, tell
+from turnkey.tools.experiment import record_path, tell, tell_round
 from turnkey.tools.load_listing import load_entry, load_table
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _results(
     try:
         with handed_over(source, samples, with_module=live) as handover:
             for candidate in candidates:
-                tell(f"{candidate.key}: load shape {shape.kind}")
+                tell_round(f"{candidate.key}: load shape {shape.kind}")
                 path = record_path(state, [candidate], plan)
                 try:
                     lenient = replace(settings, strict=False)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnkey.cli.tally import Tally, readable
+from turnkey.launch.tally import Tally, readable
 from turnkey.pipeline.events import Event
 
 
