@@ -23,6 +23,16 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 @pytest.fixture(scope="session")
 def cnn_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small CNN as a tarball with everything."""
+    return _cnn(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def nodewise_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small CNN with a generated kernel for each node: nothing fused, plain loops."""
+    return _cnn(tmp_path_factory, kernels="generated")
+
+
+def _cnn(tmp_path_factory: pytest.TempPathFactory, **options: str) -> Path:
     pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
     import models
 
@@ -32,5 +42,5 @@ def cnn_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TURNKEY_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "mlf-cache"))
         patch.setenv("SOURCE_DATE_EPOCH", "1740830400")
-        mlf.export(models.model_of(models.CNN), path, name="cnn")
+        mlf.export(models.model_of(models.CNN), path, name="cnn", **options)
     return path

@@ -19,8 +19,8 @@ def test_a_sound_module_has_no_divergent_node(cnn_tar: Path) -> None:
     assert first_divergence(module.build(), SAMPLE) is None
 
 
-def test_the_first_wrong_node_is_named_and_not_those_that_follow(cnn_tar: Path) -> None:
-    module = planted(cnn_tar, "acc += ", "acc += 0.5f + ")
+def test_the_first_wrong_node_is_named_and_not_those_that_follow(nodewise_tar: Path) -> None:
+    module = planted(nodewise_tar, "acc += ", "acc += 0.5f + ")
     found = first_divergence(module.build(), SAMPLE)
     assert found is not None
     assert found.node == "Conv(a)"
@@ -28,14 +28,14 @@ def test_the_first_wrong_node_is_named_and_not_those_that_follow(cnn_tar: Path) 
     assert found.actual != pytest.approx(found.expected)
 
 
-def test_the_error_of_a_mismatch_says_it(cnn_tar: Path) -> None:
-    module = planted(cnn_tar, "acc += ", "acc += 0.5f + ")
+def test_the_error_of_a_mismatch_says_it(nodewise_tar: Path) -> None:
+    module = planted(nodewise_tar, "acc += ", "acc += 0.5f + ")
     with pytest.raises(MlfVerificationError, match="mlf-mismatch") as caught:
         module.verify(models.model_of(models.CNN), samples=[SAMPLE])
     assert "first divergent node: Conv(a), 'a'[0, " in caught.value.evidence
 
 
-def test_intermediate_values_carry_the_names_of_the_model(cnn_tar: Path) -> None:
-    values = mlf.load(cnn_tar).module().debug(SAMPLE)
+def test_intermediate_values_carry_the_names_of_the_model(nodewise_tar: Path) -> None:
+    values = mlf.load(nodewise_tar).module().debug(SAMPLE)
     assert {"image", "w", "a", "r", "p", "f", "s", "scores"} <= set(values)
     assert np.array_equal(values["r"], np.maximum(values["a"], 0))

@@ -36,8 +36,8 @@ def test_a_sound_module_verifies_and_touches_its_whole_plan(cnn_tar: Path) -> No
     assert module.plan["workspace"] - 16 < found.high_water_bytes <= module.plan["workspace"]
 
 
-def test_a_wrong_number_is_a_mismatch(cnn_tar: Path) -> None:
-    module = planted(cnn_tar, "acc += ", "acc += 0.01f + ")
+def test_a_wrong_number_is_a_mismatch(nodewise_tar: Path) -> None:
+    module = planted(nodewise_tar, "acc += ", "acc += 0.01f + ")
     with pytest.raises(MlfVerificationError, match="mlf-mismatch"):
         module.verify(models.model_of(models.CNN), samples=[SAMPLE])
 
