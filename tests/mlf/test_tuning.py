@@ -117,6 +117,6 @@ def test_the_command_line_tunes_with_the_measuring_engine(
     product_tar: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = product_tar.read_bytes()
-    assert main(["mlf", "tune", str(product_tar), "-o", str(tmp_path / "tuned.tar")]) == 0
+    assert main(["tune-mlf", str(product_tar), "-o", str(tmp_path / "tuned.tar")]) == 0
     assert "1 of 1  tvmgen_product_fused_int8_matmulinteger: {'rows': " in capsys.readouterr().out
     assert product_tar.read_bytes() == before

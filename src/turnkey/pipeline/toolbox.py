@@ -23,7 +23,7 @@ TOOLS = PluginTable(
         "export-mlf": "turnkey.tools.export_mlf:ExportMlf",
         "load-mlf": "turnkey.tools.load_mlf:LoadMlf",
         "show-mlf": "turnkey.tools.show_mlf:ShowMlf",
-        "mlf": "turnkey.tools.mlf:MlfFiles",
+        "tune-mlf": "turnkey.tools.tune_mlf:TuneMlf",
         "export-triton": "turnkey.navigator.triton_tool:ExportTriton",
         "verify-exporter": "turnkey.tools.verify_exporter:VerifyOnnxExporter",
         "verify": "turnkey.tools.verify:Verify",

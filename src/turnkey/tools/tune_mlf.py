@@ -1,33 +1,29 @@
-"""The tool ``mlf``."""
+"""The tool ``tune-mlf``."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from turnkey.errors import UsageError
 from turnkey.pipeline.tool import Argument, ManagementContext, Tool, ToolKind
 
-ACTIONS = ("tune",)
 
+class TuneMlf(Tool):
+    """Choose the tiles of a Model Library Format tarball's kernels by measuring them on this host.
 
-class MlfFiles(Tool):
-    """Work on a Model Library Format tarball that was written before.
-
-    tune times each kernel that can be made with tiles of several sizes on this host, takes those that are faster than
-    the usual ones beyond the interval, and writes the tarball again: compiled, verified, with the choice recorded.
-    Where nothing is gained it stays as it is. The C code of the tarball is compiled and run, which runs the code of
-    whoever made it.
+    Each kernel that can be made with tiles of several sizes is timed with all of them. Those that are faster than the
+    usual one beyond the interval are taken, and the tarball is written again: compiled, verified, with the choice
+    recorded. Where nothing is gained it stays as it is. The C code of the tarball is compiled and run, which runs the
+    code of whoever made it.
     """
 
-    name = "mlf"
+    name = "tune-mlf"
     kind = ToolKind.MANAGEMENT
     reads = "a tarball"
     writes = "the tarball, with tiles for this host"
-    example = "turnkey mlf tune kws.tar\nturnkey mlf tune kws.tar --effort standard -o kws-tuned.tar"
+    example = "turnkey tune-mlf kws.tar\nturnkey tune-mlf kws.tar --effort standard -o kws-tuned.tar"
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument(flags=("action",), choices=ACTIONS, metavar="|".join(ACTIONS), help="What to do with the tarball."),
-        Argument(flags=("file",), metavar="FILE", help="The tarball."),
-        Argument(flags=("-o", "--output"), metavar="FILE", default_text="FILE", help="What is written."),
+        Argument(flags=("file",), metavar="FILE", help="the tarball"),
+        Argument(flags=("-o", "--output"), metavar="FILE", default_text="FILE", help="what is written"),
         Argument(
             flags=("--effort",),
             default="quick",
@@ -41,7 +37,7 @@ class MlfFiles(Tool):
         """Do it.
 
         Raises:
-            UsageError: an unknown action, or a tarball that cannot be tuned.
+            UsageError: a tarball that cannot be tuned.
             InputError, ArtifactError: the file cannot be read.
             VerificationError: the tuned code computes something else; nothing was written.
         """
@@ -51,8 +47,6 @@ class MlfFiles(Tool):
 
         from turnkey.mlf.tuning import tune
 
-        if arguments["action"] not in ACTIONS:
-            raise UsageError(f"mlf cannot {arguments['action']!r}", evidence=f"actions: {', '.join(ACTIONS)}")
         tuned = tune(
             arguments["file"],
             output=arguments.get("output"),
