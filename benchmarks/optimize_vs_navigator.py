@@ -1,30 +1,34 @@
 """Wall time of the whole `optimize`, and its winner, beside Triton Model Navigator where that is installed.
 
     python benchmarks/optimize_vs_navigator.py
-    python benchmarks/optimize_vs_navigator.py --repeats 10 --batch-sizes 1
+    python benchmarks/optimize_vs_navigator.py --batch-sizes 1
 
 The same small CNN, the same targets (torch, torchscript, onnx on the processor), the same windows (count windows of 50
 requests, 10 %, at most 10 trials). Printed: wall time, and the winner's latency with its interval, the calls that it
-rests on, and the differences to the source model. With ``--repeats`` the whole run is repeated in new workspaces: the
-exit code is 1 if two runs pick different winners and neither reports a tie.
+rests on, and the differences to the source model. Where the original is installed (it needs TensorRT, CUDA libraries
+and an older numpy), the target is half of its wall time at equal or better statistics, else the exit code is 1.
 
-The original runs only where it is installed (it needs TensorRT and CUDA libraries); there the target is half of its
-wall time at equal or better statistics (exit code 1 where it is missed). Elsewhere no ratio is printed: there are no
-published figures for this model and host to hold against.
+Elsewhere there is no figure of the original for this model and host. What is known of it is that each of its commands
+runs in a child process that imports everything again, 3 to 8 s each (measured on its last release, 0.14): the sum over
+the commands of this call is printed as a lower bound by calculation, not as a measurement of the original.
+
+`optimize_repeats.py` repeats the run and compares winners.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
+
+os.environ["TURNKEY_CONVERSION_CACHE"] = "0"  # a whole run makes everything
 
 import turnkey
 import turnkey.navigator as nav
@@ -32,6 +36,10 @@ import turnkey.navigator as nav
 TARGET_RATIO = 0.5
 TARGETS = ["torch", "torchscript", "onnx"]
 RUNNERS = ["TorchCPU", "TorchScriptCPU", "OnnxCPU"]
+COMMANDS = 2 + 2 * len(RUNNERS)
+"""Of this call in the original: an export of each format, then correctness and performance of each runner."""
+CHILD_SECONDS = (3, 8)
+"""Of each, for the imports alone."""
 
 
 class SmallCNN(torch.nn.Module):  # type: ignore[misc]
@@ -111,34 +119,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-sizes", type=int, nargs="+", help="by default the automatic ladder")
     parser.add_argument("--threads", type=int, help="of every runner; by default the cores at hand")
-    parser.add_argument("--repeats", type=int, default=1)
     arguments = parser.parse_args()
-    winners: Counter[str] = Counter()
-    ties: list[set[str]] = []
-    seconds = []
-    for number in range(arguments.repeats):
-        with tempfile.TemporaryDirectory(prefix="optimize-") as scratch:
-            took, package = ours(arguments.batch_sizes, arguments.threads, Path(scratch) / "ours")
-            best = package.get_best_runtime(nav.MinLatencyStrategy())
-            winner = f"{best.model_key} @ {best.runner_name}"
-            winners[winner] += 1
-            ties.append({winner, *best.ties})
-            seconds.append(took)
-            print(f"turnkey {number + 1}: {took:.1f} s; {described(package)}", flush=True)
-            if number == 0:
-                print(package.summary(), flush=True)
-    agreed = bool(set.intersection(*ties))
-    if arguments.repeats > 1:
-        picks = ", ".join(f"{name} {count}" for name, count in winners.most_common())
-        print(f"{arguments.repeats} runs picked: {picks}; {'the same or tied' if agreed else 'NOT the same'}")
+    with tempfile.TemporaryDirectory(prefix="optimize-") as scratch:
+        seconds, package = ours(arguments.batch_sizes, arguments.threads, Path(scratch) / "ours")
+        print(f"turnkey: {seconds:.1f} s; {described(package)}", flush=True)
+        print(package.summary(), flush=True)
     if importlib.util.find_spec("model_navigator") is None:
-        print("triton-model-navigator is not installed here: there is nothing to compare the wall time with")
-        return 0 if agreed else 1
+        least, most = (COMMANDS * each for each in CHILD_SECONDS)
+        print("triton-model-navigator is not installed here: its wall time is not measured")
+        print(
+            f"by calculation: its {COMMANDS} child processes take {least} to {most} s to start alone; turnkey's whole "
+            f"run is {seconds / least:.2f} to {seconds / most:.2f} of that (target: {TARGET_RATIO} of its whole run)"
+        )
+        return 0
     with tempfile.TemporaryDirectory(prefix="original-") as scratch:
         took, _ = theirs(arguments.batch_sizes, Path(scratch) / "theirs")
-    ratio = min(seconds) / took
+    ratio = seconds / took
     print(f"model_navigator: {took:.1f} s; ratio {ratio:.2f}, target {TARGET_RATIO}")
-    return 0 if agreed and ratio <= TARGET_RATIO else 1
+    return 0 if ratio <= TARGET_RATIO else 1
 
 
 if __name__ == "__main__":

@@ -389,6 +389,31 @@ def test_a_decoder_takes_and_returns_its_key_value_cache(export, exporter):
     np.testing.assert_allclose(run_file(conversion.path, sample)["logits"], expected["logits"], rtol=1e-4, atol=1e-5)
 
 
+def test_the_exporter_that_writes_an_old_opset_itself_may_be_asked_first_but_not_where_tracing_is_unsound(
+    export, monkeypatch
+):
+    from turnkey.formats import export_chain
+
+    tried = []
+
+    def failing(exporter, plan, *given):
+        tried.append((exporter, plan.may_trace))
+        return "failed", "UnsupportedOperatorError", ()
+
+    monkeypatch.setattr(export_chain, "_try", failing)
+    for opset, first in ((17, "torchscript"), (18, "dynamo")):
+        tried.clear()
+        with pytest.raises(ConversionError):
+            export(source_of(Network(), torch.randn(2, 4)), "native", opset=opset)
+        assert tried[0] == (first, True)
+
+    tried.clear()
+    branching = dataclasses.replace(source_of(Network(), torch.ones(2, 4)), data_dependent=True)
+    with pytest.raises(ConversionError):
+        export(branching, "native", opset=17)
+    assert tried[0] == ("dynamo", False)
+
+
 def test_an_exporter_that_writes_another_opset_is_not_tried_again_with_other_axes(export, monkeypatch):
     from turnkey.formats import export_chain
 

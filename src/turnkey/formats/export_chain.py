@@ -97,7 +97,10 @@ def _tries(
     if traced:
         yield plan_static(source), onnx_torchscript.NAME, STATIC
     plan = plan_export(source, wanted=wanted)
-    for name in (settings.exporter,) if settings.exporter in _EXPORTERS else _EXPORTERS:
+    names = (settings.exporter,) if settings.exporter in _EXPORTERS else tuple(_EXPORTERS)
+    if settings.exporter == "native" and settings.opset < onnx_dynamo.LOWEST_OPSET and plan.may_trace:
+        names = names[::-1]
+    for name in names:
         for axes in plan.axes:
             if not (traced and name == onnx_torchscript.NAME and axes == STATIC):  # that was the first try
                 yield plan, name, axes

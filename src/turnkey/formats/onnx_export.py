@@ -20,8 +20,9 @@ class OnnxExportSettings:
 
     Attributes:
         opset: of the standard operators; by default ``$TURNKEY_ONNX_OPSET``, else 20.
-        exporter: ``auto`` (dynamo, then torchscript), ``dynamo``, ``torchscript``, or ``fast`` (torchscript first
-            where tracing is sound: static shapes, no control flow that depends on data).
+        exporter: ``auto`` (dynamo, then torchscript), ``dynamo``, ``torchscript``, ``fast`` (torchscript first
+            where tracing is sound: static shapes, no control flow that depends on data), or ``native`` (as ``auto``,
+            but torchscript first for an opset that dynamo reaches only by version conversion, where tracing is sound).
         dynamic: axes that the user wants to vary: (input, axis).
     """
 

@@ -68,7 +68,7 @@ def settings_for(config: ModelConfig, prepared: Prepared) -> dict[str, Any]:
     if config.format is Format.TORCHSCRIPT:
         return {"strict": bool(parameters.get("strict", True))}
     if config.format is Format.ONNX:
-        chosen: dict[str, Any] = {"opset": int(parameters.get("opset", 17))}
+        chosen: dict[str, Any] = {"opset": int(parameters.get("opset", 17)), "exporter": "native"}
         axes = parameters.get("dynamic_axes")
         if axes:
             chosen["dynamic"] = [[name, int(axis)] for name, places in axes.items() for axis in places]
