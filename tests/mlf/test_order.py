@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import turnkey.mlf as mlf
-from turnkey.mlf.program import Kernel, Program, Step
 from turnkey.mlf.order import least_peak_order, peak_bytes
+from turnkey.mlf.program import Kernel, Program, Step
 from turnkey.mlf.tensor import Tensor
 
 
