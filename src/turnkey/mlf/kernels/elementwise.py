@@ -85,12 +85,8 @@ def _chain(first: onnx.NodeProto, graph: NodeGraph) -> _Chain:
     members, best = [first], [first]
     while len(members) < _LONGEST:
         made = {member.output[0] for member in members}
-        following = [
-            user
-            for name in made
-            for user in graph.users(name)
-            if user.output[0] not in made and _is_member(user, graph, shape) and graph.producer(user.output[0]) is user
-        ]
+        users = [user for name in made for user in graph.users(name) if user.output[0] not in made]
+        following = [user for user in users if _is_member(user, graph, shape) and _is_free(user, graph)]
         waiting = {user.output[0] for user in following}
         ready = [user for user in following if not waiting & {*user.input}]
         if not ready:
@@ -101,6 +97,11 @@ def _chain(first: onnx.NodeProto, graph: NodeGraph) -> _Chain:
     made = {member.output[0] for member in best}
     leaves = dict.fromkeys(name for member in best for name in _values_of(member) if name not in made)
     return _Chain(tuple(best), _exposed(best, graph)[0], tuple(leaves))
+
+
+def _is_free(node: onnx.NodeProto, graph: NodeGraph) -> bool:
+    """Whether no other template claims a node."""
+    return graph.producer(node.output[0]) is node
 
 
 def _values_of(node: onnx.NodeProto) -> list[str]:
