@@ -19,7 +19,7 @@ from turnkey.discovery.listing import FoundModel
 from turnkey.model.hash import ModelHash, replay_hash, weights_hash
 from turnkey.model.replay import Replay, replay
 from turnkey.model.samples import Sample, SampleSet
-from turnkey.model.signature import TensorSpec
+from turnkey.model.signature import TensorSpec, specs_of
 from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import is_materialized
 
@@ -172,7 +172,7 @@ def _found(invocation: Invocation, hashed: ModelHash | None, played: Replay | No
             TensorSpec(name=name, dtype=invocation.dtypes[name], shape=shape)
             for name, shape in invocation.shapes.items()
         ),
-        outputs=tuple(TensorSpec(name=name, dtype=str(a.dtype), shape=a.shape) for name, a in result.items()),
+        outputs=specs_of(result),
         samples=len(invocation.reservoir.samples),
         training_mode_seen=invocation.training_seen,
         data_dependent=bool(played and played.data_reads),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from turnkey.lexer.artifact import LexerArtifact
     from turnkey.lexer.onnx_export import OutputCheck
 
+_NO_PART_OF_A_MODEL = (".csv", ".toml", ".samples.json", ".samples.npz")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reverification:
@@ -64,16 +66,22 @@ def reverify(artifact: LexerArtifact) -> list[Reverification]:
     for run in artifact.runs:
         export = mapping_at(run, "export")
         exports[str(export.get("path"))] = {**export, "settings": mapping_at(run, "settings")}
-    found = []
-    with read_archive(artifact.path) as archive:
-        for name in archive.names:
-            if name.lower().endswith(".onnx") and "/" not in name:
-                with tempfile.TemporaryDirectory(prefix="turnkey-lexer-") as directory:
-                    found.append(_reverified(archive, name, exports.get(name, {}), Path(directory)))
-    return found
+    with read_archive(artifact.path) as archive, tempfile.TemporaryDirectory(prefix="turnkey-lexer-") as scratch:
+        flat = [name for name in archive.names if "/" not in name]
+        models = [name for name in flat if name.lower().endswith(".onnx")]
+        wanted = [name for name in flat if not name.endswith(_NO_PART_OF_A_MODEL)] if models else []
+        try:
+            places = archive.extract(Path(scratch) / "models", wanted)
+        except TurnkeyError as error:
+            return [_refused(name, error) for name in models]
+        return [
+            _reverified(archive, name, exports.get(name, {}), places[name], Path(scratch) / str(number))
+            for number, name in enumerate(models)
+        ]
 
 
-def _reverified(archive: Archive, name: str, export: Mapping[str, Any], directory: Path) -> Reverification:
+def _reverified(archive: Archive, name: str, export: Mapping[str, Any], path: Path, directory: Path) -> Reverification:
+    """Verify one unpacked file; its samples are unpacked into ``directory``."""
     from turnkey.formats.onnx_file import check_file
     from turnkey.lexer.onnx_export import judged, outputs_of_file
     from turnkey.model.samples import read_samples
@@ -81,22 +89,19 @@ def _reverified(archive: Archive, name: str, export: Mapping[str, Any], director
     index = str(export.get("samples") or "")
     arrays = index.removesuffix(".json") + ".npz"
     try:
-        flat = [member for member in archive.names if "/" not in member and not member.endswith((".csv", ".toml"))]
-        places = archive.extract(directory, [member for member in flat if member not in (index, arrays)])
-        check_file(places[name])
+        check_file(path)
         if not index or index not in archive or arrays not in archive:
             return Reverification(name=name, verdict="no samples", reason="no inputs were packed with it")
-        inputs = directory / "samples"
-        unpacked = archive.extract(inputs, [index, arrays])
-        unpacked[index].rename(inputs / "samples.json")
-        unpacked[arrays].rename(inputs / "0.npz")
-        samples = read_samples(inputs)
+        unpacked = archive.extract(directory, [index, arrays])
+        unpacked[index].rename(directory / "samples.json")
+        unpacked[arrays].rename(directory / "0.npz")
+        samples = read_samples(directory)
         reference = samples.outputs[0]
         if reference is None:
             return Reverification(name=name, verdict="no samples", reason="no outputs were packed with it")
-        actual = outputs_of_file(places[name], samples.inputs[0])
+        actual = outputs_of_file(path, samples.inputs[0])
     except TurnkeyError as error:
-        return Reverification(name=name, verdict="refused", reason=f"{error.what}: {error.evidence}")
+        return _refused(name, error)
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises classes without a common base about a bad file
         return Reverification(name=name, verdict="refused", reason=f"{type(error).__name__}: {error}"[:500])
     settings = mapping_at(export, "settings")
@@ -107,3 +112,7 @@ def _reverified(archive: Archive, name: str, export: Mapping[str, Any], director
     if lax:
         reasons.append(f"judged by its own limits: {', '.join(lax)}")
     return Reverification(name=name, verdict=verdict, outputs=outputs, reason="; ".join(reasons))
+
+
+def _refused(name: str, error: TurnkeyError) -> Reverification:
+    return Reverification(name=name, verdict="refused", reason=f"{error.what}: {error.evidence}")

@@ -22,7 +22,7 @@ from turnkey.model.hash import replay_hash, weights_hash
 from turnkey.model.key_value_cache import CacheLayer
 from turnkey.model.replay import replay
 from turnkey.model.samples import Sample, SampleSet
-from turnkey.model.signature import Signature, TensorSpec
+from turnkey.model.signature import Signature, specs_of
 from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import array_of, is_materialized, is_tensor
 from turnkey.verify import batch_size
@@ -97,7 +97,7 @@ class Subject:
 
     @property
     def signature(self) -> Signature:
-        return Signature(inputs=_specs(self.inputs), outputs=_specs(self.outputs))
+        return Signature(inputs=specs_of(self.inputs), outputs=specs_of(self.outputs))
 
     @property
     def identity(self) -> str:
@@ -227,7 +227,3 @@ def _renamed(structure: CallStructure, names: Mapping[str, str]) -> CallStructur
         args=tuple(walk(arg) for arg in structure.args),
         kwargs={key: walk(value) for key, value in structure.kwargs.items()},
     )
-
-
-def _specs(sample: Sample) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(name=name, dtype=str(array.dtype), shape=array.shape) for name, array in sample.items())

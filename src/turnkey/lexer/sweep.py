@@ -20,7 +20,7 @@ from turnkey.lexer import table
 from turnkey.lexer.report import HEADINGS, BenchmarkReport
 from turnkey.lexer.row import BenchmarkRow
 from turnkey.model.samples import Sample
-from turnkey.model.signature import Signature, TensorSpec
+from turnkey.model.signature import Signature, specs_of
 from turnkey.verify import batch_size
 from turnkey.verify.batch import resized
 
@@ -186,7 +186,7 @@ def _resized(name: str, array: np.ndarray, shape: Any) -> np.ndarray:
 def _batched(sample: Sample, size: int) -> Sample:
     """The sample with another batch size on every input that has the first input's first extent."""
     current = batch_size(sample)
-    specs = tuple(TensorSpec(name=name, dtype=str(array.dtype), shape=array.shape) for name, array in sample.items())
+    specs = specs_of(sample)
     free = tuple(
         replace(spec, shape=(_BATCH, *spec.shape[1:])) if spec.shape[:1] == (current,) else spec for spec in specs
     )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnkey.model.samples import Sample
 
 Dimension = int | str
 """A number, or the name of a symbolic dimension (``"batch"``)."""
@@ -22,6 +26,11 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[Dimension, ...]
+
+
+def specs_of(sample: Sample) -> tuple[TensorSpec, ...]:
+    """The tensors of a sample with the extents that they have."""
+    return tuple(TensorSpec(name=name, dtype=str(array.dtype), shape=array.shape) for name, array in sample.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
