@@ -19,7 +19,7 @@ from turnkey.mlf.kernels.packing import Axis
 from turnkey.mlf.kernels.padding import pad_in_front
 from turnkey.mlf.kernels.vectors import c_text, vectors
 from turnkey.mlf.kernels.window import Window, window_of
-from turnkey.mlf.program import Kernel
+from turnkey.mlf.program import Kernel, Tile
 from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR
 
 if TYPE_CHECKING:
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 BLOCK = 16
 """Output channels of a tile, as in ``c/convolution.h``."""
-_NEAR_BYTES, _FAR_BYTES, _FEW_WEIGHTS_BYTES = 24 << 10, 96 << 10, 128 << 10
+PLACES = 8
+"""Most places of a tile, as in ``c/convolution.h``."""
+SMALL_KIB, NEAR_KIB, FAR_KIB = 8, 24, 96
 """Scratch for padded rows: so little that it stays in the nearest cache; or more, where weights are many and would be
 read again for every band of rows."""
+_FEW_WEIGHTS_BYTES = 128 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Convolution:
 
     Attributes:
         channels, outputs: of one group.
-        rows: of the result in one band.
+        rows: of the result in one band; places: most of one tile.
         layout: of the input.
     """
 
@@ -48,6 +51,7 @@ class Convolution:
     outputs: int
     window: Window
     rows: int = 1
+    places: int = PLACES
     layout: str = CHANNEL_LAST
 
     @property
@@ -70,14 +74,21 @@ class Convolution:
         places = math.prod(self.window.result) * math.prod(self.window.extent)
         return self.batch * places * self.groups * self.channels * self.outputs
 
-    def banded(self) -> Convolution:
+    def tiles(self) -> tuple[Tile, ...]:
+        """Scratch for a band and most places of a tile to choose from, the usual ones first."""
+        weights = 4 * self.groups * self.channels * self.outputs * math.prod(self.window.extent)
+        usual = NEAR_KIB if weights <= _FEW_WEIGHTS_BYTES else FAR_KIB
+        others = tuple(kib for kib in (NEAR_KIB, FAR_KIB, SMALL_KIB) if kib != usual)
+        choices = [(usual, PLACES), (usual, PLACES // 2)]
+        choices += [(kib, PLACES) for kib in others if self.banded(kib).rows != self.banded(usual).rows]
+        return tuple((("band_kib", kib), ("places", places)) for kib, places in choices)
+
+    def banded(self, kib: int) -> Convolution:
         """With as many rows in a band as its scratch may hold; of equal height, where that costs few bands more."""
         height = self.window.result[0]
         if not self.is_copied:
             return replace(self, rows=height)
-        weights = 4 * self.groups * self.channels * self.outputs * math.prod(self.window.extent)
-        limit = _NEAR_BYTES if weights <= _FEW_WEIGHTS_BYTES else _FAR_BYTES
-        fitting = [r for r in range(1, height + 1) if replace(self, rows=r).scratch_bytes <= limit] or [1]
+        fitting = [r for r in range(1, height + 1) if replace(self, rows=r).scratch_bytes <= kib << 10] or [1]
         divisor = max(r for r in fitting if height % r == 0)
         nearly = -(-height // -(-height // fitting[-1]))
         return replace(self, rows=divisor if 2 * divisor >= nearly else nearly)
@@ -90,6 +101,7 @@ class Convolution:
             *(*window.image, *window.result),
             *(*window.extent, *window.stride, *window.dilation, *window.before),
             *(self.rows, self.row_width, int(self.is_copied), int(self.layout == ROW_MAJOR)),
+            self.places,
         )
         return f"{{{', '.join(map(str, numbers))}, {epilogue.activation.c_arguments()}}}"
 
@@ -144,7 +156,10 @@ def _made(
         outputs=weight.shape[0] // groups,
         window=window,
         layout=ROW_MAJOR if turns else CHANNEL_LAST,
-    ).banded()
+    )
+    tiles = shape.tiles()
+    tile = graph.tile(node, tiles)
+    shape = replace(shape.banded(dict(tile)["band_kib"]), places=dict(tile)["places"])
     blocks = (Axis(groups, 0, shape.outputs), Axis(-(-shape.outputs // BLOCK), 0, BLOCK))
     reach = [Axis(extent, 2 + axis, 1) for axis, extent in enumerate(weight.shape[2:])]
     inputs: list[Operand] = [
@@ -170,5 +185,7 @@ def _made(
         kind="convolution",
         overwrites=len(inputs) - 1 if epilogue.side and epilogue.side != source else None,
         macs=shape.macs,
+        tile=tile,
+        tiles=tiles,
     )
     return Made(kernel=kernel, inputs=tuple(inputs), outputs=(Stored(name=epilogue.output, layout=CHANNEL_LAST),))

@@ -16,12 +16,15 @@
 #define TURNKEY_SUMS 12
 #endif
 
-/* Sizes in values and places; channels and outputs are those of one group, rows those of the result in one band. */
+/*
+ * Sizes in values and places; channels and outputs are those of one group, rows those of the result in one band, places
+ * the most of a tile.
+ */
 typedef struct {
   int batch, groups, channels, outputs;
   int height, width, result_height, result_width;
   int window_height, window_width, down, across, dilation_down, dilation_across, above, left;
-  int rows, row_width, is_copied, is_row_major;
+  int rows, row_width, is_copied, is_row_major, places;
   int activation;
   float low, high;
 } turnkey_convolution;
@@ -88,7 +91,7 @@ TURNKEY_INLINE void turnkey_convolution_block(const turnkey_convolution *c, cons
                                               float *out) {
   const int vectors = (valid + TURNKEY_LANES - 1) / TURNKEY_LANES, width = c->groups * c->outputs;
   const int room = TURNKEY_SUMS / vectors;
-  const int most = room > TURNKEY_PLACES ? TURNKEY_PLACES : room > 0 ? room : 1, places = rows * c->result_width;
+  const int most = room > c->places ? c->places : room > 0 ? room : 1, places = rows * c->result_width;
   const int tiles = (places + most - 1) / most, few = places / tiles, longer = places % tiles * (few + 1);
   const float *at[TURNKEY_PLACES];
   for (int place = 0; place < longer; place += few + 1) {
