@@ -30,7 +30,10 @@ def test_ticks_are_few_and_lie_inside(low: float, factor: float, is_log: bool) -
 
 
 def test_one_value_alone_stands_in_the_middle() -> None:
-    assert scale_of([3.0], start=0, end=100).place(3.0) == pytest.approx(50)
+    for value in (3.0, 1e-7, 0.0, -2e9):
+        scale = scale_of([value], start=0, end=100)
+        assert scale.place(value) == pytest.approx(50)
+        assert all(abs(tick) <= 2 * abs(value) for tick in scale.ticks()) or value == 0
 
 
 def test_far_apart_values_want_a_logarithmic_scale() -> None:

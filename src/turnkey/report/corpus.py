@@ -64,7 +64,8 @@ def sentences(builds: Sequence[ReportedBuild], sections: Sequence[ModelSection])
     if not rows:
         return [*said, "Nothing was measured."]
     invalid = sum(not row.is_valid for row in rows)
-    doubt = f"; {invalid:,} figures are INVALID and should not be quoted" if invalid else ", all figures are valid"
+    of_them = f"the figures of {count(invalid, 'candidate')} are INVALID and should not be quoted"
+    doubt = f"; {of_them}" if invalid else ", all figures are valid"
     said.append(f"{count(len(rows), 'candidate')} measured{doubt}.")
     chosen = [row for section in sections if (row := section.chosen) is not None]
     if chosen:

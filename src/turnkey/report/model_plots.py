@@ -71,10 +71,13 @@ def _curves(rows: Sequence[CandidateRow], loads: Sequence[LoadResult]) -> Iterab
                 index=row.index,
                 points=[(rung.items_per_second, rung.latency_ms) for rung in row.rungs],
                 marks=[str(rung.batch_size) for rung in row.rungs],
+                doubtful=frozenset(str(rung.batch_size) for rung in row.rungs if not rung.is_valid),
             )
             for row in climbed
         ]
-        yield _throughput_plot(curves, "Latency and throughput over batch sizes", "Numbers are batch sizes.")
+        yield _throughput_plot(
+            curves, "Latency and throughput over batch sizes", "Numbers are batch sizes, hollow marks INVALID."
+        )
     closed = [load for load in loads if load.shape.kind == "concurrency"]
     if closed:
         curves = [

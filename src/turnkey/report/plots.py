@@ -33,12 +33,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One series of points, x and y; ``marks`` are texts beside them."""
+    """One series of points, x and y; ``marks`` are texts beside them, ``doubtful`` those of points to be hollow."""
 
     label: str
     index: int
     points: Points
     marks: Sequence[str] = ()
+    doubtful: frozenset[str] = frozenset()
 
 
 def interval_plot(bars: Sequence[Bar], *, title: str, label: str, center_line: float | None = None) -> str:
@@ -98,7 +99,8 @@ def curve_plot(curves: Sequence[Curve], *, title: str, x_label: str, y_label: st
         else:
             drawing.dots(placed, series(curve.index))
         for (x, y), mark in zip(placed, curve.marks, strict=False):
-            drawing.circle(x, y, f"fill {series(curve.index)}", radius=2.5, tip=f"{curve.label} {mark}")
+            kind = "hollow" if mark in curve.doubtful else "fill"
+            drawing.circle(x, y, f"{kind} {series(curve.index)}", radius=2.5, tip=f"{curve.label} {mark}")
             drawing.text(x + 4, y - 4, mark, "tick")
     return drawing.markup()
 

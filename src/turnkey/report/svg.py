@@ -57,7 +57,10 @@ class Scale:
     def _ends(self) -> tuple[float, float]:
         if self.high > self.low:
             return self.low, self.high
-        return (self.low / 1.1, self.low * 1.1) if self.is_log else (self.low - 0.5, self.low + 0.5)
+        if self.is_log:
+            return self.low / 1.1, self.low * 1.1
+        room = abs(self.low) / 2 or 0.5
+        return self.low - room, self.low + room
 
 
 def scale_of(values: Iterable[float], *, start: float, end: float, is_log: bool = False, zero: bool = False) -> Scale:

@@ -73,7 +73,13 @@ def climbed(
         if climb.rungs:
             own = entries.setdefault(candidate.key, _named(candidate))
             own |= {"batches": curve_entry(climb), "batches_record": where}
-    reasons = [reason.line for record in found.records for reason in record.reasons]
+    reasons = [
+        f"batch {rung.batch}: {reason.line}"
+        for climb in found.climbs.values()
+        for rung, record in zip(climb.rungs, climb.records, strict=True)
+        for reason in record.reasons
+        if reason.applies_to(climb.key)
+    ]
     told = [curve_table(list(found.climbs.values()))]
     told += [f"{climb.key}: {climb.reason}" for climb in found.climbs.values()]
     listing = "\n".join([*told, *dict.fromkeys(reasons)])
