@@ -16,8 +16,10 @@ from turnkey import plugins
 
 PLUGINS = Path(__file__).parent / "plugins"
 
-# Tests run side by side and measure as a means, not to learn a number: they need not wait for each other.
-os.environ.setdefault("TURNKEY_MACHINE_LOCK", str(Path(tempfile.gettempdir()) / f"turnkey-test-{os.getpid()}.lock"))
+# Tests run side by side and measure as a means, not to learn a number: they need not wait for each other. A worker of
+# xdist inherits what its parent set here, and takes a lock of its own instead.
+if "PYTEST_XDIST_WORKER" in os.environ or "TURNKEY_MACHINE_LOCK" not in os.environ:
+    os.environ["TURNKEY_MACHINE_LOCK"] = str(Path(tempfile.gettempdir()) / f"turnkey-test-{os.getpid()}.lock")
 
 # What one test converts must not reach another by the cache of this user; the tests of that cache switch it on.
 os.environ.setdefault("TURNKEY_CONVERSION_CACHE", "0")

@@ -26,6 +26,9 @@ from turnkey.pipeline.toolbox import TOOLS
 REPOSITORY = Path(__file__).parents[1]
 EXECUTABLES = Path(sys.executable).parent
 
+KEPT = ("TURNKEY_MACHINE_LOCK", "TURNKEY_CONVERSION_CACHE")
+"""Variables of conftest.py that keep tests from waiting for each other and from each other's results."""
+
 LINEAR = "models/selftest/linear.py"
 
 
@@ -46,7 +49,7 @@ Turnkey = Callable[..., Outcome]
 def run(command: str, *, directory: Path, **environment: str) -> Outcome:
     """A line as the guide prints it, in a shell: its quotes, wildcards and exports are the shell's."""
     variables = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("TURNKEY_")},
+        **{name: value for name, value in os.environ.items() if not name.startswith("TURNKEY_") or name in KEPT},
         "PATH": f"{EXECUTABLES}{os.pathsep}{os.environ['PATH']}",
         **environment,
     }
@@ -296,7 +299,7 @@ def test_process_isolation_with_a_timeout(turnkey: Turnkey, tmp_path: Path, cach
         "import torch\nfrom sibling import WIDTH\ntorch.nn.Linear(WIDTH, 2)(torch.ones(1, WIDTH))\n"
     )
     scripts = f"{tmp_path}/hang.py {tmp_path}/uses_sibling.py"
-    done = turnkey(f"turnkey -i {scripts} --process-isolation --timeout 40 discover")
+    done = turnkey(f"turnkey -i {scripts} --process-isolation --timeout 15 discover")
     assert done.code == 1
     assert "timeout" in done.stdout
     assert statistics(cache, "uses_sibling")["build_status"] == "successful"
