@@ -125,11 +125,15 @@ class NodeGraph:
         self._claimed: set[int] = set()
 
     def sole_user(self, name: str) -> onnx.NodeProto | None:
-        """The one node that reads a tensor; None if it is an output of the graph, or read twice, or claimed."""
+        """The one node that reads a tensor; None if it is an output of the graph, or read twice, or claimed.
+
+        Nodes that are no template's are left out too (see `claims`).
+        """
         users = self._users.get(name, [])
         if name in self._outputs or len(users) != 1 or users[0] in self._claimed:
             return None
-        return self._nodes[users[0]]
+        node = self._nodes[users[0]]
+        return node if self._is_plain(node) else None
 
     def users(self, name: str) -> tuple[onnx.NodeProto, ...]:
         """All nodes that read a tensor."""
