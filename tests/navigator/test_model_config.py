@@ -9,6 +9,7 @@ import torch
 import turnkey.navigator as nav
 from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.call_settings import check_call
+from turnkey.navigator.conversion import obstacle_of, plugin_of
 from turnkey.navigator.custom_config import configs_by_format
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
 from turnkey.navigator.format import Format
@@ -32,6 +33,36 @@ def test_default_targets_of_torch_with_their_documented_keys_source_first() -> N
         "trt-fp32",
         "trt-fp16",
     ]
+
+
+def test_functions_of_jax_and_tensorflow_become_what_their_formats_make_of_them() -> None:
+    targets = targets_of(Format.PYTHON, ["stablehlo", "onnx"])
+    models = plan_models(Format.PYTHON, targets, {})
+    assert [(each.key, each.path, each.parent_key) for each in models] == [
+        ("python", "python/----", None),
+        ("stablehlo", "stablehlo/model.stablehlo", "python"),
+        ("tf-savedmodel", "tf-savedmodel/model.savedmodel", "python"),
+        ("onnx", "onnx/model.onnx", "tf-savedmodel"),
+    ]
+    assert [plugin_of(each) for each in models[1:]] == ["jax", "tf-savedmodel", "onnx-tensorflow"]
+
+
+@pytest.mark.parametrize(
+    ("key", "plugin"),
+    [
+        ("trt-fp32", "tensorrt"),
+        ("trt-fp16", "tensorrt-fp16"),
+        ("torch-trt-fp32", "torch-tensorrt"),
+        ("torch-trt-fp16", "torch-tensorrt-fp16"),
+    ],
+)
+def test_the_documented_names_of_engines_lead_to_turnkeys_formats(key: str, plugin: str) -> None:
+    from turnkey.formats import FORMATS
+
+    models = {each.key: each for each in plan_models(Format.TORCH, targets_of(Format.TORCH, None), {})}
+    assert plugin_of(models[key]) == plugin
+    assert plugin in FORMATS.names()
+    assert "needs" in obstacle_of(models[key]) or "tensorrt" in obstacle_of(models[key]), "not installed, no more"
 
 
 def test_each_tuple_multiplies_the_models() -> None:

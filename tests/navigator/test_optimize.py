@@ -419,6 +419,20 @@ def test_conversions_and_checks_share_one_worker_process(tmp_path: Path, runner_
     assert pids != {f"PID {os.getpid()}"}
 
 
+def test_a_function_of_jax_is_stored_and_runs_without_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jax = pytest.importorskip("jax", reason="pip install 'turnkey[jax]'")
+    monkeypatch.setenv("TURNKEY_MULTIPROCESSING", "0")
+    package = nav.jax.optimize(
+        jax.jit(lambda x: jax.numpy.tanh(x) * 2), samples(), workspace=tmp_path / "w", profiler_config=UNPROFILED
+    )
+    assert ended(package, "stablehlo", "JaxCPU") is CommandStatus.OK
+    x = samples(1, batch=5)[0]
+    with nav.package.load_from_workspace(package.workspace).runner_of("stablehlo", "JaxCPU") as runner:
+        assert np.allclose(runner.infer({"input__0": x})["output__0"], np.tanh(x) * 2, atol=1e-6)
+
+
 def test_steps_are_told_on_the_error_stream_and_in_the_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,8 +459,10 @@ def test_conversions_stay_in_this_process_where_the_user_wants_no_other(
     assert f"PID {os.getpid()}" in (package.workspace / "python" / "correctness-Here.log").read_text()
 
 
-def test_a_framework_that_is_not_here_says_how_to_bring_its_model() -> None:
-    with pytest.raises(TurnkeyError, match="tensorflow"):
+def test_a_framework_that_is_not_here_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(TurnkeyError, match="tensorflow") as raised:
         nav.tensorflow.optimize(object(), samples())
+    assert raised.value.remedy == "pip install 'turnkey[tensorflow]'"
     with pytest.raises(ConfigurationError, match="another kind"):
         turnkey.torch.optimize("model.onnx", samples())

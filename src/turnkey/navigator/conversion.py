@@ -42,6 +42,10 @@ def plugin_of(config: ModelConfig) -> str:
     """Name of the format plug-in that makes a model."""
     if config.format is Format.TORCHSCRIPT:
         return f"torchscript-{config.parameters.get('jit_type', 'trace')}"
+    if config.format is Format.STABLEHLO:
+        return "jax"
+    if config.format is Format.ONNX and config.parent_key == Format.TF_SAVEDMODEL.value:
+        return "onnx-tensorflow"
     if config.format in _ENGINES:
         precision = str(config.parameters.get("precision", "fp32"))
         return _ENGINES[config.format] + ("" if precision == "fp32" else f"-{precision}")
@@ -68,7 +72,10 @@ def settings_for(config: ModelConfig, prepared: Prepared) -> dict[str, Any]:
     if config.format is Format.TORCHSCRIPT:
         return {"strict": bool(parameters.get("strict", True))}
     if config.format is Format.ONNX:
-        chosen: dict[str, Any] = {"opset": int(parameters.get("opset", 17)), "exporter": "native"}
+        chosen: dict[str, Any] = {"opset": int(parameters.get("opset", 17))}
+        if config.parent_key == Format.TF_SAVEDMODEL.value:
+            return chosen
+        chosen["exporter"] = "native"
         axes = parameters.get("dynamic_axes")
         if axes:
             chosen["dynamic"] = [[name, int(axis)] for name, places in axes.items() for axis in places]
@@ -174,8 +181,10 @@ def check_job(
 
 
 def file_of(model: ModelStatus, workspace: Workspace) -> Path | None:
-    """The model's file; None for a source in memory."""
-    return None if model.model_config.format.is_source else workspace.path / model.model_config.path
+    """The model's file (of a SavedModel the graph in its directory); None for a source in memory."""
+    if model.model_config.format.is_source:
+        return None
+    return workspace.path / (model.files[0] if model.files else model.model_config.path)
 
 
 def is_intact(model: ModelStatus, workspace: Workspace) -> bool:

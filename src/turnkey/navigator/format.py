@@ -14,13 +14,15 @@ E = TypeVar("E", bound=Enum)
 class Format(Enum):
     """All model formats supported by `optimize`.
 
-    Those of TensorFlow and JAX exist so that packages of others load; producing them needs a plug-in.
+    ``tensorflow``, ``tf-trt`` and ``jax`` exist so that packages of others load; functions of these frameworks are
+    optimised as Python callables (``python``), and stored as ``tf-savedmodel`` and ``stablehlo``.
     """
 
     PYTHON = "python"
     TORCH = "torch"
     TENSORFLOW = "tensorflow"
     JAX = "jax"
+    STABLEHLO = "stablehlo"
     TORCHSCRIPT = "torchscript"
     TORCH_EXPORTEDPROGRAM = "torch-exportedprogram"
     TORCH_AOTI = "torch-aoti"
@@ -49,6 +51,7 @@ _SUFFIXES = {
     Format.TF_SAVEDMODEL: ".savedmodel",
     Format.TF_TRT: ".savedmodel",
     Format.TORCH_TRT: ".ep",
+    Format.STABLEHLO: ".stablehlo",
     Format.ONNX: ".onnx",
     Format.OPENVINO: ".xml",
     Format.TENSORRT: ".plan",

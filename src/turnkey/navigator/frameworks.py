@@ -1,46 +1,61 @@
-"""Frameworks whose models this Turnkey does not convert: their names exist, and using them says what to do."""
+"""``nav.tensorflow`` and ``nav.jax``: functions and models of these frameworks, as Python callables of arrays."""
 
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from turnkey.errors import ConversionError, MissingDependencyError
+from turnkey.errors import MissingDependencyError
+from turnkey.navigator import dispatch
+from turnkey.navigator.dataloader import SizedDataLoader
+from turnkey.navigator.format import Format
+from turnkey.navigator.package_result import Package
 
 
-class ForeignFramework:
-    """``nav.tensorflow`` and ``nav.jax``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallableFramework:
+    """A framework whose models are called with arrays and return arrays.
 
-    Args:
+    Attributes:
         name: of the package.
-        remedy: how to bring such a model here.
+        install: the command that installs it.
+        targets: formats that its functions become, beside the callable itself.
     """
 
-    def __init__(self, name: str, remedy: str) -> None:
-        self._name = name
-        self._remedy = remedy
+    name: str
+    install: str
+    targets: tuple[Format, ...]
 
-    def optimize(self, model: Any, dataloader: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse, with the way over.
+    def optimize(
+        self,
+        model: Any,
+        dataloader: SizedDataLoader,
+        *args: Any,
+        target_formats: Sequence[Format | str] | None = None,
+        **kwargs: Any,
+    ) -> Package:
+        """Optimise a function or a model of the framework; arguments and errors as `turnkey.optimize`.
+
+        Args:
+            target_formats: None is all that the framework's functions become.
 
         Raises:
             MissingDependencyError: the framework is not installed.
-            ConversionError: it is, and no plug-in converts its models.
         """
-        if importlib.util.find_spec(self._name) is None:
+        if importlib.util.find_spec(self.name) is None:
             raise MissingDependencyError(
-                f"{self._name} is not installed", evidence=f"no module named {self._name!r}", remedy=self._remedy
+                f"{self.name} is not installed", evidence=f"no module named {self.name!r}", remedy=self.install
             )
-        raise ConversionError(
-            f"{self._name} models are not converted here",
-            evidence=f"no plug-in of the group turnkey.formats reads {type(model).__name__}",
-            remedy=self._remedy,
-        )
+        chosen = self.targets if target_formats is None else target_formats
+        called = dispatch.of_kind(Format.PYTHON, model)
+        return dispatch.optimize(called, dataloader, *args, target_formats=chosen, **kwargs)
 
 
-TENSORFLOW = ForeignFramework(
-    "tensorflow", "python -m tf2onnx.convert --saved-model DIR --output model.onnx   # then optimise model.onnx"
+TENSORFLOW = CallableFramework(
+    name="tensorflow",
+    install="pip install 'turnkey[tensorflow]'",
+    targets=(Format.PYTHON, Format.TF_SAVEDMODEL, Format.ONNX),
 )
-JAX = ForeignFramework(
-    "jax", "turnkey.optimize(lambda **inputs: jitted(**inputs), samples)   # as a Python callable of arrays"
-)
+JAX = CallableFramework(name="jax", install="pip install 'turnkey[jax]'", targets=(Format.PYTHON, Format.STABLEHLO))

@@ -37,7 +37,7 @@ DEFAULT_TARGETS: Mapping[Format, tuple[Format, ...]] = {
 KNOWN_TARGETS: Mapping[Format, tuple[Format, ...]] = {
     Format.TORCH: (Format.TORCH, *DEFAULT_TARGETS[Format.TORCH], Format.OPENVINO, Format.TORCH_AOTI),
     Format.ONNX: (*DEFAULT_TARGETS[Format.ONNX], Format.OPENVINO),
-    Format.PYTHON: (Format.PYTHON,),
+    Format.PYTHON: (Format.PYTHON, Format.STABLEHLO, Format.TF_SAVEDMODEL, Format.ONNX),
 }
 _FRAMEWORKS = {Format.TORCH: "torch", Format.ONNX: "onnx", Format.PYTHON: "none"}
 
@@ -142,6 +142,12 @@ def plan_models(
             _engines(add, Format.TORCH_TRT, exported, config(Format.TORCH_TRT, TorchTensorRTConfig()))
         if Format.TORCH_AOTI in targets:
             add(_model(Format.TORCH_AOTI, exported, {}))
+    if Format.STABLEHLO in targets:
+        add(_model(Format.STABLEHLO, root, {}))
+    if source is Format.PYTHON and {Format.TF_SAVEDMODEL, Format.ONNX} & set(targets):
+        saved = add(_model(Format.TF_SAVEDMODEL, root, {}))
+        if Format.ONNX in targets:
+            add(_model(Format.ONNX, saved, _of(config(Format.ONNX, OnnxConfig()))))
     needs_onnx = {Format.ONNX, Format.TENSORRT, Format.OPENVINO} & set(targets)
     if needs_onnx:
         chosen = config(Format.ONNX, OnnxConfig())

@@ -47,7 +47,7 @@ MANIFEST = "manifest.json"
 _DATA = ("model_input/", "model_output/", "samples/")
 _NOT_EXTRACTED = (".log", ".sh", ".py")
 _PICKLES = (".pkl", ".pickle", ".joblib")
-_EXPORTED = ("torchscript", "torch-exportedprogram", "onnx", "openvino", "tf-savedmodel")
+_EXPORTED = ("torchscript", "torch-exportedprogram", "onnx", "openvino", "tf-savedmodel", "stablehlo")
 """Formats that every package ships; compiled ones only where they are among the best."""
 
 

@@ -59,6 +59,7 @@ _TABLE = (
         device=DeviceKind.CUDA,
         options={"provider": "Tensorrt"},
     ),
+    RunnerKind(name="JaxCPU", format=Format.STABLEHLO, runtime="jax"),
     RunnerKind(name="OnnxOpenVINO", format=Format.ONNX, runtime="openvino", is_default=False),
     RunnerKind(name="OpenVINO", format=Format.OPENVINO, runtime="openvino"),
     RunnerKind(name="AOTInductor", format=Format.TORCH_AOTI, runtime="torch-aoti"),
