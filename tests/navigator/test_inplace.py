@@ -135,7 +135,7 @@ def test_each_runtime_is_timed_on_every_module_that_has_it_and_on_no_other() -> 
             package = SimpleNamespace(
                 load_source_model=lambda model: None,
                 candidates=lambda include_source: SimpleNamespace(entries=entries),
-                runner_of=lambda key, name: SimpleNamespace(name=name, activate=lambda: None),
+                runner_of=lambda key, name, device: SimpleNamespace(name=name, activate=lambda: None),
             )
             return {"0123456789ab": package}
 

@@ -11,6 +11,7 @@ import numpy as np
 from turnkey.measure import Settings, Windows, run_in_process
 from turnkey.measure.target import Arrays
 from turnkey.measure.windows import timed_calls
+from turnkey.navigator.format import DeviceKind
 from turnkey.navigator.inplace import Module, registered
 from turnkey.navigator.rung import pooled_numbers
 from turnkey.navigator.runner import NavigatorRunner
@@ -60,6 +61,8 @@ def profile(
     window_size: int = 25,
     stability_percentage: float = 10.0,
     max_trials: int = 10,
+    device: DeviceKind | str | None = None,
+    initialize: bool = True,
     verbose: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """Time a function eager and with every optimised runtime of its wrapped modules.
@@ -67,19 +70,23 @@ def profile(
     Args:
         dataloader: (batch size, sample); each is profiled.
         target_formats, runners: None takes all that were found right.
+        device: on which runtimes run; None is each one's own.
+        initialize: call the function once before anything is timed, so that what it sets up is in no figure.
 
     Returns:
         ``eager`` and ``model key @ runner`` to one documented result per sample. Under such a name every module that
         has this runtime runs on it, and the others are eager.
     """
     formats = None if target_formats is None else {getattr(each, "value", each) for each in target_formats}
-    ways = _ways(registered(), formats, runners)
+    ways = _ways(registered(), formats, runners, device=device)
     rule = Windows(
         measurement_request_count=window_size, stability_percentage=stability_percentage, max_trials=max_trials
     )
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     try:
-        for batch, sample in dataloader:
+        for number, (batch, sample) in enumerate(dataloader):
+            if initialize and number == 0:
+                func(sample)
             for name, choose in ways.items():
                 # One after another: a module can be only one thing at a time.
                 target = _FunctionTarget(func, [sample], choose)
@@ -100,7 +107,11 @@ def profile(
 
 
 def _ways(
-    modules: Mapping[str, Module], formats: set[Any] | None, runners: Sequence[str] | None
+    modules: Mapping[str, Module],
+    formats: set[Any] | None,
+    runners: Sequence[str] | None,
+    *,
+    device: DeviceKind | str | None = None,
 ) -> dict[str, Callable[[], None]]:
     """What to time, by name: how to bring all modules into that form."""
 
@@ -118,7 +129,7 @@ def _ways(
                     continue
                 if runners is not None and entry.runner.runner_name not in runners:
                     continue
-                runner = package.runner_of(config.key, entry.runner.runner_name)
+                runner = package.runner_of(config.key, entry.runner.runner_name, device=device)
                 serving.setdefault(entry.key, []).append(_serving(each, key, runner))
     return {"eager": eager, **{name: _after(eager, steps) for name, steps in serving.items()}}
 

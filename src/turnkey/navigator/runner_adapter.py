@@ -8,9 +8,8 @@ from typing import Any
 
 from turnkey.errors import UsageError
 from turnkey.model.samples import Sample
-from turnkey.navigator.format import DeviceKind
 from turnkey.navigator.runner import NavigatorRunner, as_array
-from turnkey.navigator.runner_table import RunnerKind, add_kind
+from turnkey.navigator.runner_table import add_kind, kind_of
 from turnkey.runtimes import LoadRequest, Runner, Runtime, find_runtime
 from turnkey.runtimes.target import ModelTarget
 
@@ -21,16 +20,7 @@ def register_runner(cls: type[NavigatorRunner]) -> None:
     Raises:
         ValueError: the name is taken.
     """
-    devices = cls.devices_kind()
-    add_kind(
-        RunnerKind(
-            name=cls.name(),
-            format=cls.format(),
-            runtime=cls.name(),
-            device=devices[0] if devices else DeviceKind.CPU,
-            place=f"{cls.__module__}:{cls.__qualname__}",
-        )
-    )
+    add_kind(kind_of(cls))
     _CLASSES[cls.name()] = cls
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnkey.errors import TurnkeyError
-from turnkey.navigator.exceptions import ConfigurationError
+from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
 from turnkey.navigator.format import DeviceKind, Format
+from turnkey.plugins import PluginTable
 from turnkey.runtimes import RUNTIMES, Runtime
 
 
@@ -75,11 +76,40 @@ _TABLE = (
     ),
 )
 _registered: dict[str, RunnerKind] = {}
+_PLUGINS = PluginTable(group="turnkey.runners", noun="runner", builtin={})
+_broken: set[str] = set()
 
 
 def runner_kinds() -> dict[str, RunnerKind]:
-    """All runners by name: the table's, then those that were registered."""
-    return {**{kind.name: kind for kind in _TABLE}, **_registered}
+    """All runners by name: the table's, those that were registered, then those of installed plug-ins."""
+    found = {**{kind.name: kind for kind in _TABLE}, **_registered}
+    for name in _PLUGINS.names():
+        if name not in _broken and (kind := _of_plugin(name)) is not None:
+            found.setdefault(kind.name, kind)
+    return found
+
+
+def kind_of(cls: Any) -> RunnerKind:
+    """A runner class as an entry of the table."""
+    devices = cls.devices_kind()
+    return RunnerKind(
+        name=cls.name(),
+        format=cls.format(),
+        runtime=cls.name(),
+        device=devices[0] if devices else DeviceKind.CPU,
+        place=f"{cls.__module__}:{cls.__qualname__}",
+    )
+
+
+def _of_plugin(name: str) -> RunnerKind | None:
+    """The runner of an entry point; one that cannot be used is said once and left out."""
+    try:
+        return kind_of(_PLUGINS.load(name))
+    except Exception as error:  # noqa: BLE001 - a third party's class raises what it likes
+        _broken.add(name)
+        message = f"the runner {name} of an installed plug-in cannot be used: {type(error).__name__}: {error}"
+        warnings.warn(message, ConfigurationWarning, stacklevel=3)
+        return None
 
 
 def add_kind(kind: RunnerKind) -> None:
