@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 PANEL = 16
 """Columns of a panel, as in ``c/gemm.h``."""
+_ROWS = (12, 4)
+"""Most rows of a tile to choose from: as many as the registers hold, and fewer; a single row is a case of its own."""
 
 
 class _Product(NamedTuple):
     """C = epilogue(A B)."""
 
+    node: onnx.NodeProto
     left: Matrix
     right: Matrix
     result: Matrix
@@ -43,7 +46,7 @@ def matmul(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     product = _product(node, graph)
     if product is None:
         return None
-    left, right, result, after = product
+    _, left, right, result, after = product
     reads = [left.name, right.name, *([after.residual.name] if after.residual else [])]
     transposed = left.nodes if left.nodes == right.nodes else (*left.nodes, *right.nodes)
     return Claim(
@@ -75,7 +78,7 @@ def _product(node: onnx.NodeProto, graph: NodeGraph) -> _Product | None:
     elif node.op_type == "MatMul" and len(graph.tensors[node.input[1]].shape) == 1:
         shape = (*shape, 1)
     result = written_matrix(after.output, shape, graph, may_transpose=after.residual is None)
-    return _Product(left, right, result, after)
+    return _Product(node, left, right, result, after)
 
 
 def _added(node: onnx.NodeProto, graph: NodeGraph) -> tuple[Operand | None, Operand | None] | None:
@@ -106,7 +109,7 @@ class _Loop(NamedTuple):
 
 
 def _made(product: _Product, graph: NodeGraph, _layouts: Mapping[str, str]) -> Made:
-    left, right, result, after = product
+    _, left, right, result, after = product
     depth, columns = right.shape[-2:]
     panels = -(-columns // PANEL)
     is_packed = right.name in graph.constants and not right.nodes and len(graph.tensors[right.name].shape) > 1
@@ -126,6 +129,8 @@ def _made(product: _Product, graph: NodeGraph, _layouts: Mapping[str, str]) -> M
     while loops and (loops[-1].left, loops[-1].right, loops[-1].result) == (left_row * rows, 0, result_row * rows):
         rows *= loops.pop().extent
 
+    tiles = tuple((("rows", most),) for most in _ROWS if most < rows) or ((("rows", 1),),)
+    tile = graph.tile(product.node, tiles)
     inputs: list[Operand] = [Stored(name=left.name)]
     inputs.append(Packed(name=right.name, axes=_panels(right, graph)) if is_packed else Stored(name=right.name))
     places = {}
@@ -153,9 +158,10 @@ def _made(product: _Product, graph: NodeGraph, _layouts: Mapping[str, str]) -> M
         lines.append("float *panels = (float *)(void *)scratch;")
         lines.append(f"turnkey_pack({depth}, {columns}, {source}, {right.strides[-2]}, {right.strides[-1]}, panels);")
         source = "panels"
+    sizes = f"{tile[0][1]}, {rows}, {columns}, {depth}"
     lines.append(
-        f"turnkey_gemm({rows}, {columns}, {depth}, in0{offsets['left']}, {left_row}, {left.strides[-1]}, {source}, "
-        f"{panel}, {step}, out0{offsets['result']}, {result_row}, after);"
+        f"turnkey_gemm({sizes}, in0{offsets['left']}, {left_row}, {left.strides[-1]}, {source}, {panel}, {step}, "
+        f"out0{offsets['result']}, {result_row}, after);"
     )
     lines += ["}"] * len(loops)
     kernel = Kernel(
@@ -168,6 +174,8 @@ def _made(product: _Product, graph: NodeGraph, _layouts: Mapping[str, str]) -> M
         kind="gemm",
         overwrites=_overwritten(inputs, after),
         macs=math.prod(result.shape) * depth,
+        tile=tile,
+        tiles=tiles if len(tiles) > 1 else (),
     )
     return Made(kernel=kernel, inputs=tuple(inputs), outputs=(Stored(name=result.name),))
 

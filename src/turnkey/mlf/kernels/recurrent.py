@@ -209,7 +209,7 @@ def _gemm(m: int, n: int, depth: int, a: str, b: str, c: str, after: str, *, row
     panels = -(-n // PANEL)
     weights = f"{b} + d * {panels * PANEL * depth}"
     sizes = f"{m}, {n}, {depth}"
-    return f"turnkey_gemm({sizes}, {a}, {depth}, 1, {weights}, {depth * PANEL}, {PANEL}, {c}, {row or n}, {after});"
+    return f"turnkey_gemm(TURNKEY_ROWS, {sizes}, {a}, {depth}, 1, {weights}, {depth * PANEL}, {PANEL}, {c}, {row or n}, {after});"
 
 
 def _panels(name: str, layer: _Layer, depth: int) -> Packed:

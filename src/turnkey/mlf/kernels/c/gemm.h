@@ -1,8 +1,8 @@
 /*
  * Matrix products C = A B, with what follows them applied while a tile is still in registers.
  *
- * B is read in panels of 16 columns, which every number of lanes divides: packed ([n / 16][depth][16], zeros beyond n),
- * or rows of a matrix whose n the lanes divide. A is read value by value, so that its strides are free. Sizes are
+ * B is read in panels of 16 columns, which every number of lanes divides: packed ([n / 16][depth][16], zeros beyond
+ * n), or rows of a matrix whose n the lanes divide. A is read value by value, so that its strides are free. Sizes are
  * constants at every call: the loops over a tile's rows and vectors vanish, and each kernel holds only the tiles that
  * it needs (two heights that share the rows evenly, and the last panel's width).
  */
@@ -30,8 +30,8 @@ typedef struct {
   float low, high;
 } turnkey_after;
 
-TURNKEY_INLINE void turnkey_finish(turnkey_floats sum, const int count, float *c, const float *bias, const float *residual,
-                           const turnkey_after *after) {
+TURNKEY_INLINE void turnkey_finish(turnkey_floats sum, const int count, float *c, const float *bias,
+                                   const float *residual, const turnkey_after *after) {
   sum = sum * after->scale;
   if (bias) sum = sum + turnkey_load_some(bias, count);
   if (residual) sum = sum + turnkey_load_some(residual, count);
@@ -40,14 +40,15 @@ TURNKEY_INLINE void turnkey_finish(turnkey_floats sum, const int count, float *c
 
 /* A tile of rows x columns, columns at most 16. */
 TURNKEY_INLINE void turnkey_tile(const int rows, const int columns, const int depth, const float *a, ptrdiff_t a_row,
-                         ptrdiff_t a_step, const float *b, ptrdiff_t b_step, float *c, ptrdiff_t c_row,
-                         const float *bias, const float *residual, const turnkey_after *after) {
+                                 ptrdiff_t a_step, const float *b, ptrdiff_t b_step, float *c, ptrdiff_t c_row,
+                                 const float *bias, const float *residual, const turnkey_after *after) {
   const int vectors = (columns + TURNKEY_LANES - 1) / TURNKEY_LANES;
   turnkey_floats sums[TURNKEY_ROWS][TURNKEY_VECTORS];
   TURNKEY_UNROLLED
-  for (int i = 0; i < rows; ++i)
+  for (int i = 0; i < rows; ++i) {
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j) sums[i][j] = turnkey_all(0.0f);
+  }
   for (int k = 0; k < depth; ++k) {
     turnkey_floats row[TURNKEY_VECTORS];
     TURNKEY_UNROLLED
@@ -60,24 +61,27 @@ TURNKEY_INLINE void turnkey_tile(const int rows, const int columns, const int de
     }
   }
   TURNKEY_UNROLLED
-  for (int i = 0; i < rows; ++i)
+  for (int i = 0; i < rows; ++i) {
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j)
-      turnkey_finish(sums[i][j], columns - j * TURNKEY_LANES, c + i * c_row + j * TURNKEY_LANES, bias ? bias + j * TURNKEY_LANES : bias,
-                residual ? residual + i * after->residual_row + j * TURNKEY_LANES : residual, after);
+      turnkey_finish(sums[i][j], columns - j * TURNKEY_LANES, c + i * c_row + j * TURNKEY_LANES,
+                     bias ? bias + j * TURNKEY_LANES : bias,
+                     residual ? residual + i * after->residual_row + j * TURNKEY_LANES : residual, after);
+  }
 }
 
 /* A tile of one row: four sums for each column, since one would wait for itself at every step. */
-TURNKEY_INLINE void turnkey_row_tile(const int columns, const int depth, const float *a, ptrdiff_t a_step, const float *b,
-                             ptrdiff_t b_step, float *c, const float *bias, const float *residual,
-                             const turnkey_after *after) {
+TURNKEY_INLINE void turnkey_row_tile(const int columns, const int depth, const float *a, ptrdiff_t a_step,
+                                     const float *b, ptrdiff_t b_step, float *c, const float *bias,
+                                     const float *residual, const turnkey_after *after) {
   const int vectors = (columns + TURNKEY_LANES - 1) / TURNKEY_LANES;
   turnkey_floats sums[4][TURNKEY_VECTORS];
   TURNKEY_UNROLLED
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 4; ++i) {
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j) sums[i][j] = turnkey_all(0.0f);
-  for (int k = 0; k < depth / 4 * 4; k += 4)
+  }
+  for (int k = 0; k < depth / 4 * 4; k += 4) {
     TURNKEY_UNROLLED
     for (int i = 0; i < 4; ++i) {
       const turnkey_floats x = turnkey_all(a[(k + i) * a_step]);
@@ -85,21 +89,27 @@ TURNKEY_INLINE void turnkey_row_tile(const int columns, const int depth, const f
       for (int j = 0; j < vectors; ++j)
         sums[i][j] = turnkey_fma(x, turnkey_load(b + (k + i) * b_step + j * TURNKEY_LANES), sums[i][j]);
     }
-  for (int k = depth / 4 * 4; k < depth; ++k)
+  }
+  for (int k = depth / 4 * 4; k < depth; ++k) {
+    const turnkey_floats x = turnkey_all(a[k * a_step]);
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j)
-      sums[0][j] = turnkey_fma(turnkey_all(a[k * a_step]), turnkey_load(b + k * b_step + j * TURNKEY_LANES), sums[0][j]);
+      sums[0][j] = turnkey_fma(x, turnkey_load(b + k * b_step + j * TURNKEY_LANES), sums[0][j]);
+  }
   TURNKEY_UNROLLED
   for (int j = 0; j < vectors; ++j)
-    turnkey_finish((sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]), columns - j * TURNKEY_LANES, c + j * TURNKEY_LANES,
-              bias ? bias + j * TURNKEY_LANES : bias, residual ? residual + j * TURNKEY_LANES : residual, after);
+    turnkey_finish((sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]), columns - j * TURNKEY_LANES,
+                   c + j * TURNKEY_LANES, bias ? bias + j * TURNKEY_LANES : bias,
+                   residual ? residual + j * TURNKEY_LANES : residual, after);
 }
 
-/* All rows of one panel. */
-TURNKEY_INLINE void turnkey_panel(const int m, const int columns, const int depth, const float *a, ptrdiff_t a_row,
-                          ptrdiff_t a_step, const float *b, ptrdiff_t b_step, float *c, ptrdiff_t c_row,
-                          const float *bias, const float *residual, const turnkey_after *after) {
-  const int blocks = (m + TURNKEY_ROWS - 1) / TURNKEY_ROWS, low = m / blocks, higher = m % blocks;
+/* All rows of one panel, by tiles of at most so many. */
+TURNKEY_INLINE void turnkey_panel(const int most, const int m, const int columns, const int depth, const float *a,
+                                  ptrdiff_t a_row, ptrdiff_t a_step, const float *b, ptrdiff_t b_step, float *c,
+                                  ptrdiff_t c_row, const float *bias, const float *residual,
+                                  const turnkey_after *after) {
+  const int height = most < TURNKEY_ROWS ? most : TURNKEY_ROWS;
+  const int blocks = (m + height - 1) / height, low = m / blocks, higher = m % blocks;
   int i = 0;
   if (m == 1) {
     turnkey_row_tile(columns, depth, a, a_step, b, b_step, c, bias, residual, after);
@@ -107,29 +117,33 @@ TURNKEY_INLINE void turnkey_panel(const int m, const int columns, const int dept
   }
   for (; i < higher * (low + 1); i += low + 1)
     turnkey_tile(low + 1, columns, depth, a + i * a_row, a_row, a_step, b, b_step, c + i * c_row, c_row, bias,
-            residual ? residual + i * after->residual_row : residual, after);
+                 residual ? residual + i * after->residual_row : residual, after);
   for (; i < m; i += low)
     turnkey_tile(low, columns, depth, a + i * a_row, a_row, a_step, b, b_step, c + i * c_row, c_row, bias,
-            residual ? residual + i * after->residual_row : residual, after);
+                 residual ? residual + i * after->residual_row : residual, after);
 }
 
-/* C[m][n] = A[m][depth] B[depth][n]; b_panel is from one panel to the next, b_step from one row of B to the next. */
-TURNKEY_INLINE void turnkey_gemm(const int m, const int n, const int depth, const float *a, ptrdiff_t a_row, ptrdiff_t a_step,
-                         const float *b, ptrdiff_t b_panel, ptrdiff_t b_step, float *c, ptrdiff_t c_row,
-                         turnkey_after after) {
-  int j = 0;
-  for (; j + TURNKEY_PANEL <= n; j += TURNKEY_PANEL)
-    turnkey_panel(m, TURNKEY_PANEL, depth, a, a_row, a_step, b + j / TURNKEY_PANEL * b_panel, b_step, c + j, c_row,
-             after.bias ? after.bias + j : after.bias, after.residual ? after.residual + j : after.residual, &after);
-  if (n % TURNKEY_PANEL)
-    turnkey_panel(m, n % TURNKEY_PANEL, depth, a, a_row, a_step, b + n / TURNKEY_PANEL * b_panel, b_step, c + n / TURNKEY_PANEL * TURNKEY_PANEL,
-             c_row, after.bias ? after.bias + n / TURNKEY_PANEL * TURNKEY_PANEL : after.bias,
-             after.residual ? after.residual + n / TURNKEY_PANEL * TURNKEY_PANEL : after.residual, &after);
+/*
+ * C[m][n] = A[m][depth] B[depth][n]; b_panel is from one panel to the next, b_step from one row of B to the next.
+ * Tiles have at most so many rows, and no more than the registers hold.
+ */
+TURNKEY_INLINE void turnkey_gemm(const int most, const int m, const int n, const int depth, const float *a,
+                                 ptrdiff_t a_row, ptrdiff_t a_step, const float *b, ptrdiff_t b_panel,
+                                 ptrdiff_t b_step, float *c, ptrdiff_t c_row, turnkey_after after) {
+  const int whole = n / TURNKEY_PANEL * TURNKEY_PANEL;
+  for (int j = 0; j < whole; j += TURNKEY_PANEL)
+    turnkey_panel(most, m, TURNKEY_PANEL, depth, a, a_row, a_step, b + j / TURNKEY_PANEL * b_panel, b_step, c + j,
+                  c_row, after.bias ? after.bias + j : after.bias,
+                  after.residual ? after.residual + j : after.residual, &after);
+  if (n > whole)
+    turnkey_panel(most, m, n - whole, depth, a, a_row, a_step, b + whole / TURNKEY_PANEL * b_panel, b_step, c + whole,
+                  c_row, after.bias ? after.bias + whole : after.bias,
+                  after.residual ? after.residual + whole : after.residual, &after);
 }
 
 /* B[depth][n], of any strides, into panels: for an operand that is computed, where its rows cannot be read at once. */
 TURNKEY_INLINE void turnkey_pack(const int depth, const int n, const float *b, ptrdiff_t b_row, ptrdiff_t b_column,
-                         float *panels) {
+                                 float *panels) {
   for (int j = 0; j < n; j += TURNKEY_PANEL) {
     const int columns = n - j < TURNKEY_PANEL ? n - j : TURNKEY_PANEL;
     float *panel = panels + j * depth;

@@ -4,7 +4,7 @@
  */
 
 /* Does something with all lanes as often as a row has them, and once with the rest: DO(first, count). */
-#define TURNKEY_ALONG(length, DO)                                                       \
+#define TURNKEY_ALONG(length, DO)                                                              \
   for (int at = 0; at + TURNKEY_LANES <= (length); at += TURNKEY_LANES) DO(at, TURNKEY_LANES); \
   if ((length) % TURNKEY_LANES) DO((length) / TURNKEY_LANES * TURNKEY_LANES, (length) % TURNKEY_LANES)
 
@@ -35,8 +35,8 @@ TURNKEY_INLINE void turnkey_gru_lanes(turnkey_floats update, turnkey_floats cand
 /* Products of the input and of the state: update, reset, candidate, each a row; the reset gate behind the product. */
 TURNKEY_INLINE void turnkey_gru_late_lanes(const int hidden, const float *of_input, const float *of_state,
                                            const float *before, float *state, const int count) {
-  const turnkey_floats reset = turnkey_sigmoid(turnkey_load_some(of_input + hidden, count) +
-                                               turnkey_load_some(of_state + hidden, count));
+  const turnkey_floats reset =
+      turnkey_sigmoid(turnkey_load_some(of_input + hidden, count) + turnkey_load_some(of_state + hidden, count));
   const turnkey_floats candidate = turnkey_fma(reset, turnkey_load_some(of_state + 2 * hidden, count),
                                                turnkey_load_some(of_input + 2 * hidden, count));
   turnkey_gru_lanes(turnkey_load_some(of_input, count) + turnkey_load_some(of_state, count), candidate, before, state,
@@ -61,7 +61,7 @@ TURNKEY_INLINE void turnkey_gru_reset_row(const int hidden, const float *sum, co
 }
 TURNKEY_INLINE void turnkey_gru_early_row(const int hidden, const float *update, const float *candidate,
                                           const float *before, float *state) {
-#define TURNKEY_DO(at, count)                                                                              \
+#define TURNKEY_DO(at, count)                                                                            \
   turnkey_gru_lanes(turnkey_load_some(update + (at), count), turnkey_load_some(candidate + (at), count), \
                     before + (at), state + (at), count)
   TURNKEY_ALONG(hidden, TURNKEY_DO);

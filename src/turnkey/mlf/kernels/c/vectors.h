@@ -1,9 +1,9 @@
 /*
  * Vectors of float: GNU vector extensions as wide as the target has registers, or one float in plain C99.
  *
- * TURNKEY_VECTOR_BYTES (0, 16, 32 or 64) is the widest vector that the code may use; TURNKEY_MLF_SCALAR asks for plain C.
- * Everything below the two sections of primitives is written once, in their terms. Loads and stores need no alignment
- * beyond that of float, and may alias anything: workspace and constants are pools of bytes.
+ * TURNKEY_VECTOR_BYTES (0, 16, 32 or 64) is the widest vector that the code may use; TURNKEY_MLF_SCALAR asks for plain
+ * C. Everything below the two sections of primitives is written once, in their terms. Loads and stores need no
+ * alignment beyond that of float, and may alias anything: workspace and constants are pools of bytes.
  */
 #ifndef TURNKEY_VECTOR_BYTES
 #define TURNKEY_VECTOR_BYTES 64
@@ -116,8 +116,12 @@ TURNKEY_INLINE turnkey_floats turnkey_min(turnkey_floats a, turnkey_floats b) { 
 TURNKEY_INLINE turnkey_floats turnkey_max(turnkey_floats a, turnkey_floats b) { return a > b ? a : b; }
 TURNKEY_INLINE turnkey_floats turnkey_min(turnkey_floats a, turnkey_floats b) { return a < b ? a : b; }
 #else
-TURNKEY_INLINE turnkey_floats turnkey_max(turnkey_floats a, turnkey_floats b) { return turnkey_chosen(turnkey_less(b, a), a, b); }
-TURNKEY_INLINE turnkey_floats turnkey_min(turnkey_floats a, turnkey_floats b) { return turnkey_chosen(turnkey_less(a, b), a, b); }
+TURNKEY_INLINE turnkey_floats turnkey_max(turnkey_floats a, turnkey_floats b) {
+  return turnkey_chosen(turnkey_less(b, a), a, b);
+}
+TURNKEY_INLINE turnkey_floats turnkey_min(turnkey_floats a, turnkey_floats b) {
+  return turnkey_chosen(turnkey_less(a, b), a, b);
+}
 #endif
 /* At most eight lanes, for blocks of eight values. */
 #if TURNKEY_LANES == 16
@@ -144,7 +148,9 @@ TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_min(turnkey_narrow_floats a,
 #define turnkey_narrow_max turnkey_max
 #define turnkey_narrow_min turnkey_min
 #endif
-TURNKEY_INLINE turnkey_floats turnkey_abs(turnkey_floats x) { return turnkey_as_floats(turnkey_as_bits(x) & 0x7fffffffu); }
+TURNKEY_INLINE turnkey_floats turnkey_abs(turnkey_floats x) {
+  return turnkey_as_floats(turnkey_as_bits(x) & 0x7fffffffu);
+}
 TURNKEY_INLINE turnkey_floats turnkey_with_sign_of(turnkey_floats x, turnkey_floats sign) {
   return turnkey_as_floats((turnkey_as_bits(x) & 0x7fffffffu) | (turnkey_as_bits(sign) & 0x80000000u));
 }
@@ -198,7 +204,7 @@ TURNKEY_INLINE float turnkey_largest(turnkey_floats x) {
 
 /* 2^n, n near x / ln 2, times exp of the rest; in two steps, so that subnormal results are right. At most 2 ulp. */
 TURNKEY_INLINE turnkey_floats turnkey_exp(turnkey_floats x) {
-  const turnkey_floats magic = turnkey_all(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+  const turnkey_floats magic = turnkey_all(12582912.0f); /* 1.5 * 2^23: added, it rounds to an integer in low bits */
   const turnkey_floats c = turnkey_min(turnkey_all(90.0f), turnkey_max(turnkey_all(-105.0f), x));
   const turnkey_floats shifted = turnkey_fma(c, turnkey_all(1.44269504f), magic);
   const turnkey_floats n = shifted - magic;
@@ -225,7 +231,8 @@ TURNKEY_INLINE turnkey_floats turnkey_exp_of_negative(turnkey_floats x) {
   p = turnkey_fma(p, r, turnkey_all(0.166665196f));
   p = turnkey_fma(p, r, turnkey_all(0.5f));
   p = turnkey_fma(p * r, r, r) + 1.0f;
-  return p * turnkey_as_floats((turnkey_as_bits(shifted) + 127u) << 23); /* at n = -127 the exponent is 0: so is the factor */
+  /* At n = -127 the exponent is 0: so is the factor. */
+  return p * turnkey_as_floats((turnkey_as_bits(shifted) + 127u) << 23);
 }
 
 /* 1 / (1 + exp(-x)), from exp of a negative number on both sides, so that no intermediate overflows. */
@@ -294,15 +301,25 @@ enum {
 TURNKEY_INLINE turnkey_floats turnkey_activate(turnkey_floats x, int activation, float low, float high) {
   const turnkey_floats zero = turnkey_all(0.0f), one = turnkey_all(1.0f);
   switch (activation) {
-    case TURNKEY_RELU: return turnkey_max(zero, x);
-    case TURNKEY_CLIP: return turnkey_min(turnkey_all(high), turnkey_max(turnkey_all(low), x));
-    case TURNKEY_GELU: return 0.5f * x * (one + turnkey_erf(x * 0.707106781f));
-    case TURNKEY_TANH_GELU: return 0.5f * x * (one + turnkey_tanh(0.797884561f * (x + 0.044715f * x * x * x)));
-    case TURNKEY_SIGMOID: return turnkey_sigmoid(x);
-    case TURNKEY_TANH: return turnkey_tanh(x);
-    case TURNKEY_SILU: return x * turnkey_sigmoid(x);
-    case TURNKEY_HARD_SWISH: return x * turnkey_min(one, turnkey_max(zero, turnkey_fma(x, turnkey_all(1.0f / 6.0f), turnkey_all(0.5f))));
-    case TURNKEY_LEAKY: return turnkey_chosen(turnkey_less(x, zero), low * x, x);
-    default: return x;
+    case TURNKEY_RELU:
+      return turnkey_max(zero, x);
+    case TURNKEY_CLIP:
+      return turnkey_min(turnkey_all(high), turnkey_max(turnkey_all(low), x));
+    case TURNKEY_GELU:
+      return 0.5f * x * (one + turnkey_erf(x * 0.707106781f));
+    case TURNKEY_TANH_GELU:
+      return 0.5f * x * (one + turnkey_tanh(0.797884561f * (x + 0.044715f * x * x * x)));
+    case TURNKEY_SIGMOID:
+      return turnkey_sigmoid(x);
+    case TURNKEY_TANH:
+      return turnkey_tanh(x);
+    case TURNKEY_SILU:
+      return x * turnkey_sigmoid(x);
+    case TURNKEY_HARD_SWISH:
+      return x * turnkey_min(one, turnkey_max(zero, turnkey_fma(x, turnkey_all(1.0f / 6.0f), turnkey_all(0.5f))));
+    case TURNKEY_LEAKY:
+      return turnkey_chosen(turnkey_less(x, zero), low * x, x);
+    default:
+      return x;
   }
 }
