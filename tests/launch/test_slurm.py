@@ -273,7 +273,7 @@ def test_a_failure_stops_what_has_not_begun_and_leaves_no_build_open(
     assert [result.status for result in results[3:]] == ["not_started"] * 2, "one more may have begun"
     built = [result for result in results if result.status != "not_started"]
     assert [load_state(cache, result.build_name).build_status for result in built] == [r.status for r in built]
-    assert "turnkey" not in cluster.command("squeue", "--noheader", "--states=RUNNING,PENDING", "--format=%j")
+    wait_for(lambda: "turnkey" not in cluster.command("squeue", "--noheader", "--format=%j"))
 
 
 @on_a_cluster
@@ -314,7 +314,7 @@ def test_a_cache_that_nodes_cannot_use_is_found_before_anything_is_queued(
 ) -> None:
     count = tmp_path / "count"
     path = script(f"open({str(count)!r}, 'a').write('.')")
-    monkeypatch.setattr("turnkey.launch.slurm._VISIBLE_SECONDS", 2.0)
+    monkeypatch.setattr("turnkey.launch.slurm_probe.VISIBLE_SECONDS", 2.0)
     monkeypatch.setattr("turnkey.launch.slurm_job.probe.__code__", (lambda call_directory: None).__code__)
     monkeypatch.setattr("turnkey.launch.slurm_submission.probe", print)  # runs on the node, leaves no file
 

@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from turnkey.errors import InputError, TurnkeyError
 from turnkey.launch.abrupt_exit import abrupt_exit_told
 from turnkey.launch.all_models import with_all_models
 from turnkey.launch.call_folder import CallFolder
-from turnkey.launch.execution import finished_event, run_item
-from turnkey.launch.isolation import failed_result, run_isolated
+from turnkey.launch.execution import run_item
+from turnkey.launch.isolation import run_isolated
 from turnkey.launch.options import Options
 from turnkey.launch.plan import build_of, check_sequences, labels_of, sequence_for, work_item
 from turnkey.launch.result import FAILED, SUBMITTED, Interrupted, Result
@@ -24,7 +23,6 @@ from turnkey.launch.template import Template
 from turnkey.launch.work_item import WorkItem
 from turnkey.model.inputs import Input
 from turnkey.pipeline import durable
-from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event, Listener, silent
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.sequence import INTERRUPTED, Sequence
@@ -102,7 +100,7 @@ class _Work:
             if isinstance(planned, WorkItem):
                 yield planned
             else:
-                self._listen(finished_event(planned))
+                self._listen(planned.finished_event)
                 self._keep(number, planned)
 
     def finish(self, item: WorkItem, result: Result) -> bool:
@@ -124,10 +122,10 @@ class _Work:
                     with abrupt_exit_told(item.input):
                         result = run_item(item, listen=self._listen)
                 except TurnkeyError as error:  # the cache cannot be written
-                    result = failed_result(item, error)
-                    self._listen(finished_event(result))
+                    result = Result.failed(item, error)
+                    self._listen(result.finished_event)
             except KeyboardInterrupt:
-                self._keep(item.number, _interrupted(self._inputs[item.number - 1], item, self._options, began))
+                self._keep(item.number, _interrupted(item, began))
                 raise
             self._keep(item.number, result)
 
@@ -194,16 +192,15 @@ def _stopped(source: Input, options: Options, status: str, reason: str) -> Resul
     return Result(input=source.text, status=status, cache_dir=options.cache_dir, reason=reason)
 
 
-def _interrupted(source: Input, item: WorkItem, options: Options, began: float) -> Result:
-    """The result of the input that Ctrl-C met, with its build where that was known already.
+def _interrupted(item: WorkItem, began: float) -> Result:
+    """The result of the input that Ctrl-C met.
 
     Args:
         began: time of the clock when work on it began. What its build says since then holds: an interruption after
             the last tool does not undo it.
     """
-    result = _stopped(source, options, "killed", INTERRUPTED)
-    result = replace(result, build_name=item.build_name, cache_dir=Path(item.cache_dir))
-    path = BuildPaths(result.cache_dir, result.build_name).state
+    result = Result.of(item, "killed", reason=INTERRUPTED)
+    path = item.paths.state
     try:
         state = load_state(state_path=path)
         is_of_this_run = path.stat().st_mtime >= began

@@ -29,8 +29,8 @@ def run_item(item: WorkItem, *, listen: Listener) -> Result:
         KeyboardInterrupt: passed on; the build says so.
     """
     started = time.perf_counter()
-    listen(started_event(item))
-    paths = BuildPaths(Path(item.cache_dir), item.build_name)
+    listen(item.started_event)
+    paths = item.paths
     try:
         outcome = _outcome(item, paths, listen)
     except KeyboardInterrupt:
@@ -40,11 +40,9 @@ def run_item(item: WorkItem, *, listen: Listener) -> Result:
         failure = Failure.of(error)
         nothing = State(paths.cache_dir, paths.build_name)
         outcome = Outcome(state=nothing, status="error", reason=failure.error.what, failure=failure)
-    result = Result(
-        input=item.input,
-        status=outcome.status,
-        build_name=item.build_name,
-        cache_dir=paths.cache_dir,
+    result = Result.of(
+        item,
+        outcome.status,
         state=replace(outcome.state, model=None),
         reason=outcome.reason,
         failure=outcome.failure.detached() if outcome.failure else None,
@@ -53,7 +51,7 @@ def run_item(item: WorkItem, *, listen: Listener) -> Result:
     del outcome
     let_go()
     gc.collect()  # models stand in cycles; the next input must not find this one's in memory
-    listen(finished_event(result))
+    listen(result.finished_event)
     return result
 
 
@@ -61,39 +59,13 @@ def finished_before(item: WorkItem) -> Result | None:
     """The result of an item that is resumed and has nothing left to do; None if there is something to do."""
     if not item.resume:
         return None
-    paths = BuildPaths(Path(item.cache_dir), item.build_name)
     try:
-        found = resumption_of(item.sequence, _state_before(item, paths), paths, retry=item.retry)
+        found = resumption_of(item.sequence, _state_before(item, item.paths), item.paths, retry=item.retry)
     except TurnkeyError:  # whoever works on it will say why it cannot be begun
         return None
     if found.state is None or found.finished < len(item.steps):
         return None
-    return Result(
-        input=item.input,
-        status=found.status,
-        build_name=item.build_name,
-        cache_dir=paths.cache_dir,
-        state=found.state,
-        reason=found.reason,
-        failure=found.failure,
-    )
-
-
-def started_event(item: WorkItem) -> Event:
-    """What is told when an input begins."""
-    return Event(kind="input-started", input=item.input, build_name=item.build_name, planned=item.sequence.names)
-
-
-def finished_event(result: Result) -> Event:
-    """What is told when an input has ended."""
-    return Event(
-        kind="input-finished",
-        input=result.input,
-        build_name=result.build_name,
-        status=result.status,
-        text=result.reason,
-        seconds=result.seconds,
-    )
+    return Result.of(item, found.status, state=found.state, reason=found.reason, failure=found.failure)
 
 
 def _outcome(item: WorkItem, paths: BuildPaths, listen: Listener) -> Outcome:

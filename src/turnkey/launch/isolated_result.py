@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from dataclasses import replace
-from pathlib import Path
 
 from turnkey.errors import ModelError, TurnkeyError
 from turnkey.launch.isolated_process import IsolatedProcess
@@ -18,8 +17,6 @@ from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.lean_cache import remove_artifacts
 from turnkey.pipeline.sequence import INTERRUPTED
-from turnkey.pipeline.state import State
-from turnkey.pipeline.state_file import load_state
 
 
 def isolated_result(process: IsolatedProcess, *, out_of_memory: bool) -> Result:
@@ -29,9 +26,9 @@ def isolated_result(process: IsolatedProcess, *, out_of_memory: bool) -> Result:
         out_of_memory: whether the kernel killed for lack of memory meanwhile.
     """
     item = process.item
-    paths = BuildPaths(Path(item.cache_dir), item.build_name)
+    paths = item.paths
     if process.result is not None:  # sent when all was done; what came later does not undo it
-        return replace(process.result, state=_state(paths))
+        return process.result.with_stored_state()
     status, error = _verdict(item, process, paths, out_of_memory=out_of_memory)
     failure = Failure(error=error, tool=process.tool)
     state = None
@@ -42,15 +39,7 @@ def isolated_result(process: IsolatedProcess, *, out_of_memory: bool) -> Result:
                 remove_artifacts(paths)
     except TurnkeyError as second:  # a full disk: the result is all that is left to say it
         failure = replace(failure, full_traceback=str(second))
-    return Result(
-        input=item.input,
-        status=status,
-        build_name=item.build_name,
-        cache_dir=paths.cache_dir,
-        state=state,
-        reason=error.what,
-        failure=failure,
-    )
+    return Result.of(item, status, state=state, reason=error.what, failure=failure)
 
 
 def _verdict(
@@ -103,10 +92,3 @@ def _how(exit_code: int) -> str:
 
 def _mib(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:.0f} MiB"
-
-
-def _state(paths: BuildPaths) -> State | None:
-    try:
-        return load_state(state_path=paths.state)
-    except TurnkeyError:  # an input that failed before its first write has none
-        return None

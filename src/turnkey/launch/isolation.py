@@ -11,32 +11,25 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from turnkey.errors import TurnkeyError
 from turnkey.launch.call_folder import CallFolder
-from turnkey.launch.execution import finished_event
 from turnkey.launch.isolated_process import IsolatedProcess
 from turnkey.launch.isolated_result import isolated_result
 from turnkey.launch.out_of_memory import oom_kills
-from turnkey.launch.result import Result
+from turnkey.launch.result import Finish, Result
 from turnkey.launch.scratch import scratch_name
 from turnkey.launch.template import Template, can_be_forked
 from turnkey.launch.warden import TERMINATION_SECONDS
 from turnkey.launch.warden_process import FreshWarden, WardenProcess
 from turnkey.launch.work_item import WorkItem
-from turnkey.pipeline.events import Event, Listener
-from turnkey.pipeline.failure import Failure
+from turnkey.pipeline.events import Listener
 
 _INTERRUPT_SECONDS = TERMINATION_SECONDS + 2.0
 _LOOK_SECONDS = 0.2
-
-
-Finish = Callable[[WorkItem, Result], bool]
-"""Is told each result as soon as it is known; False if no further item is to be started."""
 
 
 def run_isolated(
@@ -134,7 +127,7 @@ class _Loop:
                 process = IsolatedProcess(item, log=log, listen=self._listen, start=start)
                 self._running[item.number] = process
         except TurnkeyError as error:
-            self._told(item, failed_result(item, error))
+            self._told(item, Result.failed(item, error))
 
     def _wait(self) -> None:
         processes = list(self._running.values())
@@ -163,32 +156,20 @@ class _Loop:
         self._told(process.item, result)
 
     def _told(self, item: WorkItem, result: Result) -> None:
-        self._listen(finished_event(result))
+        self._listen(result.finished_event)
         self._goes_on = self._finish(item, result) and self._goes_on
 
     def _tell_loss(self, item: WorkItem) -> None:
         if self._template is not None and not self._is_loss_told:
             self._is_loss_told = True
             text = f"no prewarmed workers any more: {self._template.refusal}; each input gets a new interpreter"
-            self._listen(Event(kind="note", input=item.input, text=text))
+            self._listen(item.note(text))
 
     def _interrupt(self) -> None:
         self._goes_on = False
         self._interrupted_until = self._interrupted_until or time.monotonic() + _INTERRUPT_SECONDS
         for process in self._running.values():
             process.interrupt()
-
-
-def failed_result(item: WorkItem, error: TurnkeyError) -> Result:
-    """The result of an item that could not even be begun."""
-    return Result(
-        input=item.input,
-        status="error",
-        build_name=item.build_name,
-        cache_dir=Path(item.cache_dir),
-        reason=error.what,
-        failure=Failure.of(error),
-    )
 
 
 @contextmanager

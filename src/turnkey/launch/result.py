@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.launch.work_item import WorkItem
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.events import Event
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.state import State
+from turnkey.pipeline.state_file import load_state
 
 FAILED = frozenset({"error", "timeout", "killed"})
 """Statuses that make the exit code 1."""
@@ -42,6 +46,37 @@ class Result:
     reason: str = ""
     failure: Failure | None = None
     seconds: float = 0.0
+
+    @classmethod
+    def of(cls, item: WorkItem, status: str, **fields: Any) -> Result:
+        """The result of a work item; ``fields`` are further attributes."""
+        return cls(
+            input=item.input, status=status, build_name=item.build_name, cache_dir=Path(item.cache_dir), **fields
+        )
+
+    @classmethod
+    def failed(cls, item: WorkItem, error: TurnkeyError) -> Result:
+        """The result of an item that could not even be begun."""
+        return cls.of(item, "error", reason=error.what, failure=Failure.of(error))
+
+    def with_stored_state(self) -> Result:
+        """The same with the state in the build's files; an input that failed before its first write has none."""
+        try:
+            return replace(self, state=load_state(state_path=BuildPaths(self.cache_dir, self.build_name).state))
+        except TurnkeyError:
+            return replace(self, state=None)
+
+    @property
+    def finished_event(self) -> Event:
+        """What is told when the input has ended."""
+        return Event(
+            kind="input-finished",
+            input=self.input,
+            build_name=self.build_name,
+            status=self.status,
+            text=self.reason,
+            seconds=self.seconds,
+        )
 
     @property
     def build_dir(self) -> Path | None:
@@ -87,6 +122,10 @@ class Result:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1) + "\n"
+
+
+Finish = Callable[[WorkItem, Result], bool]
+"""Is told each result as soon as it is known; False if no further item is to be begun."""
 
 
 class Interrupted(KeyboardInterrupt):

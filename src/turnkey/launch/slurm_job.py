@@ -25,6 +25,9 @@ from turnkey.version import __version__
 
 PROBE = "probe.json"
 
+VISIBLE_SECONDS = 20.0
+"""How long a shared file system may take to show the call what a job has written."""
+
 _OF_THE_NODE = ("CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "TMPDIR")
 """Variables that Slurm or the node sets; those of the machine that submitted do not hold there."""
 

@@ -16,6 +16,9 @@ _COMMAND_SECONDS = 60.0
 WAITING = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
+_FINAL = frozenset(
+    {"TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "PREEMPTED", "FAILED"}
+)
 WORKING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
 
 
@@ -30,6 +33,11 @@ class JobStatus:
 
     state: str
     reason: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it was ended, or ended itself as failed: it will write nothing any more."""
+        return self.state in _FINAL
 
     @property
     def is_active(self) -> bool:

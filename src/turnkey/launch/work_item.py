@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError
+from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.events import Event
 from turnkey.pipeline.sequence import Sequence
 
 VERSION = 1
@@ -86,6 +88,20 @@ class WorkItem:
     @property
     def absolute_path(self) -> Path:
         return Path(os.path.abspath(os.path.join(self.working_directory, self.path)))
+
+    @property
+    def paths(self) -> BuildPaths:
+        """Names of the files of its build."""
+        return BuildPaths(Path(self.cache_dir), self.build_name)
+
+    @property
+    def started_event(self) -> Event:
+        """What is told when work on it begins."""
+        return Event(kind="input-started", input=self.input, build_name=self.build_name, planned=self.sequence.names)
+
+    def note(self, text: str) -> Event:
+        """Something that the user should know of it."""
+        return Event(kind="note", input=self.input, build_name=self.build_name, text=text)
 
     def to_json(self) -> str:
         return json.dumps({"version": VERSION, **asdict(self)}, indent=1) + "\n"

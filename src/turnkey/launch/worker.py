@@ -19,7 +19,6 @@ from typing import Any
 from turnkey.launch.scratch import make_scratch, remove_scratch
 from turnkey.launch.warden import STACKS_SIGNAL, Flags, Limits, supervise
 from turnkey.launch.work_item import WorkItem, read_work_item
-from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
 
 
@@ -51,7 +50,7 @@ def watch_over(item: WorkItem, *, messages: int, lifeline: int) -> int:
             memory_bytes=item.memory_limit,
             disk_bytes=item.disk_limit,
             output_bytes=item.output_limit,
-            build=BuildPaths(Path(item.cache_dir), item.build_name).directory,
+            build=item.paths.directory,
             scratch=scratch,
         ),
     )
