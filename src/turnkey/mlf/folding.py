@@ -150,7 +150,7 @@ def _folded(
     """The node's outputs if they are known now; None otherwise."""
     import numpy as np
 
-    if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_FOLDED or _is_quantized_weight(node, model):
+    if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_FOLDED:
         return None
     if node.op_type in ("Shape", "Size") and node.input[0] in tensors:
         shape = tensors[node.input[0]].shape
@@ -162,10 +162,19 @@ def _folded(
         return None
     if not all(name in tensors and tensors[name].bytes <= _FOLD_LIMIT_BYTES for name in node.output if name):
         return None
+    if node.op_type == "DequantizeLinear":
+        # The reference knows it from version 19 on, which computes what older ones do.
+        return None if _is_quantized_weight(node, model) else evaluated(node, constants, opsets=[_dequantizing()])
     return evaluated(node, constants, opsets=model.opset_import)
 
 
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
+
+
+def _dequantizing() -> onnx.OperatorSetIdProto:
+    import onnx
+
+    return onnx.helper.make_opsetid("", 21)
 
 
 def _is_quantized_weight(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:

@@ -181,13 +181,13 @@ def _tunable(module: Module, model: Any, options: ExportOptions) -> dict[str, _T
         prepare(model, dims={}, optimize="none"), templates=TEMPLATES, vector_bytes=options.widest_vector_bytes
     )
     named = {
-        node: str(kernel["function_name"])
+        (node, kernel.get("kind")): str(kernel["function_name"])  # one that the generator made stays as it is
         for kernel in module.metadata.turnkey["kernels"]
         for node in kernel.get("nodes", ())
     }
     found: dict[str, _Tunable] = {}
     for step in program.steps:
-        name = named.get(step.nodes[0]) if step.nodes else None
+        name = named.get((step.nodes[0], step.kernel.kind)) if step.nodes else None
         if len(step.kernel.tiles) < 2 or name is None:
             continue
         before = found[name].nodes if name in found else ()

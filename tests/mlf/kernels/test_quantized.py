@@ -229,6 +229,15 @@ def test_operators_on_whole_numbers_are_exact(tmp_path: Path) -> None:
     compare(several, module)
 
 
+@pytest.mark.parametrize("opset", [13, 20])
+def test_weights_of_operators_on_floats_are_dequantised_at_export(opset: int, tmp_path: Path) -> None:
+    several = Quantized()
+    several._opset = opset
+    rows = several.input(3, 8)
+    several.output(several.add("Add", rows, several.weights(8, axis=None)))
+    assert kinds(exported(several.model(), tmp_path / "several.tar")) == ["elementwise"]
+
+
 def test_what_onnx_runtimes_quantiser_writes_is_computed_on_bytes(tmp_path: Path) -> None:
     import models
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
