@@ -24,8 +24,7 @@ from turnkey.navigator.tolerances import Limits, checked_limits
 
 _NOT_ACTED_ON = (
     *("autocast", "autocast_dtype", "inference_mode", "dynamic_shapes", "export_device", "graph_surgeon_optimization"),
-    *("precision_mode", "trt_profile", "max_workspace_size", "optimization_level", "compatibility_level"),
-    "timing_cache_dir",
+    *("precision_mode", "compatibility_level", "timing_cache_dir"),
 )
 """Fields of the per-format configurations that are documented, stored, and of no consequence here."""
 
