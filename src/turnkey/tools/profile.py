@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import UsageError
-from turnkey.pipeline.quantity import count, positive_count
+from turnkey.pipeline.quantity import positive_count
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
-from turnkey.tools.benchmark import EFFORTS, Benchmark, parse_device, parse_runtime, parse_runtime_option
+from turnkey.tools.benchmark import Benchmark, parse_device
+from turnkey.tools.measuring_arguments import EFFORTS, MEASURING, measuring_settings
 
 if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
 _LARGEST_BATCH = 1024
+_EFFORT = "quick"
+_OF_CANDIDATES = ("device", "runtime", "runtimes", "variants", "rt_args")
+"""Arguments that say what is measured, the same as those of benchmark."""
 
 
 class Profile(Tool):
@@ -48,61 +52,14 @@ class Profile(Tool):
             default_text=str(_LARGEST_BATCH),
             help="Largest batch size where none are given.",
         ),
-        Argument(
-            flags=("--device",),
-            parse=parse_device,
-            default="cpu",
-            metavar="DEVICE",
-            help="Where the model runs: cpu (also called x86), cuda.",
-        ),
-        Argument(
-            flags=("--runtime",),
-            parse=parse_runtime,
-            metavar="NAME",
-            default_text="the first that executes the newest variant",
-            help="What executes the model: torch, torch-compile, onnxruntime; see turnkey system-info.",
-        ),
-        Argument(
-            flags=("--runtimes",),
-            arity=Arity.MANY,
-            parse=parse_runtime,
-            metavar="NAME",
-            help="Several runtimes, compared at each batch size.",
-        ),
-        Argument(
-            flags=("--variants",),
-            arity=Arity.MANY,
-            metavar="KEY",
-            default_text="the newest that a runtime executes",
-            help="Variants to measure, such as onnx onnx-opt.",
-        ),
-        Argument(
-            flags=("--rt-args",),
-            arity=Arity.MANY,
-            parse=parse_runtime_option,
-            metavar="KEY::VALUE",
-            help="Options of the runtime, as of benchmark.",
-        ),
+        *(argument for argument in Benchmark.arguments if argument.key in _OF_CANDIDATES),
         Argument(
             flags=("--effort",),
-            default="quick",
+            default=_EFFORT,
             choices=EFFORTS,
             help="Of each batch size: quick is one process each, standard and rigorous are several.",
         ),
-        Argument(
-            flags=("--threads",),
-            parse=positive_count,
-            metavar="N",
-            default_text="the processor cores that this process may use",
-            help="Threads of every runtime.",
-        ),
-        Argument(
-            flags=("--seed",),
-            parse=count,
-            metavar="N",
-            default_text="the global --seed",
-            help="Seed of the order in which candidates run.",
-        ),
+        *(argument for argument in MEASURING if argument.key == "threads"),
     )
 
     @classmethod
@@ -117,7 +74,7 @@ class Profile(Tool):
 
         sizes = arguments.get("batch_sizes")
         which = ", ".join(map(str, sizes)) if sizes else "1, 2, 4, … until throughput stops growing"
-        return f"batch sizes {which}; at each {plan_text(statistics, {'effort': 'quick', **arguments})}"
+        return f"batch sizes {which}; at each {plan_text(statistics, {'effort': _EFFORT, **arguments})}"
 
     def run(self, state: State, **arguments: Any) -> State:
         """Measure.
@@ -128,7 +85,7 @@ class Profile(Tool):
             ModelError: the model fails at the first batch size, or cannot leave this process.
             TurnkeyError: no candidate could be measured; the error of the first.
         """
-        from turnkey.measure import LadderRule, Settings
+        from turnkey.measure import LadderRule
         from turnkey.pipeline.stored_source import source_of
         from turnkey.runtimes import parse_runtime_arguments
         from turnkey.runtimes.reference import Reference
@@ -153,12 +110,7 @@ class Profile(Tool):
         )
         samples = rotated(source.samples)
         candidates, signature = free_batch(candidates, samples)
-        seed = arguments.get("seed")
-        settings = Settings(
-            effort=arguments.get("effort") or "quick",
-            threads=arguments.get("threads"),
-            seed=int(state.environment.get("seed", 0) if seed is None else seed),
-        )
+        settings = measuring_settings(state, {**arguments, "effort": arguments.get("effort") or _EFFORT})
         rule = LadderRule(max_batch_size=largest or _LARGEST_BATCH, on_unstable="flag")
         if sizes:
             rule = LadderRule(batch_sizes=tuple(sizes), throughput_cutoff_threshold=None, on_unstable="flag")
