@@ -131,12 +131,12 @@ def test_all_problems_of_a_call_are_told_before_any_work_in_one_error() -> None:
                 sample_count=0,
                 batching=False,
                 runners=["NoSuchRunner"],
-                target_formats=["onnx"],
+                target_formats=["torchscript"],
                 profiler_config=nav.ProfilerConfig(batch_sizes=[1]),
                 verify_func=3,  # type: ignore[arg-type]
             ),
         )
-    for word in ("sample_count", "batching=False", "NoSuchRunner", "onnx", "verify_func"):
+    for word in ("sample_count", "batching=False", "NoSuchRunner", "torchscript", "verify_func"):
         assert word in raised.value.evidence
     assert "5 problems" in raised.value.what
 
