@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from turnkey.errors import ArtifactError, InputError, UsageError
@@ -61,6 +61,7 @@ def test_what_was_written_is_read_back_and_unpacked(tmp_path: Path) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(st.dictionaries(st.text(max_size=12), st.binary(max_size=64), min_size=1, max_size=6))
+@example({"directory/": b""})
 def test_every_set_of_members_comes_back_or_is_refused_before_anything_is_written(
     tmp_path_factory: pytest.TempPathFactory, members: dict[str, bytes]
 ) -> None:

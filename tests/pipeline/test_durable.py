@@ -77,9 +77,10 @@ def test_killed_at_200_random_points_every_file_loads(script: Writer, cache: Pat
     path = script("statistics = {'text': 'x' * 5000}")
     steps = [("obey", {"input": str(path)}), "store", "pass-over", ("store", {"text": "b"})]
     sequence = Sequence(steps)
+    sequence.launch(State(cache, "model", environment={"seed": 0}))  # which imports what the others find imported
     started = time.monotonic()
     sequence.launch(State(cache, "model", environment={"seed": 0}))
-    duration = min(time.monotonic() - started, 0.15)
+    duration = time.monotonic() - started
     generator = random.Random(7)
     seen = set()
 

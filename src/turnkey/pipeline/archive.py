@@ -174,7 +174,8 @@ def write_archive(
         UsageError: a name that no reader of ours would take.
         InputError: the disk is full or not writable, or a file of ``members`` cannot be read.
     """
-    reason = fault_of_names(members)
+    directories = [name for name in members if name.endswith("/")]
+    reason = f"member {directories[0]!r} is a directory" if directories else fault_of_names(members)
     if reason:
         raise UsageError(f"cannot write {path.name}: {reason}")
     durable.make_directory(path.parent)
