@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from turnkey.errors import ConversionError
 from turnkey.model.call import CallStructure, Leaf
 from turnkey.model.samples import SampleSet
 from turnkey.tools.quantize import Quantize, parse_scheme
+from turnkey.tools.quantized import base_format
 
 
 class Mlp(torch.nn.Module):
@@ -97,3 +100,32 @@ def test_a_scheme_that_cannot_be_told_a_wish_is_refused_instead_of_made_without_
 def test_a_scheme_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="onnx-int8-static"):
         parse_scheme("int8")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "base"),
+    [("onnx-int4", "onnx"), ("openvino-int8", "openvino"), ("torch-aoti-int8-static", "torch-aoti")],
+)
+def test_a_scheme_is_compared_with_the_same_form_in_full_precision(scheme, base):
+    assert parse_scheme(scheme) == scheme
+    assert base_format(scheme) == base
+
+
+def test_forms_that_are_no_onnx_files_need_the_live_model_again(tmp_path):
+    state = replace(build(tmp_path), verification=({"key": "onnx", "verdict": "valid"},))
+    assert not Quantize.needs_live_model(state, to=["onnx-int8-static", "openvino-int8"])
+    assert Quantize.needs_live_model(state, to=["onnx-int8-static", "torch-aoti-int8-static"])
+
+
+@pytest.mark.nightly
+def test_programs_of_torch_are_calibrated_judged_and_compared_with_their_own_kind(tmp_path):
+    for name in ("torchao", "executorch"):
+        pytest.importorskip(name)
+    schemes = ["torch-aoti-int8-static", "executorch-int8"]
+    state = Quantize().run(build(tmp_path), to=schemes, effort="quick", threads=1)
+    for scheme in schemes:
+        found = entry(state, scheme)
+        assert found["base"] == scheme.partition("-int8")[0]
+        assert 0 < found["losses"][0]["relative_l2"] < 0.2
+        assert found["verdict"] or found["refusal"]
+    assert {each["key"] for each in state.verification} >= {"torch-aoti", "executorch", *schemes}

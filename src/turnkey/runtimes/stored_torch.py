@@ -11,6 +11,7 @@ from turnkey.errors import UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.torch_facts import torch_facts
 
 if TYPE_CHECKING:
     from turnkey.formats.stored_call import StoredCall
@@ -85,17 +86,7 @@ class StoredTorchRunner:
 
     def describe(self) -> Mapping[str, Any]:
         """Version, device and threads."""
-        import torch
-
-        return {
-            "runtime_version": torch.__version__,
-            "device": self._device if self._device == "cpu" else torch.cuda.get_device_name(self._device),
-            "threads": torch.get_num_threads(),
-            "placement": {},
-            "fallback": None,
-            "notes": [],
-            **self._facts,
-        }
+        return {**torch_facts(self._device), **self._facts}
 
     def close(self) -> None:
         """Give the threads back and let go of the file."""

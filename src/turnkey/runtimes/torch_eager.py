@@ -16,6 +16,7 @@ from turnkey.errors import ModelError, UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
+from turnkey.runtimes.torch_facts import torch_facts
 
 if TYPE_CHECKING:
     import torch
@@ -116,16 +117,7 @@ class TorchRunner:
 
     def describe(self) -> Mapping[str, Any]:
         """Version, device and threads."""
-        import torch
-
-        return {
-            "runtime_version": torch.__version__,
-            "device": self._device if self._device == "cpu" else torch.cuda.get_device_name(self._device),
-            "threads": torch.get_num_threads(),
-            "placement": {},
-            "fallback": None,
-            "notes": list(self._notes()),
-        }
+        return {**torch_facts(self._device), "notes": list(self._notes())}
 
     def _notes(self) -> Iterator[str]:
         if not self._structure.is_portable:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from turnkey.pipeline.state import State
     from turnkey.tools.quantized import Quantized
 
-SCHEMES = ("onnx-int8-dynamic", "onnx-int8-static", "onnx-int4", "openvino-int8")
+_FROM_ONNX = ("onnx-int8-dynamic", "onnx-int8-static", "onnx-int4", "openvino-int8")
+_FROM_TORCH = ("torch-aoti-int8-static", "torch-aoti-int8-dynamic", "executorch-int8")
+SCHEMES = (*_FROM_ONNX, *_FROM_TORCH)
 _BY_DEFAULT = ("onnx-int8-dynamic", "onnx-int8-static")
 
 
@@ -27,10 +29,11 @@ def parse_scheme(text: str) -> str:
 
 
 class Quantize(Tool):
-    """Quantise the newest ONNX file, and keep only what proves that it pays.
+    """Quantise the model, and keep only what proves that it pays.
 
-    Each scheme is calibrated on some of the captured inputs, verified against the source model, and raced against the
-    form that it was made from, in one experiment. Told are the speed with its verdict, the size, what every output
+    Each scheme is made from the newest ONNX file, or from the live module for AOTInductor and ExecuTorch. It is
+    calibrated on some of the captured inputs, verified against the source model, and raced against the same form in
+    full precision, all in one experiment. Told are the speed with its verdict, the size, what every output
     loses on inputs that were not used to calibrate, and the value of a metric of your own. A scheme that is slower
     here, wrong, or loses too much is named with its reason, and the build goes on with the form before it.
     """
@@ -102,8 +105,9 @@ class Quantize(Tool):
 
     @classmethod
     def needs_live_model(cls, state: State, **arguments: Any) -> bool:
-        """Layers are those of the live module; outputs may have been kept."""
+        """Layers are those of the live module, and some schemes start from it; outputs may have been kept."""
         wanted = bool(arguments.get("per_layer")) or not state.verification
+        wanted = wanted or bool({*_FROM_TORCH} & {*(arguments.get("to") or ())})
         return wanted and all(variant.exporter != "loaded" for variant in state.variants)
 
     def run(self, state: State, **arguments: Any) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,9 @@ from turnkey.tools.verdicts import keep_reference_outputs, stored_as
 from turnkey.verify import Tolerances, VerificationVerdict, precision_of
 from turnkey.verify.loss import OutputLoss, output_losses
 
+_ONNX_FAMILIES = ("onnx", "openvino")
+"""Beginnings of the names of formats that are made from an ONNX file; others need the live module."""
+_PRECISION = re.compile(r"-int[48]\b")
 _TOLD_LAYERS = 5
 _DOES_NOT_PAY = "not proven faster than the form that it was made from"
 
@@ -85,7 +89,9 @@ class Quantized:
 
 
 def float_forms(state: State, source: SourceModel, schemes: Sequence[str]) -> tuple[State, dict[str, Variant]]:
-    """The form that each scheme is made from and compared with, by family (``onnx``, ``openvino``); made if need be.
+    """The form that each scheme is compared with, by its format (``onnx``, ``openvino`` …); made if need be.
+
+    Where one cannot be made, the ONNX file stands for it.
 
     Raises:
         ConversionError: the state holds no ONNX file.
@@ -93,12 +99,22 @@ def float_forms(state: State, source: SourceModel, schemes: Sequence[str]) -> tu
     exact = tuple(variant for variant in state.variants if precision_of(variant.key) is None)
     parent = newest_onnx(replace(state, variants=exact), tool="quantize")
     bases = {"onnx": parent}
-    if any(scheme.startswith("openvino") for scheme in schemes):
-        found = reached(state, Wish(format="openvino", start=parent.key), source=source)
-        state = found.state
-        if found.key is not None:
-            bases["openvino"] = state.variant(found.key)
+    for name in dict.fromkeys(base_format(scheme) for scheme in schemes):
+        if name not in bases:
+            found = reached(state, Wish(format=name, start=_start(name, parent)), source=source)
+            state = found.state
+            bases[name] = parent if found.key is None else state.variant(found.key)
     return state, bases
+
+
+def base_format(scheme: str) -> str:
+    """The format without the precision: ``torch-aoti`` of ``torch-aoti-int8-static``."""
+    return _PRECISION.split(scheme)[0]
+
+
+def _start(name: str, onnx: Variant) -> str:
+    """What a format of this name starts from: the ONNX file, or whatever leads there from the live module."""
+    return onnx.key if name.startswith(_ONNX_FAMILIES) else ""
 
 
 def made(
@@ -108,20 +124,20 @@ def made(
     bases: Mapping[str, Variant],
     settings: Mapping[str, Any],
 ) -> tuple[State, tuple[Quantized, ...]]:
-    """A variant per scheme, from the ONNX file; ``source`` holds the inputs to calibrate with."""
+    """A variant per scheme; ``source`` holds the inputs to calibrate with."""
     from turnkey.formats import find_format
 
     attempts = []
     for scheme in schemes:
         fields = getattr(find_format(scheme).settings_type, "__dataclass_fields__", {})
-        base = bases.get(scheme.partition("-")[0], bases["onnx"])
+        base = bases[base_format(scheme)]
         mine = {name: value for name, value in settings.items() if value}
         unknown = [name for name in mine if name not in fields]
         if unknown:  # made without it, it would be something else than what was asked for
             refusal = f"it cannot be told {' or '.join(f'--{name}' for name in unknown)}"
             attempts.append(Quantized(scheme=scheme, base=base.key, refusal=refusal))
             continue
-        wish = Wish(format=scheme, start=bases["onnx"].key, settings={scheme: mine})
+        wish = Wish(format=scheme, start=_start(scheme, bases["onnx"]), settings={scheme: mine})
         found = reached(state, wish, source=source)
         state = found.state
         if found.key is None:
