@@ -98,6 +98,9 @@ def test_missing_external_data_is_named(given, cache):
 def test_an_unknown_dimension_and_a_hash_are_usage_errors(given, cache):
     with pytest.raises(UsageError, match="'lenght'") as caught:
         load(given, cache, dim=["lenght=4"])
+    with pytest.raises(UsageError, match="dimensions 'lenght', 'bach', which") as caught:
+        load(given, cache, dim=["lenght=4", "bach=2", "seq=5"])
+    assert caught.value.remedy == "--dim batch=1 seq=5"
     assert "batch, seq" in caught.value.evidence
     with pytest.raises(UsageError, match="needs no hash"):
         load(given, cache, target="479b1332")

@@ -116,14 +116,14 @@ def fix_dimensions(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.Mode
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     names = {dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim if dim.dim_param}
-    for name, number in dims.items():
-        if name not in names or number < 0:
-            raise failure(
-                "mlf-bad-option",
-                f"no input has a dimension called {name!r} that could be {number}",
-                evidence=f"symbolic dimensions: {', '.join(sorted(names)) or 'none'}",
-                remedy="export-mlf --dim NAME=N with one of these names",
-            )
+    wrong = [f"{name!r} that could be {number}" for name, number in dims.items() if name not in names or number < 0]
+    if wrong:
+        raise failure(
+            "mlf-bad-option",
+            f"no input has a dimension called {', nor '.join(wrong)}",
+            evidence=f"symbolic dimensions: {', '.join(sorted(names)) or 'none'}",
+            remedy="export-mlf --dim NAME=N with one of these names",
+        )
     left = sorted(names - dims.keys())
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)

@@ -31,6 +31,20 @@ class LoadMlf(Tool):
         Argument(flags=("--module",), metavar="NAME", help="which module, where the tarball holds several"),
     )
 
+    @classmethod
+    def needs_turn(cls, **arguments: Any) -> bool:
+        """Where the tarball can be read, which compiles and runs nothing."""
+        from pathlib import Path
+
+        from turnkey.errors import TurnkeyError
+        from turnkey.mlf.library import load
+
+        try:
+            load(Path(arguments["input"]))
+        except (TurnkeyError, OSError):
+            return False
+        return True
+
     def run(self, state: State, **arguments: Any) -> State:
         """Load the tarball.
 

@@ -127,16 +127,16 @@ class LoadOnnx(Tool):
 
 
 def _dimensions(texts: Any, symbols: tuple[str, ...]) -> dict[str, int]:
-    dimensions = {}
-    for text in texts:
-        name, _, extent = text.rpartition("=")
-        if name not in symbols:
-            raise UsageError(
-                f"--dim names the dimension {name!r}, which the file does not have",
-                evidence=f"symbolic dimensions: {', '.join(symbols) or 'none'}",
-                remedy=f"--dim {symbols[0]}={extent}" if symbols else "leave --dim out",
-            )
-        dimensions[name] = int(extent)
+    dimensions = {name: int(extent) for name, _, extent in (text.rpartition("=") for text in texts)}
+    unknown = [name for name in dimensions if name not in symbols]
+    if unknown:
+        wanted = " ".join(f"{name}={dimensions.get(name, 1)}" for name in symbols)
+        raise UsageError(
+            f"--dim names the dimension{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}, "
+            f"which the file does not have",
+            evidence=f"symbolic dimensions: {', '.join(symbols) or 'none'}",
+            remedy=f"--dim {wanted}" if symbols else "leave --dim out",
+        )
     return dimensions
 
 
