@@ -83,12 +83,17 @@ def layers(several: Several) -> None:
     """Recurrent layers in every direction, with and without biases and states."""
     layer(several, "LSTM", steps=5, batch=1, inputs=7, hidden=16)
     layer(several, "LSTM", steps=3, batch=2, inputs=4, hidden=5, direction="reverse", bias=False, results=1)
-    layer(several, "LSTM", steps=4, batch=3, inputs=4, hidden=9, direction="bidirectional", states=True)
-    for late in (0, 1):
-        gru = {"several": several, "operator": "GRU", "linear_before_reset": late}
-        layer(**gru, steps=5, batch=1, inputs=7, hidden=16)
-        layer(**gru, steps=3, batch=2, inputs=4, hidden=5, direction="reverse", bias=False)
-        layer(**gru, steps=2, batch=3, inputs=4, hidden=9, direction="bidirectional", states=True, results=1)
+    layer(several, "GRU", steps=3, batch=2, inputs=4, hidden=5, direction="reverse", bias=False, linear_before_reset=1)
+    layer(several, "GRU", steps=5, batch=1, inputs=7, hidden=16, linear_before_reset=1)
+    wide_layers(several)
+
+
+def wide_layers(several: Several) -> None:
+    """One layer of each kind, in both directions, with states."""
+    sizes = {"steps": 2, "batch": 3, "inputs": 4, "hidden": 9, "direction": "bidirectional", "states": True}
+    layer(several, "LSTM", **sizes)
+    layer(several, "GRU", **sizes, results=1)
+    layer(several, "GRU", **sizes, linear_before_reset=1)
 
 
 def layer(

@@ -21,7 +21,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Several, mlf.M
         kernel_networks.products,
         kernel_networks.rows,
         kernel_networks.transpositions,
-        kernel_networks.layers,
+        kernel_networks.wide_layers,
     ):
         add(several)
     return several, exported(several.model(), tmp_path_factory.mktemp("everything") / "several.tar", executor="aot")
