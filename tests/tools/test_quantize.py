@@ -118,6 +118,7 @@ def test_forms_that_are_no_onnx_files_need_the_live_model_again(tmp_path):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1500)
 def test_programs_of_torch_are_calibrated_judged_and_compared_with_their_own_kind(tmp_path):
     for name in ("torchao", "executorch"):
         pytest.importorskip(name)
