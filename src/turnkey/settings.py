@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from turnkey.errors import UsageError
@@ -90,6 +91,12 @@ def machine_lock() -> Path | None:
     if text is None:
         return Path("/tmp/turnkey-machine.lock")
     return absolute_path(text) if text.strip() else None
+
+
+def packing_time() -> float:
+    """Now, seconds since 1970; or ``$SOURCE_DATE_EPOCH``, by which what is packed is repeated byte for byte."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return float(fixed) if fixed.isdecimal() else time.time()
 
 
 def _positive(variable: str, default: float, *, whole: bool) -> float:

@@ -9,7 +9,6 @@ The finished file is read back, every member compared with what was packed, befo
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from turnkey.model.samples import SampleSet, write_samples
 from turnkey.pipeline import durable
 from turnkey.pipeline.archive import read_archive, write_archive
 from turnkey.pipeline.source_file import file_sha256
+from turnkey.settings import packing_time
 
 SAMPLES_LIMIT_BYTES = 64 << 20
 """Larger inputs and outputs are not packed: the artifact is to be sent to a colleague."""
@@ -41,7 +41,7 @@ def pack(path: Path, runs: Sequence[Run], *, created: datetime, tags: Mapping[st
     try:
         with tempfile.TemporaryDirectory(prefix="turnkey-lexer-samples-") as scratch:
             members = _members(runs, Path(scratch))
-            stem, moment = path.name.removesuffix(".lexer"), _moment()
+            stem, moment = path.name.removesuffix(".lexer"), datetime.fromtimestamp(packing_time(), UTC)
             first = min(created, moment)
             write_lexer(
                 path,
@@ -151,9 +151,3 @@ def _missing(runs: Sequence[Run]) -> list[str]:
 
 def _tags(runs: Sequence[Run]) -> dict[str, str]:
     return {key: value for run in runs for key, value in run.settings.tags.items()}
-
-
-def _moment() -> datetime:
-    """Now; or what ``SOURCE_DATE_EPOCH`` says, by which builds are repeated byte for byte."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return datetime.fromtimestamp(int(fixed), UTC) if fixed.isdigit() else datetime.now(UTC)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +24,7 @@ from turnkey.mlf.stages import Listener, Stages
 from turnkey.mlf.templates import host_files, packed_files
 from turnkey.mlf.trial import try_out
 from turnkey.mlf.verification import Pair, Verified
+from turnkey.settings import packing_time
 
 if TYPE_CHECKING:
     import onnx
@@ -99,7 +98,7 @@ def export(
     models = _named(source, name)
     stages.done("load", ", ".join(label for label, _ in models))
     parts = [make_parts(model, model_name=label, options=made, stages=stages) for label, model in models]
-    timestamp = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    timestamp = int(packing_time())
     extensions = {part.name: {**extension(part), **made.recorded.get(part.name, {})} for part in parts}
     files = _all_files(parts, made)
     verified: dict[str, Verified] = {}

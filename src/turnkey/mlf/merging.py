@@ -6,8 +6,6 @@ Each module's unit would define ``TVMSystemLibEntryPoint``; in a tarball of seve
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +18,7 @@ from turnkey.mlf.codegen.header import Interface
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Library, Module, from_archive, load
 from turnkey.mlf.templates import host_files, packed_files
+from turnkey.settings import packing_time
 
 SYSTEM_UNIT = "codegen/host/src/system_lib0.c"
 _SINGLE = ("executor-config/graph/graph.json", "src/relay.txt")
@@ -61,7 +60,7 @@ def merge(paths: Sequence[str | Path], target: str | Path) -> Library:
         files.update(host_files(interfaces))
         first, *others = interfaces
         files.update(baremetal_files(first, first_sample(files, first.module), others=others))
-    timestamp = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    timestamp = int(packing_time())
     entries = {}
     for index, module in enumerate(modules):
         own = set(_own_files(module)) | ({SYSTEM_UNIT} if index == 0 and len(modules) > 1 and functions else set())
