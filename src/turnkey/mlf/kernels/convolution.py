@@ -32,7 +32,7 @@ PLACES = 8
 SMALL_KIB, NEAR_KIB, FAR_KIB = 8, 24, 96
 """Scratch for padded rows: so little that it stays in the nearest cache; or more, where weights are many and would be
 read again for every band of rows."""
-_FEW_WEIGHTS_BYTES = 128 << 10
+_FEW_WEIGHTS_BYTES, _VERY_FEW_WEIGHTS_BYTES = 128 << 10, 16 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,21 +74,35 @@ class Convolution:
         places = math.prod(self.window.result) * math.prod(self.window.extent)
         return self.batch * places * self.groups * self.channels * self.outputs
 
+    @property
+    def weights_bytes(self) -> int:
+        return 4 * self.groups * self.channels * self.outputs * math.prod(self.window.extent)
+
+    @property
+    def result_bytes(self) -> int:
+        """Of one image."""
+        return 4 * math.prod(self.window.result) * self.groups * self.outputs
+
     def tiles(self) -> tuple[Tile, ...]:
         """Scratch for a band and most places of a tile to choose from, the usual ones first."""
-        weights = 4 * self.groups * self.channels * self.outputs * math.prod(self.window.extent)
-        usual = NEAR_KIB if weights <= _FEW_WEIGHTS_BYTES else FAR_KIB
+        usual = NEAR_KIB if self.weights_bytes <= _FEW_WEIGHTS_BYTES else FAR_KIB
         others = tuple(kib for kib in (NEAR_KIB, FAR_KIB, SMALL_KIB) if kib != usual)
         choices = [(usual, PLACES), (usual, PLACES // 2)]
         choices += [(kib, PLACES) for kib in others if self.banded(kib).rows != self.banded(usual).rows]
         return tuple((("band_kib", kib), ("places", places)) for kib, places in choices)
 
     def banded(self, kib: int) -> Convolution:
-        """With as many rows in a band as its scratch may hold; of equal height, where that costs few bands more."""
+        """With as many rows in a band as its scratch may hold; of equal height, where that costs few bands more.
+
+        Few weights are cheap to read again: scratch can then be small beside the result, and rarely adds to the peak.
+        """
         height = self.window.result[0]
         if not self.is_copied:
             return replace(self, rows=height)
-        fitting = [r for r in range(1, height + 1) if replace(self, rows=r).scratch_bytes <= kib << 10] or [1]
+        room = kib << 10
+        if self.weights_bytes <= _FEW_WEIGHTS_BYTES:
+            room = min(room, self.result_bytes // (4 if self.weights_bytes <= _VERY_FEW_WEIGHTS_BYTES else 2))
+        fitting = [r for r in range(1, height + 1) if replace(self, rows=r).scratch_bytes <= room] or [1]
         divisor = max(r for r in fitting if height % r == 0)
         nearly = -(-height // -(-height // fitting[-1]))
         return replace(self, rows=divisor if 2 * divisor >= nearly else nearly)
