@@ -80,7 +80,7 @@ def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes
     assert (tmp_path / "workspace" / script.log_path).is_file()
     trt = package.status.models["torch-trt-fp16"].commands["Conversion"]
     assert trt.status is CommandStatus.SKIPPED, "kept with the reason, not dropped"
-    assert "torch-trt" in trt.reason
+    assert "torch-tensorrt" in trt.reason, "Turnkey's name of that format, with what it needs"
     assert package.status.models["onnx"].exporter in ("dynamo", "torchscript"), "who exported is recorded"
     assert [spec.name for spec in package.status.input_metadata] == ["x", "extra.shift.0"]
     assert [(spec.name, spec.shape) for spec in package.status.output_metadata] == [("y", (-1, 3)), ("z", (-1, 4))]

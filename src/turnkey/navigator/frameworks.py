@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,18 +27,10 @@ class CallableFramework:
     install: str
     targets: tuple[Format, ...]
 
-    def optimize(
-        self,
-        model: Any,
-        dataloader: SizedDataLoader,
-        *args: Any,
-        target_formats: Sequence[Format | str] | None = None,
-        **kwargs: Any,
-    ) -> Package:
+    def optimize(self, model: Any, dataloader: SizedDataLoader, **arguments: Any) -> Package:
         """Optimise a function or a model of the framework; arguments and errors as `turnkey.optimize`.
 
-        Args:
-            target_formats: None is all that the framework's functions become.
+        Without ``target_formats`` it becomes all that functions of the framework can become.
 
         Raises:
             MissingDependencyError: the framework is not installed.
@@ -48,9 +39,9 @@ class CallableFramework:
             raise MissingDependencyError(
                 f"{self.name} is not installed", evidence=f"no module named {self.name!r}", remedy=self.install
             )
-        chosen = self.targets if target_formats is None else target_formats
-        called = dispatch.of_kind(Format.PYTHON, model)
-        return dispatch.optimize(called, dataloader, *args, target_formats=chosen, **kwargs)
+        if arguments.get("target_formats") is None:
+            arguments["target_formats"] = self.targets
+        return dispatch.optimize(dispatch.of_kind(Format.PYTHON, model), dataloader, **arguments)
 
 
 TENSORFLOW = CallableFramework(

@@ -6,7 +6,6 @@ defaults, the fields below: ``from_dict({}) == ProfilerConfig()``.
 
 from __future__ import annotations
 
-import difflib
 import math
 import warnings
 from collections.abc import Mapping
@@ -103,7 +102,7 @@ class ProfilerConfig(DataObject):
         values = {}
         for key, value in profiler_config_dict.items():
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
+                near = nearest(str(key), known, most=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 warnings.warn(f"ProfilerConfig has no field {key!r}{hint}", ConfigurationWarning, stacklevel=2)
             elif not (value is None and key in ("measurement_interval", "measurement_request_count")):
