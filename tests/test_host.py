@@ -171,3 +171,20 @@ def test_a_driver_that_fails_is_no_gpu_and_no_error(failing: str, monkeypatch: p
     assert found == ()
     assert "not today" in note or failing == "nvmlInit"
     assert fake.open == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "vnni", "bfloat16"),
+    [
+        ("flags\t: fpu sse2 avx2 fma", False, False),
+        ("flags\t: avx2 avx512_vnni avx512_bf16", True, True),
+        ("flags\t: avx2 avx_vnni", True, False),
+        ("Features\t: fp asimd asimddp bf16", True, True),
+    ],
+    ids=["Zen 3", "Sapphire Rapids", "Alder Lake", "Neoverse V1"],
+)
+def test_narrow_arithmetic_is_read_from_the_names_of_the_kernel(
+    tmp_path: Path, flags: str, vnni: bool, bfloat16: bool
+) -> None:
+    root = machine(tmp_path, {"proc/cpuinfo": f"processor\t: 0\nmodel name\t: x\n{flags}\n"})
+    assert (host.has_vnni(root=root), host.has_bfloat16(root=root)) == (vnni, bfloat16)
