@@ -75,6 +75,12 @@ class Module:
         return found
 
     @property
+    def computes_on_bytes(self) -> bool:
+        """Whether kernels of ours compute on quantised values, whose roundings others may take one step apart."""
+        kinds = [str(kernel.get("kind", "")) for kernel in self.metadata.turnkey.get("kernels", ())]
+        return any(kind.startswith("quantized") and kind != "quantized_border" for kind in kinds)
+
+    @property
     def graph(self) -> Graph | None:
         """The executor's graph; None if the tarball has none.
 

@@ -79,21 +79,28 @@ def verify(
 ) -> Verified:
     """Check a module on samples with known outputs.
 
+    Args:
+        tolerances: by default those of the outputs' dtypes; of quantised computation where kernels compute on bytes.
+
     Raises:
         MlfVerificationError: ``mlf-mismatch``, ``mlf-overrun`` or ``mlf-not-repeatable``, with what and where.
         MlfUsageError: no samples, or samples of another model.
     """
-    from turnkey.verify import compare
+    from turnkey.verify import Tolerances, compare, precision_of
 
     if not pairs:
         raise failure("mlf-bad-sample", "there is no sample to verify with", evidence="0 samples")
+    on_bytes = runner.module.computes_on_bytes
+    if tolerances is None and on_bytes:
+        tolerances = Tolerances(precision=precision_of("int8"))
     found: dict[str, Difference] = {}
     high_water = 0
     notes: dict[str, None] = {}
     for number, (sample, expected) in enumerate(pairs):
         outputs, touched = _checked_run(runner, sample)
         high_water = max(high_water, touched)
-        comparison = compare(dict(expected), outputs, tolerances=tolerances)
+        known, made = (_as_numbers(side) if on_bytes else dict(side) for side in (expected, outputs))
+        comparison = compare(known, made, tolerances=tolerances)
         failed = comparison.first_failure
         if failed is not None:
             cause = first_divergence(runner, sample, tolerances=tolerances)
@@ -118,6 +125,14 @@ def verify(
         high_water_bytes=high_water,
         notes=tuple(notes),
     )
+
+
+def _as_numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Bytes as floats: which byte stands for a number is decided by a rounding, and not exactly."""
+    return {
+        name: array.astype("float32") if array.dtype.name in ("int8", "uint8") else array
+        for name, array in arrays.items()
+    }
 
 
 def _checked_run(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
