@@ -76,12 +76,12 @@ def _claim(
 def _holds_places(window: Window) -> bool:
     """Whether every window has a row and a column inside of the image."""
     for axis in range(2):
-        starts = (-window.before[axis], (window.result[axis] - 1) * window.stride[axis] - window.before[axis])
-        if starts[1] >= window.image[axis]:
-            return False
-        inside = -(-max(0, -starts[0]) // window.dilation[axis])  # the first step of the first window that is inside
-        if inside >= window.extent[axis] or starts[0] + inside * window.dilation[axis] >= window.image[axis]:
-            return False
+        step, image = window.dilation[axis], window.image[axis]
+        for place in range(window.result[axis]):
+            start = place * window.stride[axis] - window.before[axis]
+            inside = -(-max(0, -start) // step)  # the first step of the window that is not in front of the image
+            if inside >= window.extent[axis] or start + inside * step >= image:
+                return False
     return True
 
 
