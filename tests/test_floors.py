@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[1]
 SOURCE = REPOSITORY / "src" / "turnkey"
 
 FLOORS = (
-    ("errors", "version", "settings", "host", "plugins", "parser", "whole_file", "file_digest"),
+    ("errors", "version", "settings", "host", "plugins", "parser", "whole_file", "file_digest", "nearest"),
     ("model",),
     ("verify",),
     ("formats",),

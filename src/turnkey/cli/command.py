@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from turnkey.cli.nearest import nearest
 from turnkey.cli.splitter import Grammar, Section, print_sections
 from turnkey.cli.values import given_values
 from turnkey.errors import UsageError
+from turnkey.nearest import nearest
 from turnkey.pipeline.tool import Tool, ToolKind
 from turnkey.pipeline.toolbox import find_tool
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from turnkey.cli.nearest import nearest
 from turnkey.errors import UsageError
+from turnkey.nearest import nearest
 from turnkey.pipeline.tool import Argument, Arity
 
 HELP = Argument(flags=("-h", "--help"), arity=Arity.FLAG, default=False, help="show this help")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from turnkey.cli.nearest import nearest
 from turnkey.cli.splitter import Section
 from turnkey.errors import UsageError
+from turnkey.nearest import nearest
 from turnkey.pipeline.tool import Argument, Arity
 
 

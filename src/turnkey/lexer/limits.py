@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import UsageError
+from turnkey.nearest import nearest
 
 if TYPE_CHECKING:
     from turnkey.lexer.options import LexerSettings
@@ -58,7 +58,7 @@ class Limits:
                     evidence=f"tolerances: {key}",
                 )
             if key not in outputs and key not in FLOATING:
-                close = get_close_matches(key, [*outputs, *FLOATING], n=1, cutoff=0.5)
+                close = nearest(key, [*outputs, *FLOATING], most=1)
                 raise UsageError(
                     f"there is no output {key!r} to have tolerances"
                     + (f"; did you mean {close[0]}?" if close else ""),

@@ -13,6 +13,7 @@ from typing import Any
 
 from turnkey.errors import UsageError
 from turnkey.lexer.limits import DEFAULTS, PARTS, is_limit
+from turnkey.nearest import nearest
 
 TABLES = ("exports", "benchmarks", "outputs")
 EFFORTS = ("single", "quick", "standard", "rigorous")
@@ -138,9 +139,7 @@ def check_value(name: str, value: Any, *, where: str) -> Any:
 
 def unknown_key(name: str, known: Mapping[str, Any] | Sequence[str], *, where: str) -> UsageError:
     """The error for a key that does not exist."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    close = nearest(str(name), known, most=1)
     return UsageError(
         f"there is no setting {name!r}" + (f"; did you mean {close[0]}?" if close else ""),
         evidence=where,

@@ -16,6 +16,7 @@ from typing import Any
 from turnkey.navigator.data_object import DataObject
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
 from turnkey.navigator.format import member
+from turnkey.nearest import nearest
 
 DEFAULT_PROFILING_THROUGHPUT_CUTOFF_THRESHOLD = 0.05
 
