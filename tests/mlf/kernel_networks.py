@@ -82,9 +82,9 @@ def transpositions(several: Several) -> None:
 def layers(several: Several) -> None:
     """Recurrent layers in every direction, with and without biases and states."""
     layer(several, "LSTM", steps=5, batch=1, inputs=7, hidden=16)
-    layer(several, "LSTM", steps=3, batch=2, inputs=4, hidden=5, direction="reverse", bias=False, results=1)
+    layer(several, "LSTM", steps=11, batch=2, inputs=4, hidden=5, direction="reverse", bias=False, results=1)
     layer(several, "GRU", steps=3, batch=2, inputs=4, hidden=5, direction="reverse", bias=False, linear_before_reset=1)
-    layer(several, "GRU", steps=5, batch=1, inputs=7, hidden=16, linear_before_reset=1)
+    layer(several, "GRU", steps=25, batch=1, inputs=7, hidden=16, linear_before_reset=1)
     wide_layers(several)
 
 

@@ -1,7 +1,7 @@
-"""LSTM and GRU layers: the input's products for all steps at once, then one product and the gates per step.
+"""LSTM and GRU layers: the input's products for a stretch of steps at once, then one product and the gates per step.
 
-Weights are packed into panels, one set per direction. What a layer needs beside its results (sums of all gates for all
-steps, states that it does not return) is scratch.
+Weights are packed into panels, one set per direction. What a layer needs beside its results (sums of all gates for a
+stretch of steps, states that it does not return) is scratch.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _GATES = {"LSTM": 4, "GRU": 3}
 _ACTIVATIONS = {"LSTM": [b"Sigmoid", b"Tanh", b"Tanh"], "GRU": [b"Sigmoid", b"Tanh"]}
 _PLAIN = (("clip", None), ("input_forget", 0), ("layout", 0))
 """Attributes with the only values that the templates know."""
+_ROWS = 12
+"""Of a product that is as fast as larger ones: its result is scratch."""
 
 
 class _Layer(NamedTuple):
@@ -42,6 +44,12 @@ class _Layer(NamedTuple):
     def sums(self) -> int:
         """Values per step and row of the batch in front of the gates."""
         return _GATES[self.operator] * self.hidden
+
+    @property
+    def stretch(self) -> int:
+        """Steps whose input products are made at once: rows for two tiles, and all stretches of about one length."""
+        most = -(-_ROWS // self.batch)
+        return -(-self.steps // -(-self.steps // most))
 
 
 def recurrent(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
@@ -102,7 +110,7 @@ def _made(node: onnx.NodeProto, layer: _Layer, graph: NodeGraph, _layouts: Mappi
     biases = graph.constants.get(_given(node, 3))
     bias, late_bias = _biases(node.input[3], biases, layer, arguments) if biases is not None else ("", "")
     rows = layer.batch * layer.hidden
-    sums = scratch.take(layer.steps * layer.batch * layer.sums)
+    sums = scratch.take(layer.stretch * layer.batch * layer.sums)
     state = f"{outputs['h']} + d * {rows}" if "h" in outputs else scratch.take(rows)
     first_bias = f"{bias} + d * {layer.sums}" if bias else "NULL"
     lines = [
@@ -120,18 +128,17 @@ def _made(node: onnx.NodeProto, layer: _Layer, graph: NodeGraph, _layouts: Mappi
         name = _given(node, index)
         source = f"{arguments.add(Stored(name=name))}[d * {rows} + i]" if name else "0.0f"
         lines.append(f"  for (idx_t i = 0; i < {rows}; ++i) {target}[i] = {source};")
-    backwards = "d == 1" if layer.directions == 2 else str(int(layer.reverse))
+    lines += _input_products(layer, weights)
     lines += [
-        f"  {_gemm(layer.steps * layer.batch, layer.sums, layer.inputs, 'in0', weights, 'sums', 'plain')}",
-        f"  for (int i = 0; i < {layer.steps}; ++i) {{",
-        f"    const int t = {backwards} ? {layer.steps - 1} - i : i;",
-        f"    float *now = sums + t * {layer.batch * layer.sums};",
-        *(f"    {line}" for line in _step(node, layer, graph, arguments, scratch, late_bias)),
+        "    for (int i = 0; i < count; ++i) {",
+        "      const int t = backwards ? count - 1 - i : i;",
+        f"      float *now = sums + t * {layer.batch * layer.sums};",
+        *(f"      {line}" for line in _step(node, layer, graph, arguments, scratch, late_bias)),
     ]
     if "y" in outputs:
-        target = f"{outputs['y']} + (t * {layer.directions} + d) * {rows}"
-        lines.append(f"    memcpy({target}, state, {4 * rows});")
-    lines += ["  }", "}"]
+        target = f"{outputs['y']} + ((start + t) * {layer.directions} + d) * {rows}"
+        lines.append(f"      memcpy({target}, state, {4 * rows});")
+    lines += ["    }", "  }", "}"]
     kernel = Kernel(
         operators=(layer.operator.lower(),),
         inputs=("float",) * len(arguments.operands),
@@ -148,6 +155,26 @@ def _made(node: onnx.NodeProto, layer: _Layer, graph: NodeGraph, _layouts: Mappi
         inputs=tuple(arguments.operands),
         outputs=tuple(Stored(name=name) for name in results.values()),
     )
+
+
+def _input_products(layer: _Layer, weights: str) -> list[str]:
+    """C text that opens the loop over stretches of steps, and makes the sums of one from the input."""
+    steps, stretch = layer.steps, layer.stretch
+    backwards = "d == 1" if layer.directions == 2 else str(int(layer.reverse))
+
+    def product(count: int) -> str:
+        return _gemm(count * layer.batch, layer.sums, layer.inputs, "x", weights, "sums", "plain")
+
+    lines = [
+        f"  const int backwards = {backwards};",
+        f"  for (int first = 0; first < {steps}; first += {stretch}) {{",
+        f"    const int count = {steps} - first < {stretch} ? {steps} - first : {stretch};",
+        f"    const int start = backwards ? {steps} - first - count : first;",
+        f"    const float *x = in0 + start * {layer.batch * layer.inputs};",
+    ]
+    if not steps % stretch:
+        return [*lines, f"    {product(stretch)}"]
+    return [*lines, f"    if (count == {stretch}) {product(stretch)}", f"    else {product(steps % stretch)}"]
 
 
 class _Scratch:
@@ -207,9 +234,9 @@ def _step(
 
 def _gemm(m: int, n: int, depth: int, a: str, b: str, c: str, after: str, *, row: int = 0) -> str:
     panels = -(-n // PANEL)
-    weights = f"{b} + d * {panels * PANEL * depth}"
-    sizes = f"{m}, {n}, {depth}"
-    return f"turnkey_gemm(TURNKEY_ROWS, {sizes}, {a}, {depth}, 1, {weights}, {depth * PANEL}, {PANEL}, {c}, {row or n}, {after});"
+    product = f"{m}, {n}, {depth}, {a}, {depth}, 1"
+    weights = f"{b} + d * {panels * PANEL * depth}, {depth * PANEL}, {PANEL}"
+    return f"turnkey_gemm(TURNKEY_ROWS, {product}, {weights}, {c}, {row or n}, {after});"
 
 
 def _panels(name: str, layer: _Layer, depth: int) -> Packed:
