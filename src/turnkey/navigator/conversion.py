@@ -66,8 +66,12 @@ def obstacle_of(config: ModelConfig) -> str:
     return ""
 
 
-def settings_for(config: ModelConfig, prepared: Prepared) -> dict[str, Any]:
-    """Settings of the format plug-in from the model's parameters; what it does not know stays with us."""
+def settings_for(config: ModelConfig, prepared: Prepared, *, max_batch: int | None = None) -> dict[str, Any]:
+    """Settings of the format plug-in from the model's parameters; what it does not know stays with us.
+
+    Args:
+        max_batch: of an engine; None is what its profile, else the samples say.
+    """
     parameters = config.parameters
     if config.format is Format.TORCHSCRIPT:
         return {"strict": bool(parameters.get("strict", True))}
@@ -83,11 +87,16 @@ def settings_for(config: ModelConfig, prepared: Prepared) -> dict[str, Any]:
     if config.format in _ENGINES:
         chosen = {"workspace_bytes": int(parameters.get("max_workspace_size") or DEFAULT_MAX_WORKSPACE_SIZE)}
         if config.format is Format.TENSORRT:
-            chosen["max_batch"] = largest_batch(config, prepared)
+            chosen["max_batch"] = max_batch or largest_batch(config, prepared)
             if parameters.get("optimization_level") is not None:
                 chosen["optimization_level"] = int(parameters["optimization_level"])
         return chosen
     return {}
+
+
+def needs_max_batch(config: ModelConfig) -> bool:
+    """Whether it is an engine for a range of batches that no profile of the caller says."""
+    return config.format is Format.TENSORRT and not config.parameters.get("trt_profile")
 
 
 def largest_batch(config: ModelConfig, prepared: Prepared) -> int:
@@ -108,12 +117,14 @@ def convert(
     log: Path,
     content: str = "",
     cache: ConversionCache | None = None,
+    max_batch: int | None = None,
 ) -> ModelStatus:
     """Make the model's file, or take it from the cache.
 
     Args:
         content: digest of the source with its samples.
         cache: of conversions; None makes it in any case.
+        max_batch: of an engine.
 
     Raises:
         TurnkeyError: it cannot be made.
@@ -128,7 +139,7 @@ def convert(
         "title": f"{parent.model_config.key if parent else 'source'} -> {config.key}",
         "log": str(_made(log)),
         "format": plugin_of(config),
-        "settings": settings_for(config, prepared),
+        "settings": settings_for(config, prepared, max_batch=max_batch),
         "parent": None if parent_path is None else str(parent_path),
         "path": str(path),
         "output_names": [spec.name for spec in prepared.metadata.outputs],

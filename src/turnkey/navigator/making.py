@@ -13,6 +13,7 @@ from turnkey.navigator.conversion_cache import ConversionCache
 from turnkey.navigator.format import Format
 from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
 from turnkey.navigator.journal import Journal
+from turnkey.navigator.max_batch import smaller_batches
 from turnkey.navigator.model_config import ModelConfig
 from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.progress import Progress
@@ -67,11 +68,14 @@ def make_model(
     *,
     content: str,
     cache: ConversionCache,
+    max_batch: int | None = None,
 ) -> None:
     """Make one model, unless an earlier run did and its files are as it left them. Its end stands in the journal.
 
     Args:
         content: digest of the source with its samples.
+        max_batch: of engines that no profile of the caller is for; where they cannot be built so large, smaller ones
+            are tried.
     """
     model = journal.status.models[config.key]
     if config.parent_key is None and config.format is not Format.ONNX:
@@ -90,15 +94,27 @@ def make_model(
         return
     log = journal.workspace.command_log(config.key, command)
     started = time.perf_counter()
-    try:
-        made = conversion.convert(
-            config, parent, prepared, jobs, journal.workspace, log=log, content=content, cache=cache
-        )
-    except TurnkeyError as error:
-        seconds = time.perf_counter() - started
-        journal.end_model(config, command, CommandStatus.FAIL, reason_of(error), seconds=seconds, log=log)
-        return
-    journal.made(made, command, seconds=time.perf_counter() - started, log=log)
+    batches: list[int | None] = [None]
+    if max_batch is not None and conversion.needs_max_batch(config):
+        batches = list(smaller_batches(max_batch, least=prepared.metadata.largest_batch or 1))
+    for batch in batches:
+        try:
+            made = conversion.convert(
+                *(config, parent, prepared, jobs, journal.workspace),
+                log=log,
+                content=content,
+                cache=cache,
+                max_batch=batch,
+            )
+        except TurnkeyError as error:
+            if batch != batches[-1]:
+                journal.progress.warn(f"{config.key}: not for batch {batch}: {reason_of(error)}")
+                continue
+            seconds = time.perf_counter() - started
+            journal.end_model(config, command, CommandStatus.FAIL, reason_of(error), seconds=seconds, log=log)
+        else:
+            journal.made(made, command, seconds=time.perf_counter() - started, log=log)
+            return
 
 
 def reason_of(error: TurnkeyError) -> str:

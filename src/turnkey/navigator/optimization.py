@@ -24,8 +24,10 @@ from turnkey.navigator.build_state import write_build_state
 from turnkey.navigator.call_settings import CallSettings
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.conversion_cache import ConversionCache
+from turnkey.navigator.format import DeviceKind
 from turnkey.navigator.journal import Journal
 from turnkey.navigator.making import make_model, reason_of, start_jobs
+from turnkey.navigator.max_batch import max_batch_of
 from turnkey.navigator.model_config import ModelConfig, plan_models
 from turnkey.navigator.preparation import Prepared, prepare, write_sets
 from turnkey.navigator.profiled import Profiled
@@ -35,6 +37,7 @@ from turnkey.navigator.runner_table import RunnerKind, obstacle
 from turnkey.navigator.source import fingerprint, name_of
 from turnkey.navigator.status import (
     CORRECTNESS,
+    FIND_MAX_BATCH_SIZE,
     PERFORMANCE,
     PREPROCESSING,
     VERIFY,
@@ -140,7 +143,12 @@ class Optimization:
         with ExitStack() as stack:
             self._jobs = start_jobs(self._prepared, self._sets, self.progress, stack)
             for config in models:
-                make_model(config, self._prepared, self._jobs, journal, content=self._content, cache=cache)
+                make_model(
+                    *(config, self._prepared, self._jobs, journal),
+                    content=self._content,
+                    cache=cache,
+                    max_batch=self._max_batch(config),
+                )
             for config in models:
                 for kind in self._kinds_of(config):
                     self._check(config, kind)
@@ -183,6 +191,29 @@ class Optimization:
             },
             timestamp=_now(),
         )
+
+    def _max_batch(self, config: ModelConfig) -> int | None:
+        """The largest batch of engines, looked for once and before the first of them; None for all other models."""
+        is_engine = conversion.needs_max_batch(config) and not conversion.obstacle_of(config)
+        if not is_engine or self._asked.device is not DeviceKind.CUDA or self._prepared.metadata.batch_dim is None:
+            return None
+        if not self._prepared.source.can_run:
+            return None
+        known = self._journal.status.own.get("max_batch")
+        if known is None:
+            started = time.perf_counter()
+            known = max_batch_of(self._prepared)
+            run = CommandRun(status=OK, seconds=round(time.perf_counter() - started, 3))
+            status = self._journal.status
+            self._journal.keep(
+                replace(
+                    status,
+                    commands={**status.commands, FIND_MAX_BATCH_SIZE: run},
+                    own={**status.own, "max_batch": known},
+                )
+            )
+            self.progress.step(f"{FIND_MAX_BATCH_SIZE}: engines are built for batches up to {known}")
+        return int(known)
 
     def _kinds_of(self, config: ModelConfig) -> list[RunnerKind]:
         return [kind for kind in self._asked.kinds if kind.format is config.format]

@@ -17,6 +17,7 @@ PREPROCESSING = (
     "DumpInputModelData",
     "DumpOutputModelData",
 )
+FIND_MAX_BATCH_SIZE = "FindMaxBatchSize"
 CORRECTNESS = "Correctness"
 PERFORMANCE = "Performance"
 VERIFY = "VerifyModel"

@@ -73,6 +73,7 @@ def check_facts(facts: dict[str, Any]) -> dict[str, Any]:
         for axis, symbol in mapping(axes).items():
             int(axis)
             typed(str, symbol, "dynamic_axes")
+    typed(int | None, facts.get("max_batch"), "max_batch")
     settings = mapping(facts.get("settings"))
     typed(int | None, settings.get("threads"), "threads")
     for pair in mapping(settings.get("tolerances")).values():
