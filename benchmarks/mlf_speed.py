@@ -2,6 +2,7 @@
 
     python benchmarks/mlf_speed.py                                   # all of it; half an hour
     python benchmarks/mlf_speed.py --networks resnet8 gru --effort quick
+    python benchmarks/mlf_speed.py --int8                            # the networks quantised to 8 bits (QDQ)
     python benchmarks/mlf_speed.py --records DIRECTORY               # a stopped run goes on from there
 
 Per network one experiment of the measuring engine: our tarball, ONNX Runtime, and what emx-onnx-cgen makes of the
@@ -26,17 +27,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mlf_whole_model
+import onnx
 from mlf_small_networks import SMALL_NETWORKS
-from mlf_targets import comparison
+from mlf_targets import comparison, drawn_inputs
 from peak_flops import PeakLoop
 
 import turnkey.mlf as mlf
 from turnkey import host
+from turnkey.formats.onnx_int8 import Int8StaticSettings
+from turnkey.formats.onnx_quantization import quantize_static_file
 from turnkey.measure import Record, Settings, run_experiment, run_in_process
 from turnkey.mlf.kernel_loop import KernelLoop, repeats_for
 from turnkey.mlf.toolchain import find_compiler
 from turnkey.runtimes.lookup import find_runtime
+from turnkey.verify import precision_of
 
+INT8 = "-int8"
 MEAN_LIMIT, WORST_LIMIT = 1.0, 1.5
 
 
@@ -67,11 +73,23 @@ class Speed(NamedTuple):
     peak_gflops: float | None
 
 
+def network(name: str, directory: Path) -> onnx.ModelProto:
+    """A network by name; with the ending ``-int8`` as our format onnx-int8-static writes it."""
+    if not name.endswith(INT8):
+        return SMALL_NETWORKS[name]()
+    path, plain = directory / f"{name}-static.onnx", directory / f"{name}-plain.onnx"
+    if not path.exists():
+        model = SMALL_NETWORKS[name.removesuffix(INT8)]()
+        onnx.save(model, plain)
+        quantize_static_file(plain, path, Int8StaticSettings(), drawn_inputs(model, seed=2))
+    return onnx.load(path)
+
+
 def exported(name: str, directory: Path) -> mlf.Module:
     """The network's tarball, verified when it was made; an equal one of a stopped run is taken as it is."""
     path = directory / f"{name}.tar"
     if not path.exists():
-        mlf.export(SMALL_NETWORKS[name](), path, name=name)
+        mlf.export(network(name, directory), path, name=name)
     return mlf.load(path).module()
 
 
@@ -80,7 +98,7 @@ def experiment(name: str, directory: Path, *, effort: str, generator: bool) -> R
     path = directory / f"{name}-{effort}{'' if generator else '-pair'}.zip"
     if path.exists():
         return Record.load(path)
-    targets = comparison(name, SMALL_NETWORKS[name](), directory)
+    targets = comparison(name, network(name, directory), directory, precision=precision_of(name))
     if generator:
         flags = exported(name, directory).build().build.flags
         targets.append(mlf_whole_model.description(name, directory, flags=flags))
@@ -163,7 +181,7 @@ def table(speeds: Sequence[Speed]) -> str:
     widths = (9, 9, 22, 12, 21, 8, 8)
     sizes = ("text", "rodata", "stack")
     lines = [
-        f"{'':<14}"
+        f"{'':<18}"
         + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
         + "".join(f"{size:>12}" for size in sizes)
     ]
@@ -180,7 +198,7 @@ def table(speeds: Sequence[Speed]) -> str:
         )
         numbers = ("–" if size is None else f"{size:,}" for size in (found.text, found.rodata, found.stack))
         lines.append(
-            f"{found.name:<14}"
+            f"{found.name:<18}"
             + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
             + "".join(f"{number:>12}" for number in numbers)
         )
@@ -201,9 +219,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=SMALL_NETWORKS, default=list(SMALL_NETWORKS))
     parser.add_argument("--effort", choices=("quick", "standard", "rigorous"), default="standard")
+    parser.add_argument("--int8", action="store_true", help="the networks quantised to 8 bits; without the generator")
     parser.add_argument("--no-generator", action="store_true", help="leave emx-onnx-cgen out")
     parser.add_argument("--records", type=Path, help="directory of tarballs and records")
     arguments = parser.parse_args()
+    with_generator = not (arguments.no_generator or arguments.int8)
     find_runtime("onnxruntime")
     compiler = find_compiler()
     print(f"{compiler.name} {compiler.version}, {host.processor()}, one thread, effort {arguments.effort}")
@@ -211,14 +231,14 @@ def main() -> int:
         directory = arguments.records or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
         speeds = []
-        for name in arguments.networks:
+        for name in (f"{name}{INT8 if arguments.int8 else ''}" for name in arguments.networks):
             print(f"{name}", flush=True)
-            speeds.append(measured(name, directory, effort=arguments.effort, generator=not arguments.no_generator))
+            speeds.append(measured(name, directory, effort=arguments.effort, generator=with_generator))
     mean = geometric_mean([found.ratio for found in speeds])
     worst = max(speeds, key=lambda found: found.ratio.value)
     print(f"\n{table(speeds)}")
     print(f"\ngeometric mean of {len(speeds)}: {mean}; worst: {worst.name} {worst.ratio}")
-    if not arguments.no_generator:
+    if with_generator:
         others = [found.over_generator for found in speeds if found.over_generator is not None]
         print(f"against emx-onnx-cgen by itself: {_small(geometric_mean(others))}")
     peaks = [found.peak_gflops for found in speeds if found.peak_gflops is not None]
