@@ -44,6 +44,16 @@ def test_a_mapping_becomes_columns_however_deep() -> None:
     assert dict(columns_of("system_info", value)) == {"system_info.processor": "x", "system_info.memory.total": "5"}
 
 
+def test_the_steps_of_a_curve_are_columns_with_their_values_in_order() -> None:
+    rungs = [{"batch_size": 1, "ms": 0.5, "reasons": []}, {"batch_size": 8, "gain": 1.5, "reasons": ["x"]}]
+    assert dict(columns_of("batches", {"rungs": rungs, "stop": "complete"})) == {
+        "batches.rungs.batch_size": "1 8",
+        "batches.rungs.ms": "0.5 -",
+        "batches.rungs.gain": "'- 1.5",
+        "batches.stop": "complete",
+    }
+
+
 def test_labels_read_as_in_the_first_line_of_a_script() -> None:
     value = {"domain": ["nlp"], "task": ["question_answering", "translation"]}
     assert dict(columns_of("labels", value)) == {"labels": "domain::nlp task::question_answering,translation"}

@@ -46,6 +46,7 @@ def cell(value: Any) -> str:
 def columns_of(key: str, value: Any) -> Iterator[tuple[str, str]]:
     """The columns of one statistics key with their cells: one, or one per entry of a mapping, however deep.
 
+    A list of mappings, as the steps of a curve, is a column per plain entry with the values of all of them in order.
     ``labels`` stay one cell, written as in the first line of a script; lists of installed packages are left out.
     """
     if key.rpartition(".")[2] in _LEFT_OUT:
@@ -58,6 +59,11 @@ def columns_of(key: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from columns_of(f"{key}.{name}", inner)
+    elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+        for name in dict.fromkeys(name for item in value for name in item):
+            values = [item.get(name, MISSING) for item in value]
+            if not any(isinstance(each, Mapping | list | tuple) for each in values):
+                yield guarded(f"{key}.{name}".lower()), cell(values)
     else:
         yield guarded(key.lower()), cell(value)
 
