@@ -85,7 +85,9 @@ def test_the_help_of_a_tool_is_its_docstring_and_its_arguments(
 def test_every_default_shown_is_the_one_in_effect(tool: type[Tool], monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("TURNKEY_ONNX_OPSET", "TURNKEY_TIMEOUT_SECONDS", "TURNKEY_CACHE_DIR"):
         monkeypatch.delenv(variable, raising=False)
-    effective = effective_arguments(tool, {}) if not any(a.is_positional for a in tool.arguments) else {}
+    effective = effective_arguments(
+        tool, {a.key: a.choices[0] if a.choices else "model.tar" for a in tool.arguments if a.is_positional}
+    )
     for argument in tool.arguments:
         if argument.is_positional or argument.default_text or argument.arity is Arity.FLAG:
             continue

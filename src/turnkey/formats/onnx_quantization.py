@@ -24,11 +24,11 @@ from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_file import (
     EXTERNAL_FROM_BYTES,
     check_file,
-    describe_file,
     load_graph,
     load_model,
     opset_of,
     save_model,
+    stored_bytes,
 )
 from turnkey.formats.onnx_graph import foreign_operators, names_read, nodes_of
 from turnkey.formats.onnx_int4 import Int4Settings
@@ -252,7 +252,7 @@ def _prepared(parent: Path, scratch: Path) -> tuple[Path, list[str]]:
 
 
 def _is_large(path: Path) -> bool:
-    return describe_file(path).size_bytes > EXTERNAL_FROM_BYTES
+    return stored_bytes(path) > EXTERNAL_FROM_BYTES
 
 
 def _reduces_range(given: bool | None) -> bool:
