@@ -37,7 +37,7 @@ from turnkey.pipeline.state_file import load_state, write_state
 from turnkey.pipeline.statistics import archive_statistics, error_excerpt, now, write_statistics
 from turnkey.pipeline.tool import Steps, Tool, ToolKind, ToolSkipped
 
-INTERRUPTED = "interrupted (Ctrl-C); --resume continues it"
+INTERRUPTED = "interrupted; --resume continues it"
 
 _NAMED_HOLDERS = 3
 """Processes that are named to who waits for them."""
