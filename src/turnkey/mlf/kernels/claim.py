@@ -88,7 +88,7 @@ class Claim:
     """Nodes that one kernel computes.
 
     Attributes:
-        nodes: in the order of the graph; the first is the one that the template was asked for.
+        nodes: the one that the template was asked for, and others behind it, beside it or in front of it.
         reads: tensors, not constants, that the kernel reads; those whose layout `make` wants to know.
         make: from the layout of each tensor in ``reads`` to the kernel.
     """
