@@ -52,6 +52,7 @@ STANDARD_LIBRARY = {
 OURS = {
     "turnkey.cli",
     "turnkey.errors",
+    "turnkey.nearest",
     "turnkey.pipeline.arguments",
     "turnkey.pipeline.plain_data",
     "turnkey.pipeline.quantity",
@@ -74,6 +75,9 @@ OUR_TOOLS = {
     "turnkey.navigator.triton_tool",
 }
 """Doors whose tools stand in their own rooms: these modules and no other of theirs."""
+
+OUR_NAMES = {"turnkey.formats", "turnkey.formats.format", "turnkey.formats.onnx_export"}
+"""Tables of names that arguments choose from: these modules and no other of their room."""
 
 PROBE = """
 import sys
@@ -99,7 +103,8 @@ def test_starting_up_imports_only_light_modules(tokens: list[str]) -> None:
     assert code == "0"
     foreign = {name for name in imported if name.partition(".")[0] not in STANDARD_LIBRARY | {"turnkey"}}
     assert {name for name in foreign if not name.startswith("_")} == set()
-    ours = {name for name in imported if name.startswith("turnkey.") and name != "turnkey.pipeline"} - OUR_TOOLS
+    ours = {name for name in imported if name.startswith("turnkey.") and name != "turnkey.pipeline"}
+    ours -= OUR_TOOLS | OUR_NAMES
     assert {name for name in ours if not any(name == root or name.startswith(f"{root}.") for root in OURS)} == set()
     assert "importlib.metadata" not in imported
 
