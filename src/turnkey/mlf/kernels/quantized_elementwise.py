@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx.helper import make_opsetid
 
 from turnkey.mlf.folding import evaluated
 from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Stored
@@ -120,6 +119,8 @@ def _keeps_shape(group: Group, graph: NodeGraph) -> bool:
 
 def _table(group: Group, source: Quanta, graph: NodeGraph) -> np.ndarray | None:
     """The result for each byte, by its unsigned value; None where the chain cannot be evaluated."""
+    from onnx.helper import make_opsetid  # with onnx: only where a table is made
+
     result = group.result
     assert result is not None  # a chain without one is not found
     stored = np.arange(256, dtype=np.uint8).view(source.quantum.dtype)
