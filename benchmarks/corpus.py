@@ -144,7 +144,7 @@ def command(
     statuses: dict[str, int] = {}
     for result in json.loads(output)["results"]:
         statuses[result["status"]] = statuses.get(result["status"], 0) + 1
-        if result["status"] != "successful":
+        if result["status"] not in ("successful", "skipped"):
             print(f"  {result['input']}: {result['status']}: {result['reason']}", file=sys.stderr)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Run(wall=wall, cpu=cpu, worker_bytes=watch.largest_bytes, statuses=statuses)

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -70,13 +71,15 @@ def test_several_inputs_run_at_a_time_and_results_stay_in_order(script: Writer, 
     assert any(overlap(one, other) for one, other in pairwise(found))
 
 
-def test_a_measurement_never_overlaps_with_anything(script: Writer, cache: Path) -> None:
+def test_a_measurement_never_overlaps_with_anything_also_of_another_call(script: Writer, cache: Path) -> None:
     paths = [script(SPAN, f"{name}.py") for name in "abcd"]
     events: list[Event] = []
 
-    results = run(paths, cache, ["obey", "times"], jobs=3, events=events)
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(run, paths[:2], cache.with_name("other"), ["obey", "times"], jobs=2)
+        results = run(paths, cache, ["obey", "times"], jobs=3, events=events) + other.result()
 
-    assert [result.status for result in results] == ["successful"] * 4
+    assert [result.status for result in results] == ["successful"] * 6
     measured, built = spans(results, "measured"), spans(results)
     assert not any(overlap(one, other) for one in measured for other in built)
     assert not any(overlap(one, other) for one, other in pairwise(measured))
