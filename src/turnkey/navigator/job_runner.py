@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from turnkey import settings as environment_settings
 from turnkey.errors import ConversionError, ModelError, TurnkeyError, from_dict
 from turnkey.navigator.workbench import Workbench
 from turnkey.navigator.worker import plain_error
@@ -73,6 +74,12 @@ class WorkerJobs:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: IO[bytes] | None = None
         self._buffer = b""
+
+    @classmethod
+    def of_files(cls) -> WorkerJobs:
+        """A worker without a source model: for jobs on files alone, within the time limit of the environment."""
+        context: dict[str, Any] = {"module": None, "sets": [], "class_name": "", "facts": {}}
+        return cls(context, timeout_s=environment_settings.timeout_seconds())
 
     def perform(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """See `JobRunner.perform`."""

@@ -15,15 +15,15 @@ from turnkey.navigator.dataloader import read_calls
 from turnkey.navigator.exceptions import MissingSourceModelError
 from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.optimization_profile import OptimizationProfile
-from turnkey.navigator.package_result import Package, source_format_of
-from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.package_result import Package
+from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiling import profile_contestants
+from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import chosen_kinds, obstacle, runner_kinds
 from turnkey.navigator.sample_sets import Choice
-from turnkey.navigator.source import Source, callable_of
+from turnkey.navigator.source import callable_of
 from turnkey.navigator.status import CORRECTNESS, CommandStatus
-from turnkey.navigator.stored_metadata import metadata_of
 from turnkey.navigator.workspace import Workspace
 from turnkey.pipeline import durable, plain_yaml
 from turnkey.pipeline.plain_data import plain
@@ -113,11 +113,8 @@ def profile(
         throughput_backoff_limit=throughput_backoff_limit,
     )
     ask = ProfilePlan(config=later.profiler_config(), later=later, on_unstable="flag")
-    workspace = Workspace(package.workspace)
-    kind = source_format_of(package) or Format.PYTHON
-    structure = package.structure
-    source = Source(model=package.model, format=kind, structure=structure)
-    prepared = stored(source, metadata_of(package.status), workspace)
+    workspace, prepared = reopened(package)
+    kind = prepared.source.format
     if dataloader is not None:
         prepared = _with_samples(prepared, package, kind, dataloader)
     device = None if target_device is None else member(DeviceKind, target_device, what="target_device")

@@ -13,24 +13,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from turnkey import settings as environment_settings
 from turnkey.errors import TurnkeyError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import MissingSourceModelError
-from turnkey.navigator.format import Format
 from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
 from turnkey.navigator.named_place import built, imported
 from turnkey.navigator.package_archive import load_from_workspace
-from turnkey.navigator.package_result import Package, source_format_of
-from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.package_result import Package
+from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.profiling import profile_contestants
+from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import runner_kind
-from turnkey.navigator.source import Source
-from turnkey.navigator.stored_metadata import limits_of, metadata_of
+from turnkey.navigator.stored_metadata import limits_of
 from turnkey.navigator.workbench import Workbench
 from turnkey.navigator.workspace import Workspace
 
@@ -58,28 +56,17 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _opened(package: Package) -> tuple[Workspace, Prepared]:
-    workspace = Workspace(package.workspace)
-    kind = source_format_of(package) or Format.PYTHON
-    model = package.model
-    source = Source(model=model, format=kind, structure=package.structure)
-    return workspace, stored(source, metadata_of(package.status), workspace)
-
-
 def _jobs(package: Package, prepared: Prepared) -> JobRunner:
     """In this process where the source is at hand, since a script is a process of its own."""
     if package.model is None:
-        return WorkerJobs(
-            {"module": None, "sets": [], "class_name": "", "facts": {}},
-            timeout_s=environment_settings.timeout_seconds(),
-        )
+        return WorkerJobs.of_files()
     source = prepared.source.with_facts(prepared.sets)
     return HereJobs(Workbench(source=source, module=package.model, structure=package.structure))
 
 
 def _conversion(package: Package, key: str) -> int:
     """Make the model once more, in a scratch directory, and compare its digest."""
-    workspace, prepared = _opened(package)
+    workspace, prepared = reopened(package)
     model = package.status.models[key]
     config = model.model_config
     parent = package.status.models.get(config.parent_key or "")
@@ -114,7 +101,7 @@ def _intact(model: Any, workspace: Workspace) -> bool:
 
 
 def _correctness(package: Package, key: str, runner: str) -> int:
-    workspace, prepared = _opened(package)
+    workspace, prepared = reopened(package)
     model = package.status.models[key]
     if model.model_config.format.is_source and package.model is None:
         raise MissingSourceModelError(
@@ -142,7 +129,7 @@ def _correctness(package: Package, key: str, runner: str) -> int:
 
 
 def _performance(package: Package, key: str, runner: str) -> int:
-    workspace, prepared = _opened(package)
+    workspace, prepared = reopened(package)
     model = package.status.models[key]
     path = conversion.file_of(model, workspace)
     if path is None and package.model is None:

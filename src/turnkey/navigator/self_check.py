@@ -10,24 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from turnkey import host
-from turnkey import settings as environment_settings
 from turnkey.errors import TurnkeyError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import NotFoundError
-from turnkey.navigator.format import Format
 from turnkey.navigator.job_runner import WorkerJobs
 from turnkey.navigator.package_archive import load
-from turnkey.navigator.package_result import Package, source_format_of
-from turnkey.navigator.preparation import Prepared, stored
+from turnkey.navigator.package_result import Package
+from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.profiling import profile_contestants
+from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import obstacle, runner_kinds
-from turnkey.navigator.source import Source
 from turnkey.navigator.status import CORRECTNESS, CommandStatus, Rung
-from turnkey.navigator.stored_metadata import limits_of, metadata_of
+from turnkey.navigator.stored_metadata import limits_of
 from turnkey.navigator.tolerances import Limits
 from turnkey.navigator.workspace import Workspace
 
@@ -92,10 +90,7 @@ def verify_package(path: Path) -> list[Verified]:
     """
     with _opened(path) as (package, prepared, workspace):
         limits = limits_of(package.status)
-        jobs = WorkerJobs(
-            {"module": None, "sets": [], "class_name": "", "facts": {}},
-            timeout_s=environment_settings.timeout_seconds(),
-        )
+        jobs = WorkerJobs.of_files()
         try:
             return [
                 _verified(package, workspace, prepared, jobs, key, name, limits)
@@ -134,9 +129,8 @@ def reproduce_package(path: Path, *, every: bool = False) -> list[Remeasured]:
 def _opened(path: Path) -> Any:
     with tempfile.TemporaryDirectory(prefix="turnkey-package-") as scratch:
         package = load(path, workspace=Path(scratch) / "package")
-        workspace = Workspace(package.workspace)
-        source = Source(model=None, format=source_format_of(package) or Format.PYTHON, structure=None)
-        yield package, stored(source, metadata_of(package.status), workspace), workspace
+        workspace, prepared = reopened(package)
+        yield package, prepared, workspace
 
 
 def _verified(
