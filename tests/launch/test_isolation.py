@@ -333,7 +333,7 @@ def test_ctrl_c_ends_the_worker_and_the_build_says_so(script: Writer, cache: Pat
     assert all(is_gone(pid) for pid in pids)
     state = load_state(cache, "first")
     assert state.build_status == "killed"
-    assert "Ctrl-C" in state.statistics["reason"]
+    assert "interrupted" in state.statistics["reason"]
 
 
 PROBE = """

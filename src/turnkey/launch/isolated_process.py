@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from turnkey.launch.process_tree import kill_session
 from turnkey.launch.result import Result
 from turnkey.launch.scratch import remove_scratch
 from turnkey.launch.warden import TERMINATION_SECONDS, Ending
@@ -125,7 +125,7 @@ class IsolatedProcess:
             self._warden.wait(2 * TERMINATION_SECONDS)
         self.read()
         if self.ending is None and self._warden.pid is not None:
-            _kill_session(self._warden.pid)
+            kill_session(self._warden.pid)
         self._warden.kill()
         if self.item.scratch is not None:
             remove_scratch(Path(self.item.scratch))
@@ -153,21 +153,3 @@ class IsolatedProcess:
         except (ValueError, TypeError, KeyError, AttributeError):
             return
         self._listen(event)
-
-
-def _kill_session(leader: int) -> None:
-    """SIGKILL to every process of a session, for the case that its warden is dead."""
-    import psutil  # only in an accident
-
-    for _ in range(100):
-        members = []
-        for process in psutil.process_iter():
-            with suppress(OSError, psutil.Error):
-                if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                    members.append(process.pid)
-        if not members:
-            return
-        for member in members:
-            with suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
-        time.sleep(0.01)

@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from turnkey.errors import TurnkeyError
+from turnkey.launch.process_tree import die_with_parent
 from turnkey.launch.veil import ImportRecord, Veil
-from turnkey.launch.warden import die_with_parent
 from turnkey.launch.work_item import read_work_item
 from turnkey.launch.worker import watch_over
 from turnkey.pipeline.capture import flush_everything

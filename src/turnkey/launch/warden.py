@@ -21,18 +21,25 @@ parentage only.
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import os
 import select
 import signal
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from turnkey.launch.process_tree import (
+    ProcessDescriptor,
+    become_subreaper,
+    descendants,
+    die_with_parent,
+    memory_bytes,
+    send,
+)
+from turnkey.launch.shared_flags import Flags
 
 TERMINATION_SECONDS = 5.0
 """From SIGTERM (or the interrupt) to SIGKILL."""
@@ -43,8 +50,6 @@ STACKS_SIGNAL = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.S
 _STACKS_SECONDS = 0.3
 _LOOK_SECONDS = 0.5
 _SURVIVOR_SECONDS = 1.0
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,49 +97,6 @@ class Limits:
         return self.memory_bytes is not None or self.disk_bytes is not None or self.output_bytes is not None
 
 
-class Flags:
-    """What a worker tells its warden in shared memory: whether a tool measures, how long tools waited for their turn
-    on the machine, and whether the result was sent."""
-
-    _WAITING = struct.Struct("=dd")
-    """When the present wait began (monotonic clock; 0 if there is none), and the seconds of those before it."""
-
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 2 + self._WAITING.size)
-
-    @property
-    def measures(self) -> bool:
-        return self._memory[0] == 1
-
-    @measures.setter
-    def measures(self, value: bool) -> None:
-        self._memory[0] = int(value)
-
-    @property
-    def is_done(self) -> bool:
-        return self._memory[1] == 1
-
-    @is_done.setter
-    def is_done(self, value: bool) -> None:
-        self._memory[1] = int(value)
-
-    @property
-    def waits(self) -> bool:
-        """Whether the tool waits for its turn on the machine."""
-        return bool(self._WAITING.unpack_from(self._memory, 2)[0])
-
-    @waits.setter
-    def waits(self, value: bool) -> None:
-        if value != self.waits:
-            self._WAITING.pack_into(self._memory, 2, time.monotonic() if value else 0.0, self.waited_seconds)
-
-    @property
-    def waited_seconds(self) -> float:
-        """Of all waits so far, the present one included."""
-        since, before = self._WAITING.unpack_from(self._memory, 2)
-        return float(before) + (time.monotonic() - since if since else 0.0)
-
-
 def supervise(work: Callable[[Flags], int], *, lifeline: int, limits: Limits) -> Ending:
     """Fork a worker, wait for its end, and leave no process behind.
 
@@ -142,7 +104,7 @@ def supervise(work: Callable[[Flags], int], *, lifeline: int, limits: Limits) ->
         work: what the worker does; returns its exit code.
         lifeline: descriptor that the call keeps open as long as it lives.
     """
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    become_subreaper()
     flags = Flags()
     myself = os.getpid()
     worker = os.fork()
@@ -209,7 +171,7 @@ class _Watch:
         """``memory``, ``disk`` or ``output`` if the worker uses more of it than it may."""
         limits = self._limits
         if limits.memory_bytes is not None:
-            used = _memory_bytes(_descendants())
+            used = memory_bytes(descendants())
             self._peak_bytes = max(self._peak_bytes, used)
             if used > limits.memory_bytes:
                 return "memory"
@@ -235,7 +197,7 @@ class _Watch:
     def _wait(self, seconds: float) -> str:
         """Wait for the worker's end or a word from the call; the cause to end if there is one."""
         watched = [self._lifeline] if self._lifeline is not None else []
-        with _ProcessDescriptor(self._worker) as descriptor:
+        with ProcessDescriptor(self._worker) as descriptor:
             if descriptor is None:
                 seconds = min(seconds, 0.05)
             else:
@@ -252,16 +214,16 @@ class _Watch:
     def _end(self, cause: str) -> None:
         """End the worker and all that it started."""
         if cause in ("memory", "disk", "output", "orphaned", "finished"):
-            self._kill_until_gone(_descendants())
+            self._kill_until_gone(descendants())
         elif cause == "interrupted":
-            _send(self._worker, signal.SIGINT)
+            send(self._worker, signal.SIGINT)
         else:
-            _send(self._worker, STACKS_SIGNAL)
+            send(self._worker, STACKS_SIGNAL)
             self._reap_for(_STACKS_SECONDS)
-            for process in _descendants():
-                _send(process, signal.SIGTERM)
+            for process in descendants():
+                send(process, signal.SIGTERM)
         self._reap_for(TERMINATION_SECONDS)
-        self._kill_until_gone(_descendants())
+        self._kill_until_gone(descendants())
         self._reap_for(TERMINATION_SECONDS)
 
     def _reap_for(self, seconds: float) -> None:
@@ -286,14 +248,14 @@ class _Watch:
 
     def _kill_survivors(self) -> int:
         """Grandchildren that outlived the worker: asked first, then killed."""
-        survivors = _descendants()
+        survivors = descendants()
         for process in survivors:
-            _send(process, signal.SIGTERM)
+            send(process, signal.SIGTERM)
         until = time.monotonic() + _SURVIVOR_SECONDS
-        while survivors and _descendants() and time.monotonic() < until:
+        while survivors and descendants() and time.monotonic() < until:
             self._reap()
             time.sleep(0.02)
-        self._kill_until_gone(_descendants())
+        self._kill_until_gone(descendants())
         until = time.monotonic() + _SURVIVOR_SECONDS
         while not self._reap() and time.monotonic() < until:  # who is dead but not collected would stay a zombie
             time.sleep(0.01)
@@ -305,51 +267,10 @@ class _Watch:
             if not processes:
                 return
             for process in processes:
-                _send(process, signal.SIGKILL)
+                send(process, signal.SIGKILL)
             time.sleep(0.01)
             self._reap()
-            processes = _descendants()
-
-
-class _ProcessDescriptor:
-    """A descriptor that becomes readable when a process ends; None where the system has none."""
-
-    def __init__(self, process: int) -> None:
-        self._process = process
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> int | None:
-        with suppress(OSError, AttributeError):
-            self._descriptor = os.pidfd_open(self._process)
-        return self._descriptor
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-
-
-def _descendants() -> list[int]:
-    """All living processes below this one; zombies are not among them."""
-    import psutil  # after the fork: the worker does not need it here
-
-    living = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                living.append(process.pid)
-    return living
-
-
-def _memory_bytes(processes: list[int]) -> int:
-    """Summed memory; a page shared by n processes counts 1/n in each (where the system tells, else in full)."""
-    import psutil
-
-    total = 0
-    for process in processes:
-        with suppress(psutil.Error):
-            used = psutil.Process(process).memory_full_info()
-            total += getattr(used, "pss", used.rss)
-    return total
+            processes = descendants()
 
 
 def _file_bytes(directory: Path, pattern: str) -> int:
@@ -360,19 +281,3 @@ def _file_bytes(directory: Path, pattern: str) -> int:
             if path.is_file() and not path.is_symlink():
                 total += path.stat().st_size
     return total
-
-
-def _send(process: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(process, number)
-
-
-def die_with_parent(wanted: bool) -> None:
-    """Let the kernel kill this process when the one that started it dies, or not any more."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if wanted else 0)
-
-
-def _prctl(option: int, value: int) -> None:
-    library: Any = ctypes.CDLL(None)
-    if hasattr(library, "prctl"):
-        library.prctl(option, value, 0, 0, 0)

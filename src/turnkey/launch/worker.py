@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.launch.scratch import make_scratch, remove_scratch
-from turnkey.launch.warden import STACKS_SIGNAL, Flags, Limits, supervise
+from turnkey.launch.shared_flags import Flags
+from turnkey.launch.warden import STACKS_SIGNAL, Limits, supervise
 from turnkey.launch.work_item import WorkItem, read_work_item
 from turnkey.pipeline.events import Event
 
