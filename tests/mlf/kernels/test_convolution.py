@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from several import Several, check, exported, kinds
 
@@ -64,7 +64,11 @@ def _convolved(several: Several, w: Mapping[str, Any]) -> str:
     return _behind(several, several.add("Add", y, other), w["behind"].removeprefix("Add"))
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_QUICK = {"phases": [Phase.generate], "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+"""Without shrinking: each try is a call of the compiler."""
+
+
+@settings(max_examples=2, deadline=None, **_QUICK)
 @given(windows=st.lists(_windows(), min_size=5, max_size=5))
 def test_windows_of_any_shape_give_what_onnx_runtime_gives(windows: list[dict[str, Any]], tmp_path: Path) -> None:
     several = Several()
