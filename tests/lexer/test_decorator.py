@@ -30,7 +30,7 @@ class Plain(nn.Module):
 
 
 def names_of(model: Any) -> tuple[Any, Any]:
-    settings = decoration_of(model).settings
+    settings = decoration_of(model)
     return settings.get("input_names"), settings.get("output_names")
 
 
@@ -60,7 +60,7 @@ def test_every_form_of_the_decorator_works() -> None:
     assert names_of(Lexer(["i"], ["o"])(fresh())()) == (("i",), ("o",))
     assert names_of(Lexer(input_names=["i"])(fresh())()) == (("i",), None)
     assert names_of(Lexer(fresh(), ["i"], ["o"])()) == (("i",), ("o",))
-    assert decoration_of(Lexer(num_iterations=3)(fresh())()).settings == {"num_iterations": 3}
+    assert decoration_of(Lexer(num_iterations=3)(fresh())()) == {"num_iterations": 3}
 
 
 def test_a_mistake_is_told_at_the_decorator() -> None:
@@ -138,4 +138,4 @@ def test_what_a_model_calls_lexer_itself_wins(kind: str) -> None:
 
     expected = {"attribute": str, "parameter": nn.Parameter, "buffer": torch.Tensor, "submodule": nn.Linear}
     assert isinstance(model.lexer, expected[kind]) if kind != "method" else model.lexer() == "mine"
-    assert handle_of(model).decoration.settings == {"input_names": ("i",)}
+    assert handle_of(model).decoration == {"input_names": ("i",)}

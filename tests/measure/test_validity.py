@@ -152,7 +152,7 @@ def test_passes_are_added_until_the_windows_agree() -> None:
 
 
 def test_codes_of_the_table_all_have_a_remedy() -> None:
-    for code in validity.CODES:
+    for code in validity.REASONS:
         assert validity.reason(code, "evidence").remedy
 
 

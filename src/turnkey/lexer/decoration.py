@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 CLASS_ATTRIBUTE = "__lexer_decoration__"
 
+Decoration = Mapping[str, Any]
+"""Names and settings that travel with a class or an instance; checked when they were given."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoration:
-    """Names and settings that travel with a class or an instance; checked when they were given."""
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-_NONE = Decoration()
+_NONE: Decoration = MappingProxyType({})
 _INSTANCES: weakref.WeakKeyDictionary[Any, Decoration] = weakref.WeakKeyDictionary()
 
 

@@ -113,7 +113,7 @@ def arrivals(rate_per_s: float, count: int, *, seed: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def queries_needed(late: int, quantile: float, *, confidence: float = CONFIDENCE) -> int:
+def queries_needed(late: int, quantile: float) -> int:
     """Fewest queries, ``late`` of them over the bound, that prove the quantile to lie within it.
 
     Source: early stopping of MLPerf LoadGen; binomial. p99: 459, 662, 838, 1,001 for 0 to 3 late ones.
@@ -121,11 +121,11 @@ def queries_needed(late: int, quantile: float, *, confidence: float = CONFIDENCE
     from scipy import special
 
     low = high = late + 1
-    while special.bdtr(late, high, 1 - quantile) > 1 - confidence:
+    while special.bdtr(late, high, 1 - quantile) > 1 - CONFIDENCE:
         high *= 2
     while low < high:
         middle = (low + high) // 2
-        if special.bdtr(late, middle, 1 - quantile) <= 1 - confidence:
+        if special.bdtr(late, middle, 1 - quantile) <= 1 - CONFIDENCE:
             high = middle
         else:
             low = middle + 1

@@ -51,7 +51,7 @@ class Reason:
         return asdict(self)
 
 
-_TABLE: Mapping[str, tuple[bool, bool, str]] = {
+REASONS: Mapping[str, tuple[bool, bool, str]] = {
     "wrong-output": (True, True, "find the first divergent layer with the verify tool"),
     "provider-fallback": (True, True, "look at the nodes named, try another opset or provider"),
     "no-steady-state": (True, True, "use effort rigorous, or calls that settle: it was still getting faster"),
@@ -69,18 +69,18 @@ _TABLE: Mapping[str, tuple[bool, bool, str]] = {
     "unstable": (True, False, "more calls per window, or a wider stability percentage"),
     "crashed": (True, True, "read the log tail in the record"),
 }
-CODES = tuple(_TABLE)
+"""By code: whether it spoils the value, whether it spoils the verdict, and what to do."""
 
 
 def reason(code: str, evidence: str, *, key: str = "") -> Reason:
     """A reason of the table in spec §16, with its remedy."""
-    value, verdict, remedy = _TABLE[code]
+    value, verdict, remedy = REASONS[code]
     return Reason(code=code, key=key, evidence=evidence, spoils_value=value, spoils_verdict=verdict, remedy=remedy)
 
 
 def remedy(code: str) -> str:
     """What to do about a reason; empty for a code that is not of this version."""
-    return _TABLE[code][2] if code in _TABLE else ""
+    return REASONS[code][2] if code in REASONS else ""
 
 
 def of_process(key: str, facts: Mapping[str, Any]) -> list[Reason]:

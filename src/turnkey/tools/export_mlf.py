@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.pipeline.quantity import size_bytes
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
+from turnkey.tools.load_onnx import parse_dimension
 
 if TYPE_CHECKING:
     from turnkey.pipeline.state import State
@@ -17,14 +18,6 @@ def parse_renaming(text: str) -> str:
     old, separator, new = text.rpartition("=")
     if not separator or not old or not new:
         raise ValueError("a renaming is given as OLD=NEW")
-    return text
-
-
-def parse_extent(text: str) -> str:
-    """``batch=1``: a symbolic dimension and its number."""
-    name, separator, extent = text.rpartition("=")
-    if not separator or not name or not extent.isdigit():
-        raise ValueError("a dimension is given as NAME=N, such as batch=1")
     return text
 
 
@@ -62,7 +55,7 @@ class ExportMlf(Tool):
         _choice("--workspace", "external", ("external", "internal", "io"), "who owns the memory of temporaries"),
         _choice("--constants", "auto", ("auto", "embed", "incbin", "words", "pool"), "how weights reach the program"),
         Argument(
-            flags=("--dim",), arity=Arity.MANY, parse=parse_extent, default=(), metavar="NAME=N",
+            flags=("--dim",), arity=Arity.MANY, parse=parse_dimension, default=(), metavar="NAME=N",
             help="numbers for symbolic dimensions",
         ),
         Argument(

@@ -233,7 +233,7 @@ class LexerContext:
         return f"<LexerContext with {len(self._runs)} runs>"
 
     def _effective(self, model: Any, given: Mapping[str, Any], *, where: str) -> LexerSettings:
-        return resolve(*self._layers, decoration_of(model).settings, checked(given, where=where))
+        return resolve(*self._layers, decoration_of(model), checked(given, where=where))
 
     def _begin(self, kind: str, settings: LexerSettings) -> Call:
         self._directory.require_open()

@@ -102,7 +102,7 @@ def _no_class(given: object) -> UsageError:
 def _decoration(input_names: Any, output_names: Any, settings: dict[str, Any]) -> Decoration:
     named = {"input_names": input_names, "output_names": output_names}
     given = {**settings, **{key: value for key, value in named.items() if value is not None}}
-    return Decoration(settings=checked(given, where="@Lexer"))
+    return checked(given, where="@Lexer")
 
 
 Lexer = _Lexer()
