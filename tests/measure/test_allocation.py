@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from turnkey.measure.allocation import best_passes
+from turnkey.measure.allocation import best_passes, round_spread
 from turnkey.measure.slices import Slice
 
 CALL_NS = 20_000_000
@@ -33,7 +33,7 @@ def rounds(count: int, *, within: float, between: float, passes: int = 15) -> li
 
 
 def passes(seen: list[dict[str, list[Slice]]], *, start_s: float) -> int:
-    return best_passes(seen, start_ns=start_s * 1e9, fewest=15, most=60)
+    return best_passes([round_spread(present) for present in seen], start_ns=start_s * 1e9, fewest=15, most=60)
 
 
 def test_dear_starts_and_noisy_passes_make_rounds_longer() -> None:

@@ -30,19 +30,41 @@ _NORMAL_SCALE = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
 
-def best_passes(rounds: Sequence[Mapping[str, Sequence[Slice]]], *, start_ns: float, fewest: int, most: int) -> int:
+class RoundSpread(NamedTuple):
+    """What one round says about where its time went.
+
+    Attributes:
+        passes: how many it had.
+        duration_ns: of all its slices, with the calls that settle.
+        difference: of a pair of names; None for a round of one name, and for one of too few passes.
+    """
+
+    passes: int
+    duration_ns: int
+    difference: _Difference | None
+
+
+def round_spread(present: Mapping[str, Sequence[Slice]]) -> RoundSpread:
+    """Of the slices of one round by name."""
+    slices = [item for items in present.values() for item in items]
+    return RoundSpread(
+        passes=len({item.p for item in slices}),
+        duration_ns=sum(sum(item.ns) + (item.settle or 0) for item in slices),
+        difference=_pass_differences(present),
+    )
+
+
+def best_passes(rounds: Sequence[RoundSpread], *, start_ns: float, fewest: int, most: int) -> int:
     """Passes of the next round, within ``fewest`` and ``most``.
 
     Args:
-        rounds: of each round so far the slices by name; a round of one name says nothing about differences.
+        rounds: all so far.
         start_ns: mean time per round before its first pass.
     """
-    seen = [found for found in map(_pass_differences, rounds) if found is not None]
-    slices = [item for present in rounds for items in present.values() for item in items]
-    passes = sum(len({item.p for items in present.values() for item in items}) for present in rounds)
-    if not seen or not slices or most <= fewest:
+    seen = [each.difference for each in rounds if each.difference is not None]
+    if not seen or most <= fewest:
         return fewest
-    pass_ns = sum(sum(item.ns) + (item.settle or 0) for item in slices) / passes
+    pass_ns = sum(each.duration_ns for each in rounds) / sum(each.passes for each in rounds)
     within = float(np.mean([found.variance for found in seen]))
     between = _ROUND_VARIANCE
     middles: dict[tuple[str, str], list[float]] = {}
@@ -58,7 +80,7 @@ def best_passes(rounds: Sequence[Mapping[str, Sequence[Slice]]], *, start_ns: fl
     return max(fewest, min(most, round(best), int(start_ns // pass_ns)))
 
 
-class _Seen(NamedTuple):
+class _Difference(NamedTuple):
     """What one round shows of the difference between its first two names.
 
     Attributes:
@@ -73,7 +95,7 @@ class _Seen(NamedTuple):
     passes: int
 
 
-def _pass_differences(present: Mapping[str, Sequence[Slice]]) -> _Seen | None:
+def _pass_differences(present: Mapping[str, Sequence[Slice]]) -> _Difference | None:
     """None where there are no two names, or too few passes that both had."""
     table = pass_table(present)
     if len(table) < 2:
@@ -85,4 +107,4 @@ def _pass_differences(present: Mapping[str, Sequence[Slice]]) -> _Seen | None:
     middle = float(np.median(differences))
     scale = _NORMAL_SCALE * float(np.median(np.abs(differences - middle)))
     first, second, *_ = present
-    return _Seen(pair=(first, second), variance=math.pi / 2 * scale**2, middle=middle, passes=len(differences))
+    return _Difference(pair=(first, second), variance=math.pi / 2 * scale**2, middle=middle, passes=len(differences))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
+from typing import Any
 
-from turnkey.measure import allocation, schedule, windows
+from turnkey.measure import schedule, windows
+from turnkey.measure.allocation import RoundSpread, best_passes, round_spread
 from turnkey.measure.journal import Journal
 from turnkey.measure.plan import Settings
 from turnkey.measure.round import Bounds
@@ -26,6 +29,8 @@ class RoundLength:
         self._journal = journal
         self._deadline = deadline
         self._calls: dict[str, float] = {}
+        self._spreads: list[RoundSpread] = []
+        self._read_slices = 0
 
     def note_call(self, key: str, call_ns: float) -> None:
         """A call of this candidate takes so long, by the calibration."""
@@ -65,15 +70,21 @@ class RoundLength:
         entries = [entry for entry in self._journal.run["rounds"] if entry["passes"]]
         if not entries:
             return fewest
-        timed = timed_slices(self._journal.slices)
-        rounds = [
-            {name: found[entry["r"]] for name, found in sorted(timed.items()) if entry["r"] in found}
-            for entry in entries
-        ]
+        self._read_finished(entries)
         starts = [process.get(step) or 0 for entry in entries for process in entry["processes"] for step in _STEPS]
-        best = allocation.best_passes(rounds, start_ns=sum(starts) / len(entries), fewest=fewest, most=most)
+        best = best_passes(self._spreads, start_ns=sum(starts) / len(entries), fewest=fewest, most=most)
         crew = len({process["v"] for process in entries[-1]["processes"]})
         return math.ceil(best / crew) * crew if best > fewest else best  # every position equally often
+
+    def _read_finished(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the finished rounds that came since the last time; the journal holds slices in their order."""
+        last = entries[-1]["r"]
+        slices = list(takewhile(lambda item: item.r <= last, self._journal.slices[self._read_slices :]))
+        self._read_slices += len(slices)
+        timed = timed_slices(slices)
+        for entry in entries[len(self._spreads) :]:
+            r = entry["r"]
+            self._spreads.append(round_spread({name: timed[name][r] for name in sorted(timed) if r in timed[name]}))
 
     def _is_unstable(self, settings: Settings, live: list[str]) -> bool:
         """Whether the window rule wants more calls of some variant that is being measured."""
