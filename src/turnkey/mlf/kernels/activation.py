@@ -66,6 +66,13 @@ def activation_behind(name: str, graph: NodeGraph) -> Activated | None:
     """The activation of a tensor that nothing else reads; None if there is none."""
     if graph.is_output(name):
         return None
+    found = _activation_behind(name, graph)
+    if found is None or graph.tensors[found.output].shape != graph.tensors[name].shape:
+        return None  # constants of more axes would change the shape
+    return found
+
+
+def _activation_behind(name: str, graph: NodeGraph) -> Activated | None:
     user = graph.sole_user(name)
     if user is not None:
         made = activation_of(user, graph)
@@ -91,8 +98,8 @@ def _clip(node: onnx.NodeProto, graph: NodeGraph) -> Activation | None:
         if values[0] is None or values[1] is None:
             return None
         low, high = values[0], values[1]
-    if math.isinf(low) or math.isinf(high):  # C has no literal for them, and NONE of the two is a case of its own
-        return Activation(name="RELU") if low == 0 and math.isinf(high) else None
+    if not (math.isfinite(low) and math.isfinite(high)):  # C has no literal for them
+        return Activation(name="RELU") if low == 0 and high == math.inf else None
     return Activation(name="CLIP", low=low, high=high)
 
 
@@ -118,7 +125,7 @@ def _gelu(name: str, users: Sequence[onnx.NodeProto], graph: NodeGraph) -> Activ
     if _other_scalar(added, error.output[0], graph) != 1.0:
         return None
     nodes = [scaled, error, added]
-    halved = False
+    halved = multiplied = False
     current = added.output[0]
     for _ in range(3):  # times x, or times x / 2, and times 1 / 2 where that is still due
         user = graph.sole_user(current)
@@ -127,16 +134,18 @@ def _gelu(name: str, users: Sequence[onnx.NodeProto], graph: NodeGraph) -> Activ
         other = next((read for read in user.input if read != current), "")
         if not halved and _scales(user, current, 0.5, graph):
             halved = True
-        elif user.op_type == "Mul" and other == name:
-            name = ""
-        elif user.op_type == "Mul" and not halved and (half := _half_of(other, name, graph)) is not None:
-            halved, name = True, ""
+        elif user.op_type != "Mul" or multiplied:
+            return None
+        elif other == name:
+            multiplied = True
+        elif not halved and (half := _half_of(other, name, graph)) is not None:
+            halved = multiplied = True
             nodes.append(half)
         else:
             return None
         nodes.append(user)
         current = user.output[0]
-        if halved and not name:
+        if halved and multiplied:
             return Activated(nodes=tuple(nodes), output=current, activation=Activation(name="GELU"))
     return None
 

@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkey.mlf.kernels.activation import activation_of, scalar
-from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Packed, Stored, attribute
 from turnkey.mlf.kernels.literals import c_float
 from turnkey.mlf.kernels.matrix import row_major
+from turnkey.mlf.kernels.packing import Axis
 from turnkey.mlf.kernels.vectors import vectors
 from turnkey.mlf.program import Kernel
 from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR
@@ -134,11 +135,22 @@ def _made(chain: _Chain, graph: NodeGraph, layouts: Mapping[str, str]) -> Made:
     }
     operands = [name for name in chain.leaves if name not in literals]
     whole = [name for name in operands if name not in graph.constants and graph.tensors[name].shape == shape]
-    layout = CHANNEL_LAST if whole and all(layouts[name] == CHANNEL_LAST for name in whole) else ROW_MAJOR
-    order = [0, *range(2, len(shape)), 1] if layout == CHANNEL_LAST else list(range(len(shape)))
+    last = [0, *range(2, len(shape)), 1]
+    apart = {  # values of neighbouring channels do not lie side by side
+        name
+        for name in operands
+        if name not in whole and len(shape) > 2 and _broadcast(graph.tensors[name].shape, shape, last)[-1] > 1
+    }
+    turns = whole and all(layouts[name] == CHANNEL_LAST for name in whole) and apart <= graph.constants.keys()
+    layout, order = (CHANNEL_LAST, last) if turns else (ROW_MAJOR, list(range(len(shape))))
+    packed = {name: _channel_last(name, graph, order) for name in apart} if turns else {}
     physical = [shape[axis] for axis in order]
     strides = [
-        row_major(physical) if name in whole else _broadcast(graph.tensors[name].shape, shape, order)
+        row_major(physical)
+        if name in whole
+        else _broadcast([axis.extent for axis in packed[name].axes], physical, range(len(shape)))
+        if name in packed
+        else _broadcast(graph.tensors[name].shape, shape, order)
         for name in operands
     ]
     loops = _merged(
@@ -166,14 +178,23 @@ def _made(chain: _Chain, graph: NodeGraph, layouts: Mapping[str, str]) -> Made:
     )
     return Made(
         kernel=kernel,
-        inputs=tuple(Stored(name=name, layout=layout if name in whole else ROW_MAJOR) for name in operands),
+        inputs=tuple(
+            packed.get(name) or Stored(name=name, layout=layout if name in whole else ROW_MAJOR) for name in operands
+        ),
         outputs=(Stored(name=chain.output, layout=layout),),
     )
 
 
-def _broadcast(source: tuple[int, ...], target: tuple[int, ...], order: Sequence[int]) -> tuple[int, ...]:
+def _channel_last(name: str, graph: NodeGraph, order: Sequence[int]) -> Packed:
+    """A constant with as many axes as the result, or fewer, whose axes lie in that order."""
+    shape = graph.tensors[name].shape
+    missing = len(order) - len(shape)
+    return Packed(name=name, axes=tuple(Axis(shape[a - missing], a - missing, 1) for a in order if a >= missing))
+
+
+def _broadcast(source: Sequence[int], target: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     """Strides of a row-major tensor along the axes of the result, in their order in memory."""
-    aligned = (1,) * (len(target) - len(source)) + source
+    aligned = (*(1,) * (len(target) - len(source)), *source)
     strides = [0 if extent == 1 else stride for extent, stride in zip(aligned, row_major(aligned), strict=True)]
     return tuple(strides[axis] for axis in order)
 

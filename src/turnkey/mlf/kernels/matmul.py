@@ -62,6 +62,11 @@ def _product(node: onnx.NodeProto, graph: NodeGraph) -> _Product | None:
     bias: Operand | None = None
     residual: Operand | None = None
     scale = 1.0
+    shape = graph.tensors[node.output[0]].shape
+    if node.op_type == "MatMul" and len(graph.tensors[node.input[0]].shape) == 1:
+        shape = (*shape[:-1], 1, *shape[-1:]) if len(graph.tensors[node.input[1]].shape) > 1 else (1, 1)
+    elif node.op_type == "MatMul" and len(graph.tensors[node.input[1]].shape) == 1:
+        shape = (*shape, 1)
     if node.op_type == "Gemm":
         left = left.transposed() if attribute(node, "transA", 0) else left
         right = right.transposed() if attribute(node, "transB", 0) else right
@@ -71,12 +76,7 @@ def _product(node: onnx.NodeProto, graph: NodeGraph) -> _Product | None:
             if added is None:
                 return None
             bias, residual = added
-    after = product_epilogue(node.output[0], graph, bias=bias, residual=residual, scale=scale)
-    shape = graph.tensors[node.output[0]].shape
-    if node.op_type == "MatMul" and len(graph.tensors[node.input[0]].shape) == 1:
-        shape = (*shape[:-1], 1, *shape[-1:]) if len(graph.tensors[node.input[1]].shape) > 1 else (1, 1)
-    elif node.op_type == "MatMul" and len(graph.tensors[node.input[1]].shape) == 1:
-        shape = (*shape, 1)
+    after = product_epilogue(node.output[0], graph, columns=shape[-1], bias=bias, residual=residual, scale=scale)
     result = written_matrix(after.output, shape, graph, may_transpose=after.residual is None)
     return _Product(node, left, right, result, after)
 
@@ -90,13 +90,13 @@ def _added(node: onnx.NodeProto, graph: NodeGraph) -> tuple[Operand | None, Oper
     if name not in graph.constants:
         is_whole = beta == 1.0 and graph.tensors[name].shape == shape
         return (None, Stored(name=name)) if is_whole else None
-    if beta == 1.0 and is_per_column(name, shape[-1:], graph):
+    if beta == 1.0 and is_per_column(name, shape[-1], graph):
         return Stored(name=name), None
-    values = graph.constants[name]
-    rows = values.shape[0] if values.ndim == 2 else 1
-    scaled = np.ascontiguousarray(np.broadcast_to(values * np.float32(beta), shape if rows > 1 else shape[-1:]))
-    derived = Derived(name=f"{name}.added", array=scaled)
-    return (None, derived) if rows > 1 else (derived, None)
+    values = graph.constants[name] * np.float32(beta)
+    has_rows = values.ndim == 2 and values.shape[0] > 1
+    added = np.broadcast_to(values, shape) if has_rows else np.broadcast_to(values.reshape(-1), shape[-1:])
+    derived = Derived(name=f"{name}.added", array=np.ascontiguousarray(added))
+    return (None, derived) if has_rows else (derived, None)
 
 
 class _Loop(NamedTuple):

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import onnx
 
 
+_SMALLEST, _LARGEST = 2.0**-126, 2.0**127
+"""Factors of two that are one as a normal float32; else their product would be 0 or infinite before its time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductEpilogue:
     """(product * scale + bias[column] + residual), activated.
@@ -35,6 +39,7 @@ def product_epilogue(
     name: str,
     graph: NodeGraph,
     *,
+    columns: int,
     bias: Operand | None = None,
     residual: Operand | None = None,
     scale: float = 1.0,
@@ -42,6 +47,7 @@ def product_epilogue(
     """The longest chain behind a product that its kernel can take over.
 
     Args:
+        columns: of the product; a vector on its right leaves one, which is no axis of the tensor.
         bias, residual, scale: what the product's own node has already.
     """
     shape = graph.tensors[name].shape
@@ -55,8 +61,11 @@ def product_epilogue(
             factor = scalar(other, graph)
             if not factor or bias or residual or (user.op_type == "Div" and user.input[0] != output):
                 break
-            scale *= factor if user.op_type == "Mul" else 1 / factor
-        elif bias is None and residual is None and is_per_column(other, shape[-1:], graph):
+            scaled = scale * factor if user.op_type == "Mul" else scale / factor
+            if not _SMALLEST <= abs(scaled) <= _LARGEST:
+                break
+            scale = scaled
+        elif bias is None and residual is None and is_per_column(other, columns, graph):
             bias = Stored(name=other)
         elif residual is None and other not in graph.constants and other != output:
             if graph.tensors[other].shape != shape:
@@ -76,7 +85,7 @@ def product_epilogue(
     )
 
 
-def is_per_column(name: str, columns: tuple[int, ...], graph: NodeGraph) -> bool:
+def is_per_column(name: str, columns: int, graph: NodeGraph) -> bool:
     """Whether a tensor is a constant of one value for each column, and nothing else."""
     array = graph.constants.get(name)
-    return array is not None and bool(columns) and array.shape[-1:] == columns and array.size == columns[0]
+    return array is not None and array.shape[-1:] == (columns,) and array.size == columns

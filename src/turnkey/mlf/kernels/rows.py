@@ -56,8 +56,10 @@ def layer_normalization(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     axis = attribute(node, "axis", -1) % len(source.shape)
     count = math.prod(source.shape[axis:])
     inputs = [name for name in node.input if name]
+    rows = source.shape[axis:]
     if any(graph.tensors[name].dtype != "float32" for name in inputs) or any(
-        math.prod(graph.tensors[name].shape) != count for name in inputs[1:]
+        graph.tensors[name].shape[-len(rows) :] != rows or math.prod(graph.tensors[name].shape) != count
+        for name in inputs[1:]
     ):
         return None
     scale, offset = (f"in{index}" if index < len(inputs) else "NULL" for index in (1, 2))

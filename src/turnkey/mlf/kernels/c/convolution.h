@@ -129,16 +129,16 @@ TURNKEY_INLINE void turnkey_convolution_band(const turnkey_convolution *c, const
 /* Rows of one image with zeros around them, channels last, whatever its own layout is. */
 TURNKEY_INLINE void turnkey_convolution_copy(const turnkey_convolution *c, const int first, const int rows,
                                              const float *in, float *to) {
-  const int pixel = c->groups * c->channels, reach = c->row_width - c->left;
-  const int inside = c->width < reach ? c->width : reach, right = reach - inside;
+  const int pixel = c->groups * c->channels, left = c->left < c->row_width ? c->left : c->row_width;
+  const int reach = c->row_width - left, inside = c->width < reach ? c->width : reach, right = reach - inside;
   const size_t row = (size_t)c->row_width * pixel;
   for (int y = first; y < first + rows; ++y, to += row) {
-    float *inner = to + c->left * pixel;
+    float *inner = to + left * pixel;
     if (y < 0 || y >= c->height) {
       memset(to, 0, sizeof(float) * row);
       continue;
     }
-    if (c->left) memset(to, 0, sizeof(float) * (size_t)(c->left * pixel));
+    if (left) memset(to, 0, sizeof(float) * (size_t)(left * pixel));
     if (right) memset(inner + inside * pixel, 0, sizeof(float) * (size_t)(right * pixel));
     if (c->is_row_major) {
       for (int k = 0; k < pixel; ++k) {
