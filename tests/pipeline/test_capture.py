@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from turnkey.errors import InputError
-from turnkey.pipeline.capture import captured, is_in_log, log_tail
+from turnkey.pipeline.capture import captured, log_tail
 
 
 def in_fresh_process(program: str, log: Path, **streams: object) -> subprocess.CompletedProcess[str]:
@@ -124,11 +124,3 @@ def test_the_tail_of_a_long_log_is_bounded(tmp_path: Path) -> None:
 
     assert [line.split()[1] for line in lines] == ["99997", "99998", "99999"]
     assert log_tail(tmp_path / "absent.txt") == ""
-
-
-def test_a_text_is_in_a_log_if_all_its_lines_are(tmp_path: Path) -> None:
-    log = tmp_path / "log.txt"
-    log.write_text("first\n  a – b\nbetween\n  c\n")
-    assert is_in_log(log, "  a – b\n  c")
-    assert not is_in_log(log, "  a – b\nc")
-    assert not is_in_log(tmp_path / "absent.txt", "first")

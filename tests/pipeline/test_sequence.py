@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
-from turnkey.errors import TurnkeyError, UsageError
+from turnkey.errors import InputError, TurnkeyError, UsageError
 from turnkey.pipeline.events import Event
 from turnkey.pipeline.sequence import Sequence
 from turnkey.pipeline.state import State
@@ -135,6 +136,22 @@ def test_events_tell_what_happens_in_order(script: Writer, cache: Path) -> None:
         ("tool-finished", "pass-over", "skipped"),
     ]
     assert events[-1].text == "nothing to do"
+
+
+def test_what_a_tool_found_is_in_its_log_once_also_where_it_fails(script: Writer, cache: Path) -> None:
+    failing = """
+        from turnkey.errors import InputError
+        from turnkey.pipeline.state import State
+        error = InputError("half of it")
+        error.state = State(CACHE, "model", listing="two models")
+        raise error
+    """
+    for text in ("listing = 'two models'\nprint('said', end='')", failing.replace("CACHE", repr(str(cache)))):
+        with suppress(InputError):
+            launch(["obey"], cache, script(text))
+
+        lines = (cache / "model" / "log_obey.txt").read_text().splitlines()
+        assert lines.count("two models") == 1
 
 
 def test_a_first_tool_without_anything_to_do_skips_the_input(script: Writer, cache: Path) -> None:

@@ -107,9 +107,7 @@ class LexerBenchmark(Tool):
             path = context.flush(
                 arguments.get("name") or state.build_name, absolute_path(arguments.get("output_dir") or "."), tags=tags
             )
-        listing = f"{report}\nwrote {path}"
-        print(listing, flush=True)
-        return replace(state, listing=listing)
+        return replace(state, listing=f"{report}\nwrote {path}")
 
 
 def settings_from(words: Iterable[str]) -> dict[str, Any]:

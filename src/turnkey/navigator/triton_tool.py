@@ -86,6 +86,4 @@ class ExportTriton(Tool):
             int(arguments.get("model_version") or 1),
             override=bool(arguments.get("override")),
         )
-        listing = f"{variant.key}: {directory} (backend {config.backend.value})"
-        print(listing, flush=True)
-        return replace(state, listing=listing)
+        return replace(state, listing=f"{variant.key}: {directory} (backend {config.backend.value})")

@@ -67,18 +67,6 @@ def log_tail(log: Path, *, lines: int = 30, limit_bytes: int = 64 * 1024) -> str
     return "\n".join(text.splitlines()[-lines:])
 
 
-def is_in_log(log: Path, text: str, *, limit_bytes: int = 1024 * 1024) -> bool:
-    """Whether every line of a text is a line of a log, looked for near its end; False if there is no log."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - limit_bytes))
-            written = set(file.read().splitlines())
-    except OSError:
-        return False
-    return written.issuperset(text.encode("utf-8", "backslashreplace").splitlines())
-
-
 @contextmanager
 def _redirected(target: int, *, follow: Path | None, live: bool) -> Iterator[None]:
     switch = _Switch(target, follow=follow, live=live)

@@ -21,7 +21,7 @@ from turnkey.pipeline import durable
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.build_name import claim_directory
-from turnkey.pipeline.capture import captured, is_in_log
+from turnkey.pipeline.capture import captured
 from turnkey.pipeline.environment import versions
 from turnkey.pipeline.events import Listener, Teller, progress_told_to
 from turnkey.pipeline.failure import Failure
@@ -190,11 +190,15 @@ class Passage:
                         state = _checked(self._result(index, progress.state), name)
                         if key:
                             remember(name, key, progress.state, state, seconds=time.perf_counter() - clock)
+                    _print_listing(state)
                 except ToolSkipped as skipped:
                     status, reason = "skipped", skipped.reason
                     print(f"skipped: {reason}", flush=True)
-                except (Exception, SystemExit):
+                except (Exception, SystemExit) as exception:
+                    kept = getattr(exception, "state", None)  # what the tool had found until it failed
+                    state = _checked(kept, name) if isinstance(kept, State) else state
                     with suppress(OSError):  # a full disk: the failure itself is told all the same
+                        _print_listing(state)
                         traceback.print_exc()
                     raise
         except KeyboardInterrupt:
@@ -206,8 +210,6 @@ class Passage:
         except (Exception, SystemExit) as exception:  # noqa: BLE001 - whatever script, model or library raised
             failure = Failure.of(_in_three_parts(exception, paths.log(name)), tool=name)
             status, reason = "error", failure.error.what
-            kept = getattr(exception, "state", None)  # what the tool had found until it failed
-            state = _checked(kept, name) if isinstance(kept, State) else state
         progress.state = replace(state, listing="")
         self._note(index, progress, status, reason, clock=clock, memory=memory, failure=failure, reused=reused)
         try:
@@ -216,8 +218,7 @@ class Passage:
             failure = failure or Failure.of(error, tool=name)
             status, reason = "error", failure.error.what
         if state.listing:
-            # Many tools print their listing too, and then with --verbose it has been seen.
-            teller.note(state.listing, echoed=self.echo and is_in_log(paths.log(name), state.listing))
+            teller.note(state.listing, echoed=self.echo)
         teller.finished(name, status, reason, time.perf_counter() - clock)
         return failure
 
@@ -324,6 +325,12 @@ def _in_three_parts(exception: BaseException, log: Path) -> BaseException:
     error = durable.cannot_write(Path(exception.filename or log), exception)
     error.__cause__ = exception
     return error
+
+
+def _print_listing(state: State) -> None:
+    """Into the log of the tool that left it, apart from what the tool itself has written there."""
+    if state.listing:
+        print(f"\n{state.listing}", flush=True)
 
 
 def _checked(result: object, name: str) -> State:

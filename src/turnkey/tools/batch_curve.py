@@ -83,7 +83,6 @@ def climbed(
     told = [curve_table(list(found.climbs.values()))]
     told += [f"{climb.key}: {climb.reason}" for climb in found.climbs.values()]
     listing = "\n".join([*told, *dict.fromkeys(reasons)])
-    tell(listing)
     return replace(state, measurements=tuple(entries.values()), listing=listing)
 
 

@@ -120,9 +120,7 @@ class Convert(Tool):
         wishes = _wishes(arguments)
         source = source_of(state)
         if arguments.get("dry_run"):
-            listing = "\n".join(_shown(state, wish, source) for wish in wishes)
-            print(listing, flush=True)
-            return replace(state, listing=listing)
+            return replace(state, listing="\n".join(_shown(state, wish, source) for wish in wishes))
         lines, errors = [], []
         before = tuple(variant.key for variant in state.variants)
         for wish in wishes:
@@ -130,7 +128,6 @@ class Convert(Tool):
             found = reached(state, replace(wish, before=before), source=source)
             state = found.state
             lines.append(found.sentence)
-            print(found.sentence, flush=True)
             errors += [found.error] if found.error is not None else []
         if len(errors) == len(wishes):
             raise _nothing_made(wishes, errors, state)

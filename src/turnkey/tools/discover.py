@@ -139,7 +139,6 @@ class Discover(Tool):
         exit_code = visit.outcome.exit_code
         if exit_code and not (allow_script_failure and visit.listing.models):
             said = log_tail(BuildPaths(state.cache_dir, state.build_name).log(self.name), lines=_SAID_LINES)
-            print(f"\n{visit.listing}")
             error = script_failed(visit, said=said)
             error.state = replace(state, listing=str(visit.listing) if visit.listing.models else "").with_statistics(
                 script_exit_code=exit_code
@@ -152,7 +151,6 @@ class Discover(Tool):
         except InputError:
             print(f"\n{visit.listing}")
             raise
-        print(f"\n{visit.listing}")
         entry = visit.listing.selected
         assert entry is not None
         self._write_samples(state, model.samples)

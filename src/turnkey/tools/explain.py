@@ -142,9 +142,7 @@ class Explain(Tool):
             profiles.append(profile_of(_subject(state, source, given), source.samples.inputs[0]))
         slow, fast = profiles
         found = findings(slow, fast)
-        listing = "\n".join([headline(slow, fast, found), *_details(slow, fast, found)])
-        print(listing, flush=True)
-        return replace(state, listing=listing)
+        return replace(state, listing="\n".join([headline(slow, fast, found), *_details(slow, fast, found)]))
 
 
 def _given(state: State, arguments: Mapping[str, Any]) -> list[CandidateText]:

@@ -135,8 +135,6 @@ class ExportMlf(Tool):
             options=options,
             listen=lambda stage, text, seconds: print(f"  {stage:<8} {text}   {seconds:.1f} s"),
         )
-        table = library_table(made.library)
-        print(table)
         if "add_to" in given:
             merge([Path(given["add_to"]), path], Path(given["add_to"]))
         content = path.read_bytes()
@@ -158,7 +156,7 @@ class ExportMlf(Tool):
             "mlf_lower_bound_bytes": made.plan["lower_bound"],
             "mlf_digest": made.digest,
         }
-        return replace(state.with_variant(variant), listing=table).with_statistics(**facts)
+        return replace(state.with_variant(variant), listing=library_table(made.library)).with_statistics(**facts)
 
 
 _PLAIN = (

@@ -71,7 +71,6 @@ class LoadBuild(Tool):
 
         notes = [state.listing] if state.listing else []
         notes.extend(f"changed since this build was made: {path}" for path in changes(state))
-        print("\n".join(notes), flush=True)
         if not state.variants and is_from_script(state):
             state = revived(state)
         return replace(state, listing="\n".join(notes))

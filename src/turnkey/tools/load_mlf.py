@@ -83,7 +83,6 @@ class LoadMlf(Tool):
                 f"{module.name}: verified on {found.samples} samples against {found.reference}: "
                 f"largest error {found.max_abs:.1e}, relative {found.max_rel:.1e}"
             )
-            print(said)
         model = module.onnx()
         paths = BuildPaths(state.cache_dir, state.build_name)
         target = paths.onnx(opset_of(model), "loaded")

@@ -11,7 +11,7 @@ from turnkey.measure import LoadResult, Settings, Shape, run_load
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.quantity import positive_count
 from turnkey.runtimes.handover import HandoverImpossible, handed_over
-from turnkey.tools.experiment import record_path, tell, tell_round
+from turnkey.tools.experiment import record_path, tell_round
 from turnkey.tools.load_listing import load_entry, load_table
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def loaded(
     told += [f"{key} failed: {error.what}" for key, error in errors.items()]
     reasons = [reason for result, _ in results.values() for reason in result.reasons]
     told += [reason.line for reason in reasons]
-    listing = "\n".join(told)
-    tell(listing)
-    state = replace(state, measurements=tuple(entries.values()), listing=listing)
+    state = replace(state, measurements=tuple(entries.values()), listing="\n".join(told))
     if settings.strict and reasons:
         error = MeasurementInvalid(
             "this load measurement must not be used as it is", evidence="\n".join(map(str, reasons))

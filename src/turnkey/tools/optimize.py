@@ -136,7 +136,6 @@ def _finished(found: Results, *, goal: str, told: list[str], otherwise: str | No
     chosen = next((e for e in state.measurements if e.get("key") == choice.key), {})
     best = f"best for {goal}: {choice.key or 'none'}" + (f", {choice.loss}" if choice.loss else "")
     lines = [*(["not in the race:", *(f"  {line}" for line in told)] if told else []), best]
-    print("\n".join(lines), flush=True)
     results = chosen.get("variant") or otherwise
     return replace(state, results=results, listing="\n".join([state.listing, *lines])).with_statistics(
         optimized_for=goal, recommendation=f"{best}; {choice.sentence}"

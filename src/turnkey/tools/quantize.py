@@ -157,6 +157,7 @@ class Quantize(Tool):
             from turnkey.tools.quantized import raced
 
             state, attempts = raced(state, source, attempts, measuring_settings(state, arguments))
+            print(state.listing, flush=True)  # of the race; what follows from it is shown
         told = conclusions(attempts, measured=_is_measured(arguments))
         return _finished(state, attempts, [*told, calibration.note], before=bases["onnx"].key)
 
@@ -169,9 +170,7 @@ def _finished(state: State, attempts: tuple[Quantized, ...], told: list[str], *,
     """The build goes on with the fastest form that pays, else with the form before."""
     paying = [attempt for attempt in attempts if attempt.pays]
     best = max(paying, key=lambda attempt: attempt.speedup or 0.0, default=None)
-    listing = "\n".join(told)
-    print(listing, flush=True)
-    return replace(state, results=best.key if best is not None else before, listing=listing).with_statistics(
+    return replace(state, results=best.key if best is not None else before, listing="\n".join(told)).with_statistics(
         quantized=best.key if best is not None else "none",
         quantization=[attempt.to_dict() for attempt in attempts],
     )

@@ -13,7 +13,6 @@ from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State
 from turnkey.tools.benchmark_table import benchmark_table, details_table
 from turnkey.tools.candidates import Candidate
-from turnkey.tools.experiment import tell
 from turnkey.tools.measurements import loss_of, measurement_entry, verification_of, with_performance_statistics
 from turnkey.tools.recommendation import Recommendation, recommend
 from turnkey.verify import batch_size
@@ -75,9 +74,7 @@ def results_of(
     told = [benchmark_table(record, batch=batch, size_bytes=sizes)]
     told += [details_table(record)] if with_details else []
     told += [record.sentence(), choice.sentence, *notes, *(reason.line for reason in record.reasons)]
-    listing = "\n".join(told)
-    tell(listing)
-    state = replace(state, measurements=(*kept, *entries), chosen=choice.key, listing=listing)
+    state = replace(state, measurements=(*kept, *entries), chosen=choice.key, listing="\n".join(told))
     shown = choice.key or record.measured[-1]
     [entry] = [entry for entry in entries if entry["key"] == shown]
     return Results(state=with_performance_statistics(state, entry, choice), record=record, choice=choice)

@@ -103,11 +103,11 @@ class Verify(Tool):
         finally:
             reference.close()
         state = _with_verdicts(state, found)
-        for each in found:
-            print(each.sentence, flush=True)
+        listing = "\n".join(each.sentence for each in found)
         if failed:
+            print(listing, flush=True)  # for the log: the error tells of those that failed
             raise _mismatch(failed, state, traces)
-        return replace(state, listing="\n".join(each.sentence for each in found))
+        return replace(state, listing=listing)
 
 
 def _with_verdicts(state: State, found: list[VariantVerification]) -> State:

@@ -117,7 +117,6 @@ def _judged(state: State, variant: Variant, path: Path, arguments: dict[str, Any
     )
     state = state.with_statistics(torch_export_validity=found.verdict.value)
     sentence = f"export by {variant.exporter}: {found.sentence.removeprefix(f'{variant.key}: ')}"
-    print(sentence, flush=True)
     if found.verdict is not VerificationVerdict.VALID:
         raise _failure(found, variant, state)
     return replace(state, listing=sentence)
