@@ -13,7 +13,7 @@ import turnkey
 import turnkey.navigator as nav
 from turnkey.errors import ArtifactError
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, NotFoundError
-from turnkey.navigator.inplace import forget, registered, structure_key
+from turnkey.navigator.inplace import forget, registered
 
 
 class Encoder(torch.nn.Module):
@@ -55,13 +55,6 @@ def test_a_wrapped_module_is_what_it_was_until_it_is_optimised() -> None:
         turnkey.Module(Encoder(), name="encoder")
     with pytest.raises(ConfigurationError):
         turnkey.Module(Encoder(), name="../up")
-
-
-def test_calls_of_one_structure_share_a_key_and_others_do_not() -> None:
-    x = torch.ones(2, 4)
-    assert structure_key((x,), {}) == structure_key((torch.zeros(5, 4),), {})
-    assert structure_key((x,), {}) != structure_key((x,), {"scale": x})
-    assert structure_key((x,), {}) != structure_key((x.double(),), {})
 
 
 def test_what_was_never_optimised_or_never_called_is_told() -> None:

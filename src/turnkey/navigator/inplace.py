@@ -10,54 +10,29 @@ answered by the module itself. Samples are kept as arrays, never pickled.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree  # the walk that torch.compile and torch.export use themselves
 
-from turnkey.model.call import flatten_call
-from turnkey.model.torch_bridge import array_of, is_tensor, tensor_of
 from turnkey.navigator import dispatch
+from turnkey.navigator.call_structure import CallStructure, stored_workspaces, structure_key
 from turnkey.navigator.custom_config import CustomConfig
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, NotFoundError
 from turnkey.navigator.format import DeviceKind, Format, TensorRTPrecision, member
 from turnkey.navigator.format_configs import TensorRTConfig, TorchTensorRTConfig
-from turnkey.navigator.inplace_settings import MOST_SAMPLES, OptimizeConfig, inplace_config
+from turnkey.navigator.inplace_settings import OptimizeConfig, inplace_config
 from turnkey.navigator.model_config import targets_of
 from turnkey.navigator.package_archive import load_from_workspace
 from turnkey.navigator.package_result import Package
-from turnkey.navigator.runner import NavigatorRunner
-from turnkey.pipeline import durable
 
 __all__ = ["Module", "OptimizeConfig", "inplace_config", "load_optimized", "module", "optimize", "registered"]
 
-_RESULT = "inplace.json"
 _REGISTERED: dict[str, Module] = {}
-
-
-@dataclass(slots=True)
-class _Structure:
-    """One way in which a module is called.
-
-    Attributes:
-        samples: recorded calls, ``(args…, {keywords})`` with copies of the tensors.
-        result: how the outputs are nested, as torch writes it down; empty until it was seen.
-        batches: batch sizes that were said when recording.
-        runner: the active winner; None while recording or eager.
-    """
-
-    samples: list[tuple[Any, ...]] = field(default_factory=list)
-    result: str = ""
-    batches: set[int] = field(default_factory=set)
-    runner: NavigatorRunner | None = None
 
 
 class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
@@ -141,11 +116,12 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         key = structure_key(args, kwargs)
         known = self.structures.get(key)
         if known is not None and known.runner is not None:
-            result = _served(known, args, kwargs)
+            result = known.serve(args, kwargs)
         else:
             result = self._eager(*args, **kwargs)
             if self.state == "recording":
-                self._record(key, args, kwargs, result)
+                structure = self.structures.setdefault(key, CallStructure())
+                structure.record(args, kwargs, result, batch=_said_batch)
         mapping = self.options["output_mapping"]
         return result if mapping is None else mapping(result)
 
@@ -172,8 +148,8 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
             package = dispatch.optimize(
                 self._target(), list(structure.samples), workspace=workspace, override_workspace=True, **arguments
             )
-            durable.write_text(workspace / _RESULT, json.dumps({"result": structure.result}))
-            structure.runner = _activated(package)
+            structure.write(workspace)
+            structure.activate(package)
         object.__setattr__(self, "state", "optimized")
 
     def load(self, device: DeviceKind | str | None = None) -> None:
@@ -182,7 +158,7 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         Raises:
             NotFoundError: nothing was made for this module.
         """
-        found = sorted(path.parent for path in self.directory.glob(f"*/{_RESULT}"))
+        found = stored_workspaces(self.directory)
         if not found:
             raise NotFoundError(
                 f"the module {self.optimized_name} was not optimised before",
@@ -192,28 +168,24 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         for workspace in found:
             package = load_from_workspace(workspace)
             package.load_source_model(self._target())
-            structure = self.structure_at(workspace.name)
-            structure.runner = _activated(package, device=device)
+            self.structure_at(workspace.name).activate(package, device)
         object.__setattr__(self, "state", "optimized")
 
-    def structure_at(self, key: str) -> _Structure:
+    def structure_at(self, key: str) -> CallStructure:
         """A structure that was optimised, by this process or an earlier one, by its key."""
-        structure: _Structure = self.structures.setdefault(key, _Structure())
-        structure.result = json.loads((self.directory / key / _RESULT).read_text(encoding="utf-8"))["result"]
+        structure: CallStructure = self.structures.setdefault(key, CallStructure())
+        structure.read(self.directory / key)
         return structure
 
     def run_eager(self) -> None:
         """Answer every call by the module itself."""
         for structure in self.structures.values():
-            if structure.runner is not None:
-                structure.runner.deactivate()
-                structure.runner = None
+            structure.deactivate()
         object.__setattr__(self, "state", "eager")
 
     def packages(self) -> dict[str, Package]:
         """The package of each structure that was optimised, by its key."""
-        found = sorted(path.parent for path in self.directory.glob(f"*/{_RESULT}"))
-        return {path.name: load_from_workspace(path) for path in found}
+        return {path.name: load_from_workspace(path) for path in stored_workspaces(self.directory)}
 
     def _configs(self, arguments: Mapping[str, Any]) -> list[CustomConfig]:
         """The custom configs of a call, with the module's precision for engines that none of them is for."""
@@ -234,18 +206,6 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
     def _eager(self, *args: Any, **kwargs: Any) -> Any:
         wrapped, method = self._modules["wrapped"], self.options["forward_func"]
         return (wrapped if method is None else getattr(wrapped, method))(*args, **kwargs)
-
-    def _record(self, key: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
-        structure = self.structures.setdefault(key, _Structure())
-        if _said_batch is not None:
-            structure.batches.add(_said_batch)
-        if len(structure.samples) < MOST_SAMPLES:
-            copied = pytree.tree_map(lambda leaf: leaf.detach().clone() if is_tensor(leaf) else leaf, (args, kwargs))
-            structure.samples.append((*copied[0], dict(copied[1])))
-        if not structure.result:
-            leaves, spec = pytree.tree_flatten(result)
-            if all(is_tensor(leaf) for leaf in leaves):
-                structure.result = pytree.treespec_dumps(spec)
 
 
 class _Method(torch.nn.Module):  # type: ignore[misc]
@@ -332,37 +292,6 @@ def load_optimized(device: DeviceKind | str | None = None) -> None:
     """
     for each in _REGISTERED.values():
         each.load(device)
-
-
-def structure_key(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """12 hex digits of how a call is nested, with dtypes and ranks of its tensors."""
-    tensors, structure = flatten_call(tuple(args), dict(kwargs), (), is_tensor=is_tensor)
-    layout = [[name, str(tensor.dtype), tensor.ndim] for name, tensor in tensors.items()]
-    nested = structure.to_dict() if structure.is_portable else repr(structure.names)
-    return hashlib.sha256(json.dumps([nested, layout], sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _served(structure: _Structure, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """One call of the winner: tensors in and out, on the device of the inputs."""
-    assert structure.runner is not None, "the caller looked"
-    tensors, _ = flatten_call(tuple(args), dict(kwargs), (), is_tensor=is_tensor)
-    names = [spec.name for spec in structure.runner.input_metadata]
-    values = list(tensors.values())
-    device = next((str(value.device) for value in values if isinstance(value, torch.Tensor)), "cpu")
-    feed = dict(zip(names, (array_of(value) for value in values), strict=True))
-    outputs = [tensor_of(array, device) for array in structure.runner.infer(feed).values()]
-    return pytree.tree_unflatten(outputs, pytree.treespec_loads(structure.result))
-
-
-def _activated(package: Package, device: DeviceKind | str | None = None) -> NavigatorRunner | None:
-    """The winner, ready; None where the module itself won, which needs no runner."""
-    strategies = inplace_config.strategies or None
-    best = package.get_best_runtime(strategies=strategies)
-    if best.model_status.model_config.format.is_source and best.runner_name == "TorchCPU":
-        return None
-    runner = package.get_runner(strategies=strategies, device=device)
-    runner.activate()
-    return runner
 
 
 def _registered_name(found: torch.nn.Module, name: str | None) -> str:
