@@ -32,8 +32,8 @@ def test_rungs_are_the_given_sizes_ascending_or_the_powers_of_two() -> None:
 
 def test_the_climb_ends_after_the_first_rung_without_gain_which_is_kept() -> None:
     rule = LadderRule()
-    assert ladder.next_step(rungs(100, 190), rule).batch == 4
-    step = ladder.next_step(rungs(100, 190, 195), rule)
+    assert ladder.next_rung(rungs(100, 190), rule).batch == 4
+    step = ladder.next_rung(rungs(100, 190, 195), rule)
     assert step.batch is None
     assert "batch 4" in step.reason
 
@@ -41,14 +41,14 @@ def test_the_climb_ends_after_the_first_rung_without_gain_which_is_kept() -> Non
 @pytest.mark.parametrize("threshold", [None, -1.0, -2.0])
 def test_a_threshold_of_none_or_minus_one_never_stops(threshold: float | None) -> None:
     rule = LadderRule(throughput_cutoff_threshold=threshold)
-    assert ladder.next_step(rungs(100, 50, 10), rule).batch == 8
+    assert ladder.next_rung(rungs(100, 50, 10), rule).batch == 8
 
 
 def test_the_later_generation_grants_rungs_of_grace_against_the_best() -> None:
     rule = LadderRule(throughput_backoff_limit=2)
-    assert ladder.next_step(rungs(100, 100, 100), rule).batch == 8
-    assert ladder.next_step(rungs(100, 100, 100, 100), rule).batch is None
-    assert ladder.next_step(rungs(100, 100, 120, 121), rule).batch == 16
+    assert ladder.next_rung(rungs(100, 100, 100), rule).batch == 8
+    assert ladder.next_rung(rungs(100, 100, 100, 100), rule).batch is None
+    assert ladder.next_rung(rungs(100, 100, 120, 121), rule).batch == 16
 
 
 @given(st.lists(st.floats(1, 1000), min_size=2, max_size=10), st.floats(-0.9, 0.5), st.integers(0, 3))
@@ -71,18 +71,18 @@ def test_saturation_equals_a_plain_reading_of_the_rule(values: list[float], thre
 def test_a_rung_that_would_not_fit_into_memory_is_never_tried() -> None:
     measured = rungs(100, 200, 400, peaks=(100 * MIB, 150 * MIB, 250 * MIB))
     assert ladder.predicted_bytes(measured, 8) == pytest.approx(450 * MIB)
-    step = ladder.next_step(measured, LadderRule(), free_bytes=400 * MIB)
+    step = ladder.next_rung(measured, LadderRule(), free_bytes=400 * MIB)
     assert step.batch is None
     assert "450 MiB of 400 MiB" in step.reason
-    assert ladder.next_step(measured, LadderRule(), free_bytes=500 * MIB).batch == 8
+    assert ladder.next_rung(measured, LadderRule(), free_bytes=500 * MIB).batch == 8
 
 
 def test_a_gain_in_doubt_earns_one_more_rung_which_is_marked() -> None:
     doubtful = Rung(batch=2, throughput=103, gain=Interval(mean=1.03, low=0.98, high=1.08, n=5))
-    step = ladder.next_step([Rung(batch=1, throughput=100), doubtful], LadderRule())
+    step = ladder.next_rung([Rung(batch=1, throughput=100), doubtful], LadderRule())
     assert (step.batch, step.extra) == (4, True)
     more = Rung(batch=4, throughput=104, extra=True)
-    assert ladder.next_step([Rung(batch=1, throughput=100), doubtful, more], LadderRule()).batch is None
+    assert ladder.next_rung([Rung(batch=1, throughput=100), doubtful, more], LadderRule()).batch is None
 
 
 def test_throughput_of_a_rung_averages_over_windows() -> None:

@@ -20,7 +20,7 @@ from turnkey import host
 from turnkey.errors import TurnkeyError, UsageError, VerificationError
 from turnkey.measure import ladder, opening, statistics
 from turnkey.measure.experiment import Listen, run_experiment
-from turnkey.measure.ladder import LadderRule, Rung, Step, Stop
+from turnkey.measure.ladder import LadderRule, NextRung, Rung, Stop
 from turnkey.measure.layout import MEMORY_SHARE
 from turnkey.measure.plan import Settings, Windows
 from turnkey.measure.record import Record
@@ -151,34 +151,34 @@ class _Ladder:
         opening.check(targets, self._reference)
         self._climbs = {target.key: Climb(key=target.key) for target in targets}
         self._rung(targets, first, extra=set())
-        while steps := self._next_steps():
-            batch = next(step.batch for step in steps.values() if step.batch is not None)
-            targets = [target for target in self._make_targets(batch) if target.key in steps]
-            for key in steps.keys() - {target.key for target in targets}:
+        while upcoming := self._next_rungs():
+            batch = next(ahead.batch for ahead in upcoming.values() if ahead.batch is not None)
+            targets = [target for target in self._make_targets(batch) if target.key in upcoming]
+            for key in upcoming.keys() - {target.key for target in targets}:
                 self._end(key, Stop.COMPLETE, f"it has nothing to measure at batch {batch}")
             if targets:
-                self._rung(targets, batch, extra={key for key, step in steps.items() if step.extra})
+                self._rung(targets, batch, extra={key for key, ahead in upcoming.items() if ahead.extra})
         return LadderResult(climbs=self._climbs, records=tuple(self._records))
 
     def _end(self, key: str, stop: Stop, reason: str, error: Mapping[str, str] | None = None) -> None:
         self._climbs[key] = replace(self._climbs[key], stop=stop, reason=reason, error=error)
 
-    def _next_steps(self) -> dict[str, Step]:
+    def _next_rungs(self) -> dict[str, NextRung]:
         """Who goes on, and where to: the same batch size for all, since all have climbed as many rungs."""
-        steps = {}
+        upcoming = {}
         free = MEMORY_SHARE * host.available_memory_bytes()
         for key, climb in self._climbs.items():
             if climb.stop is not None:
                 continue
-            step = ladder.next_step(climb.rungs, self._rule, free_bytes=free)
-            if step.stop is None and time.monotonic() > self._deadline:
-                step = Step(batch=None, stop=Stop.BUDGET, reason="the time budget of the ladder was spent")
-            if step.stop is None:
-                steps[key] = step
+            ahead = ladder.next_rung(climb.rungs, self._rule, free_bytes=free)
+            if ahead.stop is None and time.monotonic() > self._deadline:
+                ahead = NextRung(batch=None, stop=Stop.BUDGET, reason="the time budget of the ladder was spent")
+            if ahead.stop is None:
+                upcoming[key] = ahead
             else:
-                self._end(key, step.stop, step.reason)
-                self._tell(f"{key} climbs no further: {step.reason}")
-        return steps
+                self._end(key, ahead.stop, ahead.reason)
+                self._tell(f"{key} climbs no further: {ahead.reason}")
+        return upcoming
 
     def _rung(self, targets: Sequence[TargetDescription], batch: int, *, extra: set[str]) -> None:
         """Measure one batch size; what is unstable again with longer windows, as often as the rule says."""

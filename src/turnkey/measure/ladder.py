@@ -83,7 +83,7 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class NextRung:
     """What comes next: a batch size, or none with the reason in a word and in words."""
 
     batch: int | None
@@ -109,7 +109,7 @@ def sizes(rule: LadderRule) -> Iterator[int]:
     yield rule.max_batch_size
 
 
-def next_step(rungs: Sequence[Rung], rule: LadderRule, *, free_bytes: float = math.inf) -> Step:
+def next_rung(rungs: Sequence[Rung], rule: LadderRule, *, free_bytes: float = math.inf) -> NextRung:
     """Which batch size to measure after these rungs (in the order in which they were measured).
 
     A rung whose predicted memory exceeds ``free_bytes`` is never tried. A rung that fails the cutoff is kept and
@@ -131,8 +131,8 @@ def next_step(rungs: Sequence[Rung], rule: LadderRule, *, free_bytes: float = ma
         need, room = (f"{value / 2**20:,.0f} MiB" for value in (predicted, free_bytes))
         return _end(Stop.MEMORY_GUARD, f"batch {batch} is predicted to need {need} of {room}")
     if is_doubtful:
-        return Step(batch=batch, reason="the gain's interval straddles the threshold", extra=True)
-    return Step(batch=batch, reason="")
+        return NextRung(batch=batch, reason="the gain's interval straddles the threshold", extra=True)
+    return NextRung(batch=batch, reason="")
 
 
 def is_saturated(rungs: Sequence[Rung], rule: LadderRule) -> bool:
@@ -174,8 +174,8 @@ def compared_to(rungs: Sequence[Rung], rule: LadderRule) -> Rung | None:
     return max(rungs, key=lambda rung: rung.throughput)
 
 
-def _end(stop: Stop, reason: str) -> Step:
-    return Step(batch=None, reason=reason, stop=stop)
+def _end(stop: Stop, reason: str) -> NextRung:
+    return NextRung(batch=None, reason=reason, stop=stop)
 
 
 def _straddles(rung: Rung, rule: LadderRule) -> bool:
