@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,11 @@ class Quantized(Several):
         return self.add("DequantizeLinear", stored, scale, zero, **({} if axis is None else {"axis": axis}))
 
 
-def compare(several: Quantized, module: mlf.Module, *, cflags: tuple[str, ...] = FAST) -> None:
+def compare(several: Quantized, module: mlf.Module, *, cflags: tuple[str, ...] = FAST, cc: str | None = None) -> None:
     """The compiled module gives what ONNX Runtime gives, up to one quantum."""
     session = ort.InferenceSession(several.model().SerializeToString(), providers=["CPUExecutionProvider"])
     wanted = dict(zip(several._outputs, session.run(None, several.sample), strict=True))
-    found = module.build(cflags=cflags).run(several.sample)
+    found = module.build(cflags=cflags, cc=cc).run(several.sample)
     assert np.mean([value.std() > 0 for value in wanted.values()]) > 0.5, "constant results show nothing"
     apart = []
     for name, value in wanted.items():
@@ -187,6 +188,19 @@ def test_plain_c99_gives_the_same_quanta(network: tuple[Quantized, Path]) -> Non
     several, path = network
     flags = ("-O1", "-std=c99", "-pedantic-errors", "-DTURNKEY_MLF_SCALAR")
     compare(several, mlf.load(path).module(), cflags=flags)
+
+
+@pytest.mark.skipif(not shutil.which("clang"), reason="clang is not installed")
+def test_clang_gives_the_same_quanta(network: tuple[Quantized, Path]) -> None:
+    several, path = network
+    compare(several, mlf.load(path).module(), cc="clang")
+
+
+def test_a_bias_for_each_row_is_not_taken_for_one_of_each_column(tmp_path: Path) -> None:
+    several = Quantized()
+    row = several.through(several.input(6, 8), 0.03, 120)
+    several.close(several.add("Gemm", row, several.weights(8, 6, axis=1), several.weight(6, 1)), 0.03, 128)
+    compare(several, exported(several.model(), tmp_path / "several.tar"))
 
 
 @pytest.mark.nightly

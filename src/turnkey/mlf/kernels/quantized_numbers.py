@@ -99,14 +99,14 @@ def _bias(group: Group, graph: NodeGraph, product: np.ndarray) -> np.ndarray | N
         stored = graph.constants.get(operand.name)
         if stored is None:
             return None
-        numbers = operand.quantum.values(stored).reshape(-1) * operand.quantum.scale.astype(np.float64)
+        numbers = operand.quantum.values(stored) * operand.quantum.scale.astype(np.float64)
     elif name in graph.constants:
-        numbers = graph.constants[name].reshape(-1).astype(np.float64)
+        numbers = graph.constants[name].astype(np.float64)
     else:
         return None
-    if numbers.size not in (1, product.size):
-        return None
-    quanta = np.rint(np.broadcast_to(numbers, product.shape) / product.astype(np.float64))
+    if numbers.size != 1 and (numbers.size != product.size or numbers.shape[-1] != product.size):
+        return None  # one for each row, or for each value
+    quanta = np.rint(np.broadcast_to(numbers.reshape(-1), product.shape) / product.astype(np.float64))
     return np.clip(quanta, -(1 << 30), 1 << 30).astype(np.int32)
 
 

@@ -68,7 +68,9 @@ def quantized_pool(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     if "Max" in group.operator.op_type and not source.quantum.is_same(group.result):
         return None
     window = _window(group, source, graph)
-    if window is None or (window.is_padded and attribute(group.operator, "count_include_pad", 0)):
+    if window is None or not window.always_holds_places:
+        return None
+    if window.is_padded and attribute(group.operator, "count_include_pad", 0):
         return None
     return Claim(nodes=group.nodes, reads=(source.name,), make=lambda layouts: _made(group, source, window, graph))
 

@@ -65,24 +65,12 @@ def _claim(
         extent=extent,
         padded=front.pads if front is not None else (),
     )
-    if window is None or not _holds_places(window):
+    if window is None or not window.always_holds_places:
         return None
     epilogue = epilogue_of(graph, main.output[0])
     nodes = (*((node,) if front is not None else ()), main, *epilogue.nodes)
     reads = (source.name, *((epilogue.side,) if epilogue.side else ()))
     return Claim(nodes=nodes, reads=reads, make=partial(_made, main, source.name, window, kind, epilogue, graph))
-
-
-def _holds_places(window: Window) -> bool:
-    """Whether every window has a row and a column inside of the image."""
-    for axis in range(2):
-        step, image = window.dilation[axis], window.image[axis]
-        for place in range(window.result[axis]):
-            start = place * window.stride[axis] - window.before[axis]
-            inside = -(-max(0, -start) // step)  # the first step of the window that is not in front of the image
-            if inside >= window.extent[axis] or start + inside * step >= image:
-                return False
-    return True
 
 
 def _made(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,6 +38,18 @@ class Window:
     def is_one_place(self) -> bool:
         """Whether each result is of the image's place of the same number."""
         return self.extent == (1, 1) and self.stride == (1, 1) and not self.is_padded
+
+    @property
+    def always_holds_places(self) -> bool:
+        """Whether every window has a row and a column inside of the image."""
+        for axis in range(2):
+            step, image = self.dilation[axis], self.image[axis]
+            for place in range(self.result[axis]):
+                start = place * self.stride[axis] - self.before[axis]
+                inside = -(-max(0, -start) // step)  # the first step of the window that is not in front of the image
+                if inside >= self.extent[axis] or start + inside * step >= image:
+                    return False
+        return True
 
     @property
     def row_width(self) -> int:
@@ -98,8 +109,3 @@ def _automatic(node: onnx.NodeProto, image: int, result: int, stride: int, reach
     total = 0 if way == b"VALID" else max(0, (result - 1) * stride + reach - image)
     less = total // 2
     return (total - less, less) if way == b"SAME_LOWER" else (less, total - less)
-
-
-def image_places(shape: Sequence[int]) -> int:
-    """Places behind batch and channels."""
-    return math.prod(shape[2:])

@@ -20,7 +20,10 @@ typedef uint32_t turnkey_words __attribute__((vector_size(4 * TURNKEY_SUM_LANES)
 typedef float turnkey_reals __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
 typedef int16_t turnkey_shorts __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
 typedef int8_t turnkey_chars __attribute__((vector_size(4 * TURNKEY_SUM_LANES)));
-/* Conversions between bytes and words are slow as gcc writes them: shuffles are not, where it knows the clang form. */
+/*
+ * Conversions between bytes and words are slow as gcc writes them: shuffles are not, where it knows the clang form, and
+ * neither are the instructions of AVX2, by names that only gcc has.
+ */
 #if defined(__clang__) || __GNUC__ >= 12
 #define TURNKEY_SHUFFLES 1
 #else
@@ -39,13 +42,21 @@ TURNKEY_INLINE turnkey_reals turnkey_load_reals(const float *p) {
   __builtin_memcpy(&x, p, sizeof x);
   return x;
 }
+#if TURNKEY_SUM_LANES == 8 && defined(__clang__)
+typedef int8_t turnkey_sixteen __attribute__((vector_size(16)));
+#elif TURNKEY_SUM_LANES == 8
+typedef char turnkey_sixteen __attribute__((vector_size(16)));
+#endif
 /* Pairs of weights, one pair per lane. */
 TURNKEY_INLINE turnkey_sums turnkey_pairs_int8_t(const int8_t *p) {
 #if TURNKEY_SUM_LANES == 8
-  typedef char bytes __attribute__((vector_size(16)));
-  bytes x;
+  turnkey_sixteen x;
   __builtin_memcpy(&x, p, sizeof x);
+#if defined(__clang__)
+  return (turnkey_sums)__builtin_convertvector(x, turnkey_shorts);
+#else
   return (turnkey_sums)__builtin_ia32_pmovsxbw256(x);
+#endif
 #elif TURNKEY_SHUFFLES
   turnkey_chars x = {0};
   __builtin_memcpy(&x, p, 8);
@@ -67,13 +78,22 @@ TURNKEY_INLINE turnkey_sums turnkey_pair(const int16_t *p) {
   return turnkey_sums_all(x);
 }
 /* One value per lane. */
-#if TURNKEY_SUM_LANES == 8
-typedef char turnkey_eight __attribute__((vector_size(16)));
+#if TURNKEY_SUM_LANES == 8 && defined(__clang__)
+#define TURNKEY_VALUES(type)                                              \
+  TURNKEY_INLINE turnkey_sums turnkey_values_##type(const type *p) {      \
+    typedef type eight __attribute__((vector_size(8)));                   \
+    eight x;                                                              \
+    __builtin_memcpy(&x, p, sizeof x);                                    \
+    return __builtin_convertvector(x, turnkey_sums);                      \
+  }
+TURNKEY_VALUES(int8_t)
+TURNKEY_VALUES(uint8_t)
+#elif TURNKEY_SUM_LANES == 8
 typedef int64_t turnkey_halves __attribute__((vector_size(16)));
-TURNKEY_INLINE turnkey_eight turnkey_load_eight(const void *p) {
+TURNKEY_INLINE turnkey_sixteen turnkey_load_eight(const void *p) {
   int64_t x;
   __builtin_memcpy(&x, p, sizeof x);
-  return (turnkey_eight)(turnkey_halves){x, 0};
+  return (turnkey_sixteen)(turnkey_halves){x, 0};
 }
 TURNKEY_INLINE turnkey_sums turnkey_values_int8_t(const int8_t *p) {
   return (turnkey_sums)__builtin_ia32_pmovsxbd256(turnkey_load_eight(p));
