@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from turnkey.cli.main import main as turnkeycli
     from turnkey.discovery import discover
     from turnkey.launch import Interrupted, Options, Result, evaluate, exit_code
-    from turnkey.launch.files import evaluate_files
+    from turnkey.launch.python_call import evaluate_files
     from turnkey.lexer.api.lexer_context import LexerContext
     from turnkey.lexer.decorators.lexer import Lexer
     from turnkey.navigator.dispatch import optimize
@@ -38,7 +38,7 @@ _PLACES = {
     "State": "turnkey.pipeline.state",
     "discover": "turnkey.discovery",
     "evaluate": "turnkey.launch",
-    "evaluate_files": "turnkey.launch.files",
+    "evaluate_files": "turnkey.launch.python_call",
     "exit_code": "turnkey.launch",
     "Module": "turnkey.navigator.inplace",
     "load_optimized": "turnkey.navigator.inplace",

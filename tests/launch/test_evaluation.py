@@ -405,7 +405,7 @@ def test_ctrl_c_at_any_moment_leaves_a_build_that_says_so_and_can_be_continued(
     path = script("import time; time.sleep(0.1)")
     program = textwrap.dedent(f"""
         import os, signal, sys, threading, time, turnkey
-        import turnkey.launch.files, turnkey_test_tools
+        import turnkey.launch.python_call, turnkey_test_tools
         result = None
         try:
             threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from turnkey.launch.files import evaluate_files
+from turnkey.launch.python_call import evaluate_files
 
 RELU = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,4] x) => (float[N,4] y) { y = Relu (x) }'
 

@@ -11,7 +11,7 @@ import pytest
 import turnkey
 from turnkey.discovery import let_go
 from turnkey.errors import ArtifactError
-from turnkey.launch.files import evaluate_files
+from turnkey.launch.python_call import evaluate_files
 from turnkey.model.samples import read_samples
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State
