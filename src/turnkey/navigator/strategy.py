@@ -1,9 +1,8 @@
 """Which runtime is best, by a stated goal. Pure: candidates in, a result out.
 
 Candidates are runners whose outputs are right, that were profiled, and that no verify function refused. Those that the
-measurement does not prove to be slower than the best one are tied with it. A tie is decided by what does not change
-from run to run: a form in the model's own precision before one that rounds, then the smaller memory (peaks within
-`MEMORY_NOISE` are equal), then the smaller file, then the name.
+measurement does not prove to be slower than the best one are tied with it; a tie is decided as everywhere
+(`turnkey.measure.tie`).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from turnkey.measure.tie import Tied, winner
 from turnkey.navigator.exceptions import ConfigurationError, RuntimeAnalyzerError
 from turnkey.navigator.status import (
     CORRECTNESS,
@@ -26,9 +26,6 @@ from turnkey.navigator.status import (
     Status,
 )
 from turnkey.verify import precision_of
-
-MEMORY_NOISE = 0.05
-"""Relative difference of two peaks of resident memory that says nothing: pages of libraries come and go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,18 +406,13 @@ def _tied(candidates: Sequence[Candidate], cost: Callable[[Rung], float]) -> lis
 def _result(strategy: RuntimeSearchStrategy, tied: Sequence[tuple[Candidate, Rung]]) -> RuntimeResult | None:
     if not tied:
         return None
-    least = min(candidate.memory_bytes for candidate, _ in tied)
-
-    def rank(candidate: Candidate) -> tuple[bool, float, int, str]:
-        memory = candidate.memory_bytes
-        return (
-            candidate.is_lossy,
-            0.0 if memory <= least * (1 + MEMORY_NOISE) else memory,
-            candidate.size_bytes,
-            candidate.key,
-        )
-
-    candidate, rung = min(tied, key=lambda pair: rank(pair[0]))
+    best = winner(
+        [
+            Tied(key=each.key, is_lossy=each.is_lossy, memory_bytes=each.memory_bytes, size_bytes=each.size_bytes)
+            for each, _ in tied
+        ]
+    )
+    candidate, rung = next(pair for pair in tied if pair[0].key == best)
     others = tuple(dict.fromkeys(other.key for other, _ in tied if other.key != candidate.key))
     return _of(candidate, rung, ties=others, strategy=str(strategy))
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from turnkey.measure.tie import Tied, winner
+
 if TYPE_CHECKING:
     from turnkey.measure import Record
 
@@ -19,7 +21,7 @@ class Recommendation:
 
     Attributes:
         key: of the candidate; None if none may be recommended.
-        ties: candidates that are as fast; the choice among them went by loss, then memory, then size.
+        ties: candidates that are as fast; the choice among them is that of `turnkey.measure.tie`.
         avoids_loss: whether all of those compute in a lower precision, and the choice does not.
         refused: why each other candidate could not be chosen, by key.
         loss: what the choice loses, in words; empty if it computes in the model's own precision.
@@ -58,7 +60,7 @@ def recommend(
 
     Args:
         verification: verdict by key of candidate: ``valid``, or why it does not count as verified.
-        size_bytes: stored size by key, to settle ties after peak memory.
+        size_bytes: stored size by key, to settle ties after loss and peak memory.
         losses: by key, in words; empty or absent for what computes in the model's own precision. Of candidates that
             tie, one without a loss goes first: a loss buys nothing there. Else what is recommended in spite of a
             loss says it.
@@ -102,11 +104,17 @@ def _fastest(
         verdict = None if key == fastest else record.verdict(key, against=fastest)
         if verdict is not None and verdict.is_valid and verdict.is_tie:
             tied.append(key)
-
-    def cost(key: str) -> tuple[bool, int, int, str]:
-        return bool(losses.get(key)), record.summary(key).peak_memory_bytes or 0, size_bytes.get(key, 0), key
-
-    chosen = min(tied, key=cost)
+    chosen = winner(
+        [
+            Tied(
+                key=key,
+                is_lossy=bool(losses.get(key)),
+                memory_bytes=record.summary(key).peak_memory_bytes or float("inf"),
+                size_bytes=size_bytes.get(key, 0),
+            )
+            for key in tied
+        ]
+    )
     others = tuple(key for key in tied if key != chosen)
     avoids_loss = not losses.get(chosen) and all(losses.get(key) for key in others)
     return Recommendation(key=chosen, ties=others, avoids_loss=avoids_loss, refused=refused)
