@@ -99,7 +99,6 @@ class ExportMlf(Tool):
             UsageError: an option does not fit the model.
         """
         import shlex
-        from hashlib import sha256
         from pathlib import Path
 
         from turnkey.mlf import ExportOptions, export, merge
@@ -107,8 +106,8 @@ class ExportMlf(Tool):
         from turnkey.mlf.picture import write_picture
         from turnkey.mlf.table import library_table
         from turnkey.pipeline.build import BuildPaths
-        from turnkey.pipeline.state import Variant
         from turnkey.tools.onnx_state import newest_onnx
+        from turnkey.tools.tarball_variant import tarball_variant
 
         given = {key: value for key, value in arguments.items() if value is not None}
         parent = newest_onnx(state, tool=self.name)
@@ -137,20 +136,11 @@ class ExportMlf(Tool):
         )
         if "add_to" in given:
             merge([Path(given["add_to"]), path], Path(given["add_to"]))
-        content = path.read_bytes()
         if "output" in given:
-            write_atomically(Path(given["output"]), content)
+            write_atomically(Path(given["output"]), path.read_bytes())
         if "picture" in given:
             write_picture(made.library, Path(given["picture"]))
-        variant = Variant(
-            key=f"{parent.key}-mlf",
-            format="mlf",
-            path=path.relative_to(state.build_dir).as_posix(),
-            sha256=sha256(content).hexdigest(),
-            lineage=(*parent.lineage, parent.key),
-            exporter="turnkey-mlf",
-            size_bytes=len(content),
-        )
+        variant = tarball_variant(made.library, path, parent=parent, build_dir=state.build_dir, exporter="turnkey-mlf")
         facts = {
             "mlf_workspace_bytes": made.plan["workspace"],
             "mlf_lower_bound_bytes": made.plan["lower_bound"],

@@ -55,7 +55,6 @@ class LoadMlf(Tool):
         """
         import shutil
         from dataclasses import replace
-        from hashlib import sha256
         from pathlib import Path
 
         import onnx
@@ -67,8 +66,8 @@ class LoadMlf(Tool):
         from turnkey.mlf.table import library_table
         from turnkey.model.samples import SampleSet, write_samples
         from turnkey.pipeline.build import BuildPaths
-        from turnkey.pipeline.state import Variant
         from turnkey.tools.onnx_state import Weights, with_onnx, with_onnx_source
+        from turnkey.tools.tarball_variant import tarball_variant
 
         source = Path(arguments["input"])
         if arguments.get("target"):
@@ -101,14 +100,11 @@ class LoadMlf(Tool):
         state = with_onnx_source(state, target, samples, name=source.stem, class_name=module.name, weights=weights)
         facts = {"opset": opset_of(model)}
         state = with_onnx(state, Conversion(path=target, exporter="loaded", facts=facts), key="onnx", parent=None)
-        content = copy.read_bytes()
-        variant = Variant(
-            key="onnx-mlf",
-            format="mlf",
-            path=paths.relative(copy),
-            sha256=sha256(content).hexdigest(),
-            lineage=("onnx",),
+        variant = tarball_variant(
+            library,
+            copy,
+            parent=state.variant("onnx"),
+            build_dir=paths.directory,
             exporter=str(module.metadata.turnkey.get("generator", "unknown")),
-            size_bytes=len(content),
         )
         return replace(state.with_variant(variant), listing=said)
