@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from turnkey.pipeline.quantity import positive_count, positive_number
 from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Tool, ToolKind
+from turnkey.tools.measuring_arguments import threads
 
 STEPS = ("optimize", "profile", "select", "save", "serve")
 CHECKS = ("show", "verify", "reproduce")
@@ -74,13 +75,7 @@ class PackageTool(Tool):
             default_text="the recipe's",
             help="optimize: samples that are compared.",
         ),
-        Argument(
-            flags=("--threads",),
-            parse=positive_count,
-            metavar="N",
-            default_text="the processor cores that this process may use",
-            help="optimize: threads of every runner.",
-        ),
+        threads("optimize: threads of every runner."),
         Argument(
             flags=("--workspace",),
             metavar="DIR",

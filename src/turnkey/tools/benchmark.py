@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from turnkey.errors import MeasurementInvalid, UsageError
 from turnkey.pipeline.quantity import count, positive_count, positive_number
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
-from turnkey.tools.measuring_arguments import EFFORTS
+from turnkey.tools.candidate_arguments import CANDIDATES, asked_candidates, refuse_both
+from turnkey.tools.measuring_arguments import effort
 from turnkey.tools.thread_counts import parse_threads, thread_counts
 
 if TYPE_CHECKING:
@@ -17,39 +18,15 @@ if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
 LOADS = ("concurrency", "server", "offline")
-_DEVICES = {"x86": "cpu"}
 _OF_LOAD = ("clients", "load_seconds", "p99_bound_ms", "p95_bound_ms", "p90_bound_ms")
 """Arguments that mean something under a load only."""
 _NOT_OF_LOAD = ("iterations", "details")
-
-
-def parse_device(text: str) -> str:
-    """``cpu``, ``cuda``, ``cuda:1``; the original's ``x86`` is the processor."""
-    return _DEVICES.get(text, text)
 
 
 def parse_clients(text: str) -> str:
     """``1,2,4``, as it was written."""
     for part in text.split(","):
         positive_count(part)
-    return text
-
-
-def parse_runtime(text: str) -> str:
-    """A runtime by its name or alias."""
-    from turnkey.runtimes.lookup import known_runtime  # finds plug-ins: only when the option is given
-
-    return known_runtime(text)
-
-
-def parse_runtime_option(text: str) -> str:
-    """One word of ``--rt-args``, checked."""
-    from turnkey.runtimes.options import parse_runtime_arguments
-
-    try:
-        parse_runtime_arguments([text])
-    except UsageError as error:
-        raise ValueError(error.evidence) from None
     return text
 
 
@@ -74,34 +51,7 @@ class Benchmark(Tool):
     writes = "runs/<id>.zip with every timed call; measurements and the chosen candidate in the state"
     example = "turnkey -i model.py discover export-pytorch verify benchmark --runtimes torch torch-compile onnxruntime"
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument(
-            flags=("--device",),
-            parse=parse_device,
-            default="cpu",
-            metavar="DEVICE",
-            help="Where the model runs: cpu (also called x86), cuda.",
-        ),
-        Argument(
-            flags=("--runtime",),
-            parse=parse_runtime,
-            metavar="NAME",
-            default_text="the first that executes the newest variant",
-            help="What executes the model: torch, torch-compile, onnxruntime; see turnkey system-info.",
-        ),
-        Argument(
-            flags=("--runtimes",),
-            arity=Arity.MANY,
-            parse=parse_runtime,
-            metavar="NAME",
-            help="Several runtimes, measured in one experiment and compared.",
-        ),
-        Argument(
-            flags=("--variants",),
-            arity=Arity.MANY,
-            metavar="KEY",
-            default_text="the newest that a runtime executes",
-            help="Variants to measure, such as onnx onnx-opt.",
-        ),
+        *CANDIDATES,
         Argument(
             flags=("--iterations",),
             parse=positive_count,
@@ -109,19 +59,7 @@ class Benchmark(Tool):
             default_text="by effort, until the result is decided",
             help="Make exactly N timed calls of each candidate.",
         ),
-        Argument(
-            flags=("--rt-args",),
-            arity=Arity.MANY,
-            parse=parse_runtime_option,
-            metavar="KEY::VALUE",
-            help="Options of the runtime: key::value, key::[a,b] or a word; RUNTIME.key::value for one of several.",
-        ),
-        Argument(
-            flags=("--effort",),
-            default="standard",
-            choices=EFFORTS,
-            help="quick: one process each, differences of 10 %; standard: 5 %; rigorous: 2 to 3 %.",
-        ),
+        effort("quick: one process each, differences of 10 %; standard: 5 %; rigorous: 2 to 3 %."),
         Argument(
             flags=("--threads",),
             parse=parse_threads,
@@ -217,15 +155,13 @@ class Benchmark(Tool):
             TurnkeyError: no candidate could be measured; the error of the first.
         """
         from turnkey.pipeline.stored_source import source_of
-        from turnkey.runtimes import parse_runtime_arguments
         from turnkey.runtimes.reference import Reference
-        from turnkey.tools.candidates import at_thread_counts, candidates_of
+        from turnkey.tools.candidates import at_thread_counts
         from turnkey.tools.experiment import compared, gpu_clocks, rotated
         from turnkey.tools.results import results_of
         from turnkey.tools.verdicts import keep_reference_outputs
 
-        if arguments.get("runtime") and arguments.get("runtimes"):
-            raise UsageError("--runtime and --runtimes say the same thing; give one of them")
+        refuse_both(arguments, "runtime", "runtimes")
         idle = [name for name in _OF_LOAD if arguments.get(name) is not None and not arguments.get("load")]
         if idle:
             raise UsageError(
@@ -240,15 +176,7 @@ class Benchmark(Tool):
             )
         counts = thread_counts(arguments.get("threads"))
         source = source_of(state)
-        candidates = candidates_of(
-            state,
-            source,
-            runtimes=arguments.get("runtimes") or list(filter(None, [arguments.get("runtime")])),
-            variants=arguments.get("variants") or (),
-            device=parse_device(str(arguments.get("device") or "cpu")),
-            options=parse_runtime_arguments(arguments.get("rt_args") or ()),
-        )
-        candidates = at_thread_counts(candidates, counts)
+        candidates = at_thread_counts(asked_candidates(state, source, arguments), counts)
         settings = settings_of(arguments, counts, seed=state.environment.get("seed", 0))
         reference = Reference(source)
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from turnkey.pipeline.quantity import percentage, positive_count, positive_number
+from turnkey.pipeline.quantity import percentage, positive_number
 from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Steps, Tool, ToolKind
-from turnkey.tools.benchmark import parse_runtime
+from turnkey.tools.candidate_arguments import parse_runtime
+from turnkey.tools.measuring_arguments import threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,13 +88,7 @@ class Gate(Tool):
             default="rigorous",
             help="How many rounds are spent before it stays undecided: standard 11, rigorous 29.",
         ),
-        Argument(
-            flags=("--threads",),
-            parse=positive_count,
-            metavar="N",
-            default_text="the processor cores that this process may use",
-            help="Threads of both sides.",
-        ),
+        threads("Threads of both sides."),
         Argument(flags=("--base-python",), metavar="FILE", help="Interpreter of the environment for the base."),
         Argument(flags=("--head-python",), metavar="FILE", help="Interpreter of the environment for the head."),
         Argument(

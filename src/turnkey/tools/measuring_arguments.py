@@ -15,21 +15,24 @@ if TYPE_CHECKING:
 EFFORTS = ("quick", "standard", "rigorous")
 """Those of `turnkey.measure`, which is not imported to print help."""
 
-MEASURING = (
-    Argument(
-        flags=("--effort",),
-        default="standard",
-        choices=EFFORTS,
-        help="Of the measurement, as for benchmark.",
-    ),
-    Argument(
+
+def threads(help: str = "Threads of every runtime.") -> Argument:
+    """``--threads``: one number of them."""
+    return Argument(
         flags=("--threads",),
         parse=positive_count,
         metavar="N",
         default_text="the processor cores that this process may use",
-        help="Threads of every runtime.",
-    ),
-)
+        help=help,
+    )
+
+
+def effort(help: str, *, default: str = "standard") -> Argument:
+    """``--effort``: what its words mean differs from tool to tool."""
+    return Argument(flags=("--effort",), default=default, choices=EFFORTS, help=help)
+
+
+MEASURING = (effort("Of the measurement, as for benchmark."), threads())
 
 
 def measuring_settings(state: State, arguments: Mapping[str, Any]) -> Settings:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from turnkey.errors import UsageError
 from turnkey.pipeline.quantity import positive_count
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
-from turnkey.tools.benchmark import Benchmark, parse_device
-from turnkey.tools.measuring_arguments import EFFORTS, MEASURING, measuring_settings
+from turnkey.tools.benchmark import Benchmark
+from turnkey.tools.candidate_arguments import CANDIDATES, asked_candidates, refuse_both
+from turnkey.tools.measuring_arguments import effort, measuring_settings, threads
 
 if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
 _LARGEST_BATCH = 1024
 _EFFORT = "quick"
-_OF_CANDIDATES = ("device", "runtime", "runtimes", "variants", "rt_args")
-"""Arguments that say what is measured, the same as those of benchmark."""
 
 
 class Profile(Tool):
@@ -52,14 +50,9 @@ class Profile(Tool):
             default_text=str(_LARGEST_BATCH),
             help="Largest batch size where none are given.",
         ),
-        *(argument for argument in Benchmark.arguments if argument.key in _OF_CANDIDATES),
-        Argument(
-            flags=("--effort",),
-            default=_EFFORT,
-            choices=EFFORTS,
-            help="Of each batch size: quick is one process each, standard and rigorous are several.",
-        ),
-        *(argument for argument in MEASURING if argument.key == "threads"),
+        *CANDIDATES,
+        effort("Of each batch size: quick is one process each, standard and rigorous are several.", default=_EFFORT),
+        threads(),
     )
 
     @classmethod
@@ -87,29 +80,17 @@ class Profile(Tool):
         """
         from turnkey.measure import LadderRule
         from turnkey.pipeline.stored_source import source_of
-        from turnkey.runtimes import parse_runtime_arguments
         from turnkey.runtimes.reference import Reference
         from turnkey.tools.batch_curve import climbed
         from turnkey.tools.batch_samples import free_batch
-        from turnkey.tools.candidates import candidates_of
         from turnkey.tools.experiment import rotated
 
         sizes, largest = arguments.get("batch_sizes"), arguments.get("max_batch_size")
         for one, other in (("runtime", "runtimes"), ("max_batch_size", "batch_sizes")):
-            if arguments.get(one) and arguments.get(other):
-                first, second = (f"--{name.replace('_', '-')}" for name in (one, other))
-                raise UsageError(f"{first} and {second} say the same thing; give one of them")
+            refuse_both(arguments, one, other)
         source = source_of(state)
-        candidates = candidates_of(
-            state,
-            source,
-            runtimes=arguments.get("runtimes") or list(filter(None, [arguments.get("runtime")])),
-            variants=arguments.get("variants") or (),
-            device=parse_device(str(arguments.get("device") or "cpu")),
-            options=parse_runtime_arguments(arguments.get("rt_args") or ()),
-        )
         samples = rotated(source.samples)
-        candidates, signature = free_batch(candidates, samples)
+        candidates, signature = free_batch(asked_candidates(state, source, arguments), samples)
         settings = measuring_settings(state, {**arguments, "effort": arguments.get("effort") or _EFFORT})
         rule = LadderRule(max_batch_size=largest or _LARGEST_BATCH, on_unstable="flag")
         if sizes:

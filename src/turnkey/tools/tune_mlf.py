@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from turnkey.pipeline.tool import Argument, ManagementContext, Tool, ToolKind
+from turnkey.tools.measuring_arguments import effort
 
 
 class TuneMlf(Tool):
@@ -24,12 +25,7 @@ class TuneMlf(Tool):
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument(flags=("file",), metavar="FILE", help="the tarball"),
         Argument(flags=("-o", "--output"), metavar="FILE", default_text="FILE", help="what is written"),
-        Argument(
-            flags=("--effort",),
-            default="quick",
-            choices=("quick", "standard", "rigorous"),
-            help="of each comparison: in this process, or in several fresh ones",
-        ),
+        effort("of each comparison: in this process, or in several fresh ones", default="quick"),
         Argument(flags=("--cc",), metavar="COMMAND", default_text="$CC or cc", help="C compiler"),
     )
 
