@@ -11,8 +11,8 @@ import torch
 
 import turnkey
 import turnkey.navigator as nav
+from turnkey.file_digest import digest_of_files
 from turnkey.navigator.conversion_cache import ConversionCache, conversion_key
-from turnkey.navigator.workbench import digest_of
 
 JOB: dict[str, Any] = {"format": "onnx", "settings": {"opset": 17}, "output_names": ["y"], "path": "a", "title": "t"}
 
@@ -23,7 +23,7 @@ def made(directory: Path, content: bytes = b"model") -> dict[str, Any]:
     files = [directory / "model.onnx", directory / "model.onnx.data"]
     files[0].write_bytes(content)
     files[1].write_bytes(b"weights")
-    digest, size_bytes = digest_of(files)
+    digest, size_bytes = digest_of_files(files)
     return {
         "path": str(files[0]),
         "exporter": "dynamo",

@@ -74,7 +74,7 @@ def write_lexer(
     text = toml_text({key: value for key, value in metadata(files).items() if value != []}, heading=HEADING).encode()
     whole = {**members, f"{path.name.removesuffix('.lexer')}.toml": text}
     digests = {**{str(each["name"]): str(each["sha256"]) for each in files}, [*whole][-1]: digest(text)}
-    write_archive(path, whole, keep_order=True, check=lambda written: _reread(written, digests))
+    write_archive(path, whole, check=lambda written: _reread(written, digests))
 
 
 def _members(runs: Sequence[Run], scratch: Path) -> dict[str, bytes | Path]:
@@ -118,7 +118,7 @@ def _samples(run: Run, stem: str, scratch: Path) -> dict[str, Path]:
     arrays = directory / "arrays.npz"
     with read_archive(directory / "0.npz") as written:  # numpy stamps its archives with the time of writing
         write_archive(
-            arrays, {name: written.read(name, limit_bytes=2 * SAMPLES_LIMIT_BYTES) for name in written.names}
+            arrays, {name: written.read(name, limit_bytes=2 * SAMPLES_LIMIT_BYTES) for name in sorted(written.names)}
         )
     return {f"{stem}.samples.json": directory / "samples.json", f"{stem}.samples.npz": arrays}
 

@@ -56,7 +56,7 @@ def save(
             members[name] = file
     facts = {"tags": sorted(set(tags or ())), "environment": _environment(), "engines": _holds_engines(members)}
     content: dict[str, bytes | Path] = {MANIFEST: manifest_of(members, **facts), **members}
-    write_archive(Path(bundle_path), content, keep_order=True)
+    write_archive(Path(bundle_path), content)
 
 
 def load(bundle_path: str | Path, tags: Iterable[str] | None = None, force: bool = False) -> None:

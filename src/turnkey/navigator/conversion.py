@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.file_digest import digest_of_files
 from turnkey.formats import FORMATS
 from turnkey.formats.route import installed_format
 from turnkey.navigator.conversion_cache import ConversionCache, conversion_key
@@ -18,7 +19,7 @@ from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.runner_table import RunnerKind
 from turnkey.navigator.status import ModelStatus, Status
 from turnkey.navigator.tolerances import Limits
-from turnkey.navigator.workbench import digest_of, files_of
+from turnkey.navigator.workbench import files_of
 from turnkey.navigator.workspace import Workspace
 from turnkey.verify import precision_of
 
@@ -203,7 +204,7 @@ def is_intact(model: ModelStatus, workspace: Workspace) -> bool:
     if not model.files:
         return True
     files = [workspace.path / each for each in model.files]
-    return all(each.is_file() for each in files) and digest_of(files)[0] == model.sha256
+    return all(each.is_file() for each in files) and digest_of_files(files).sha256 == model.sha256
 
 
 def _copied(config: ModelConfig, given: Path, workspace: Workspace) -> ModelStatus:
@@ -220,7 +221,7 @@ def _copied(config: ModelConfig, given: Path, workspace: Workspace) -> ModelStat
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(given, path)
     files = files_of(path)
-    digest, size_bytes = digest_of(files)
+    digest, size_bytes = digest_of_files(files)
     return ModelStatus(
         model_config=config,
         sha256=digest,

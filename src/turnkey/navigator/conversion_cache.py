@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from turnkey import settings
+from turnkey.file_digest import digest_of_files
 from turnkey.host import processor
 from turnkey.navigator.typed_record import mapping, sequence, typed
-from turnkey.navigator.workbench import digest_of
 from turnkey.pipeline.environment import versions
 from turnkey.version import __version__
 
@@ -69,7 +69,7 @@ class ConversionCache:
         try:
             answer = mapping(json.loads((entry / _ANSWER).read_bytes()))
             names = [_plain(name) for name in sequence(answer["files"])]
-            if digest_of([entry / name for name in names])[0] != typed(str, answer["sha256"], "sha256"):
+            if digest_of_files([entry / name for name in names]).sha256 != typed(str, answer["sha256"], "sha256"):
                 return None
             path.parent.mkdir(parents=True, exist_ok=True)
             for name in names:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError
+from turnkey.file_digest import digest_of_files
 from turnkey.navigator.exceptions import BackwardCompatibilityError
-from turnkey.navigator.workbench import digest_of
 from turnkey.pipeline.archive import Archive
 from turnkey.version import __version__
 
@@ -25,7 +25,7 @@ def manifest_of(members: Mapping[str, Path], **facts: Any) -> bytes:
     """The manifest of files by their names in an archive; ``facts`` are further plain data for its reader."""
     described = {}
     for name, file in sorted(members.items()):
-        digest, size_bytes = digest_of([file])
+        digest, size_bytes = digest_of_files([file])
         described[name] = {"sha256": digest, "size_bytes": size_bytes}
     content = {"schema": SCHEMA, "tool": f"turnkey {__version__}", **facts, "members": described}
     return json.dumps(content, indent=1).encode()

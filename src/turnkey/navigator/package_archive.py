@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from turnkey.errors import TurnkeyError
+from turnkey.file_digest import digest_of_files
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.navigator.exceptions import ConfigurationWarning
 from turnkey.navigator.manifest import checked_manifest, manifest_of, refusal
@@ -39,7 +40,6 @@ from turnkey.navigator.strategy import (
     best_runtime,
     candidates_of,
 )
-from turnkey.navigator.workbench import digest_of
 from turnkey.navigator.workspace import Workspace, new_workspace, remove
 from turnkey.pipeline.archive import Archive, read_archive, write_archive
 
@@ -98,7 +98,7 @@ def save(
     with workspace.held():
         members = {workspace.relative(file): file for file in _files(package, workspace, save_data, list(strategies))}
         content: dict[str, bytes | Path] = {MANIFEST: manifest_of(members), **members}
-        write_archive(target, content, keep_order=True, check=lambda written: _read_back(written))
+        write_archive(target, content, check=lambda written: _read_back(written))
     if not keep_workspace:
         remove(workspace)
 
@@ -206,7 +206,7 @@ def _foreign(status: Status, workspace: Workspace) -> Status:
             models[key] = model
             continue
         inside = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-        digest, size_bytes = digest_of(inside)
+        digest, size_bytes = digest_of_files(inside)
         files = tuple(workspace.relative(each) for each in inside)
         models[key] = replace(model, sha256=digest, size_bytes=size_bytes, files=files)
     notes = ["read from a package of the original: no checksums, and no structure of the source's calls"]

@@ -6,7 +6,6 @@ and, for models that cannot leave their process, in the caller's.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ConversionError
+from turnkey.file_digest import digest_of_files
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample, SampleSet, read_samples
@@ -24,8 +24,6 @@ from turnkey.pipeline import durable
 from turnkey.runtimes import LoadRequest, Runner
 from turnkey.tools.format_settings import settings_of
 from turnkey.verify import batch_size
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ class Workbench:
         if parent is None and path.suffix == ".onnx":
             _rename_outputs(path, job["output_names"])
         files = files_of(conversion.path, [str(each) for each in conversion.companions])
-        digest, size_bytes = digest_of(files)
+        digest, size_bytes = digest_of_files(files)
         for attempt in conversion.attempts:
             print(f"{attempt}", flush=True)
         return {
@@ -156,17 +154,6 @@ def files_of(path: Path, companions: Sequence[str] = ()) -> list[Path]:
 
         further += [Path(each) for each in external_files(path)]
     return [path, *sorted({each for each in further if each != path})]
-
-
-def digest_of(files: Sequence[Path]) -> tuple[str, int]:
-    """SHA-256 over the bytes of all files in order, and their size."""
-    digest, size_bytes = hashlib.sha256(), 0
-    for path in files:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                size_bytes += len(chunk)
-    return digest.hexdigest(), size_bytes
 
 
 def _rename_outputs(path: Path, names: Sequence[str]) -> None:

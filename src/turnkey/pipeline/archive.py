@@ -1,8 +1,8 @@
 """Zip archives that Turnkey ships: the same bytes for the same content, and read without trusting a byte of them.
 
-Writing: members sorted by name (or in the order that a format documents), one fixed time, regular files with mode
-0644, texts compressed and everything else stored, published under the name whole or not at all. What could not be read
-back is refused before anything is written.
+Writing: members in the order that their format documents, one fixed time, regular files with mode 0644, texts
+compressed and everything else stored, published under the name whole or not at all. What could not be read back is
+refused before anything is written.
 
 Reading: the directory at the end of the file is bounded before it is parsed, then all names, kinds and sizes are
 looked at before any content is. Allowed are regular files and (ignored) empty directory entries; forbidden are
@@ -159,15 +159,14 @@ def write_archive(
     path: Path,
     members: Mapping[str, bytes | Path],
     *,
-    keep_order: bool = False,
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a zip, whole or not at all; an older file of that name is replaced.
 
     Args:
         path: its directory is made.
-        members: content by name (forward slashes); a path is read from disk in pieces, whatever its size.
-        keep_order: members in the order of the mapping instead of sorted by name.
+        members: content by name (forward slashes), in the order of the archive; a path is read from disk in pieces,
+            whatever its size.
         check: called with the finished file before it appears under its name; raises to refuse it.
 
     Raises:
@@ -181,8 +180,8 @@ def write_archive(
     durable.make_directory(path.parent)
     with durable.replacement(path) as temporary:
         with zipfile.ZipFile(temporary, "x") as archive:
-            for name in members if keep_order else sorted(members):
-                _write_member(archive, name, members[name])
+            for name, content in members.items():
+                _write_member(archive, name, content)
         if check is not None:
             check(temporary)
 

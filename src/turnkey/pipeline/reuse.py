@@ -140,7 +140,7 @@ def remember(name: str, key: str, before: State, after: State, *, seconds: float
             if name not in before.statistics or before.statistics[name] != value
         },
         "removed": [name for name in before.statistics if name not in after.statistics],
-        "files": {paths.relative(file): file_sha256(file) for file in _files(paths, new)},
+        "files": _digests(paths, new),
         "state": state_content(after),
     }
     path = _record(paths, name)
@@ -152,14 +152,17 @@ def _record(paths: BuildPaths, name: str) -> Path:
     return paths.directory / "reuse" / f"{name}.yaml"
 
 
-def _files(paths: BuildPaths, variants: Iterable[Variant]) -> Iterable[Path]:
-    """Files of variants, with those that lie beside them under the same name: external data, weights."""
-    found: set[Path] = set()
+def _digests(paths: BuildPaths, variants: Iterable[Variant]) -> dict[str, str]:
+    """Digests of variants' files, with those that lie beside them under the same name: external data, weights."""
+    found: dict[Path, str] = {}
     for variant in variants:
         path = paths.directory / variant.path
         beside = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.stem}*")
-        found.update(file for file in beside if file.is_file())
-    return sorted(found)
+        files = [file for file in beside if file.is_file()]
+        if files == [path] and variant.sha256:  # a file alone: its digest is that of the variant
+            found[path] = variant.sha256
+        found.update({file: file_sha256(file) for file in files if file not in found})
+    return {paths.relative(file): digest for file, digest in sorted(found.items())}
 
 
 def _fields(state: State, name: str) -> Any:
