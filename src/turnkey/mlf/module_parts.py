@@ -11,7 +11,6 @@ from turnkey.mlf.codegen import Sources, emit
 from turnkey.mlf.earlier_plan import earlier_plan
 from turnkey.mlf.failures import failure
 from turnkey.mlf.graph_json import Graph, make_graph
-from turnkey.mlf.kernels import TEMPLATES
 from turnkey.mlf.kernels.claim import Template
 from turnkey.mlf.layout import Layout, lay_out
 from turnkey.mlf.lowering import Program, lower
@@ -121,6 +120,8 @@ def make_parts(
 
 def _templates(options: ExportOptions) -> tuple[Template, ...]:
     """Operator style holds a function over the operator's own inputs: nothing packed, nothing fused."""
+    from turnkey.mlf.kernels.templates import TEMPLATES
+
     return TEMPLATES if options.kernels == "templates" and options.style != "operator" else ()
 
 

@@ -23,7 +23,7 @@ from turnkey.mlf import archive
 from turnkey.mlf.export import Exported, export
 from turnkey.mlf.failures import failure
 from turnkey.mlf.kernel_loop import KernelLoop, repeats_for
-from turnkey.mlf.kernels import TEMPLATES
+from turnkey.mlf.kernels.templates import TEMPLATES
 from turnkey.mlf.library import Library, Module, load
 from turnkey.mlf.lowering import lower
 from turnkey.mlf.options import ExportOptions

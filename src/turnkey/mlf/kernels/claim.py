@@ -1,6 +1,6 @@
 """What a template of ours claims of a graph, and what it gives for it: the interface between lowering and kernels.
 
-A template is a function ``(node, graph) -> Claim | None``, listed in `turnkey.mlf.kernels.TEMPLATES`. It is asked for
+A template is a function ``(node, graph) -> Claim | None``, listed in `turnkey.mlf.kernels.templates`. It is asked for
 each node in the order of the graph, unless an earlier claim covers that node. It may claim the node alone, or with
 nodes behind it whose intermediate results nobody else reads (`NodeGraph.sole_user`): a fused group.
 
