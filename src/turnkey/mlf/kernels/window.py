@@ -31,6 +31,23 @@ class Window:
     after: tuple[int, int]
 
     @property
+    def fields(self) -> dict[str, int]:
+        """Sizes by the names that C texts with a loop over each axis have for them."""
+        pairs = {
+            "{}": (("height", "width"), self.image),
+            "result_{}": (("height", "width"), self.result),
+            "extent_{}": ("yx", self.extent),
+            "stride_{}": ("yx", self.stride),
+            "dilation_{}": ("yx", self.dilation),
+            "before_{}": ("yx", self.before),
+        }
+        return {
+            name.format(axis): size
+            for name, (axes, sizes) in pairs.items()
+            for axis, size in zip(axes, sizes, strict=True)
+        }
+
+    @property
     def is_padded(self) -> bool:
         return any((*self.before, *self.after))
 
