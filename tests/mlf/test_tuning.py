@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pytest
 import turnkey.mlf as mlf
 from turnkey.cli.main import main
 from turnkey.errors import TurnkeyError
-from turnkey.mlf import tuning
+from turnkey.mlf import archive, tuning
 from turnkey.mlf.table import library_table
 
 pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
@@ -120,3 +121,22 @@ def test_the_command_line_tunes_with_the_measuring_engine(
     assert main(["tune-mlf", str(product_tar), "-o", str(tmp_path / "tuned.tar")]) == 0
     assert "1 of 1  tvmgen_product_fused_int8_matmulinteger: {'rows': " in capsys.readouterr().out
     assert product_tar.read_bytes() == before
+
+
+@pytest.mark.parametrize("left_out", ["abi", "kernels", "source", "target", "kind"])
+def test_a_tarball_that_does_not_tell_enough_is_refused_before_anything_is_compiled(
+    left_out: str, cnn_tar: Path, tmp_path: Path
+) -> None:
+    files = dict(mlf.load(cnn_tar).archive.files)
+    facts = json.loads(files["metadata.json"])
+    (module,) = facts["modules"].values()
+    if left_out == "target":
+        module["target"] = []
+    elif left_out == "kind":
+        module["turnkey"]["kernels"][0]["kind"] = ["conv"]
+    else:
+        del module["turnkey"][left_out]
+    path = tmp_path / "told.tar"
+    path.write_bytes(archive.pack({**files, "metadata.json": json.dumps(facts).encode()}, timestamp=0))
+    with pytest.raises(TurnkeyError, match=r"cannot be tuned|not what the format says"):
+        tuning.tune(path)

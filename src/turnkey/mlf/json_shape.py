@@ -35,7 +35,14 @@ EXTENSION: Kind = {
         "buffers": [(str, int, int, int, int, str)],
     },
     "?kernels": [
-        {"function_name": str, "?nodes": [str], "?scratch_bytes": int, "?stack_bytes": int, "?tile": {"*": int}}
+        {
+            "function_name": str,
+            "?kind": str,
+            "?nodes": [str],
+            "?scratch_bytes": int,
+            "?stack_bytes": int,
+            "?tile": {"*": int},
+        }
     ],
     "?tuned": {
         "processor": str,

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 Listen = Callable[[str], None]
 _USUAL = "usual"
+_NEEDED = frozenset({"abi", "kernels", "source"})
+"""What the metadata of a tarball must tell before it can be exported again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +147,13 @@ def tune(
 def _ours(library: Library) -> Sequence[Module]:
     for module in library.modules:
         facts = module.metadata
-        if not facts.turnkey or facts.style != "full-model" or {"aot", "graph"} - {*facts.executors}:
+        missing = _NEEDED - {*facts.turnkey}
+        if missing or not facts.targets or facts.style != "full-model" or {"aot", "graph"} - {*facts.executors}:
             raise failure(
                 "mlf-bad-option",
                 f"the module {module.name!r} cannot be tuned",
-                evidence=f"style {facts.style}, executors {', '.join(facts.executors) or 'none'}",
+                evidence=f"style {facts.style}, executors {', '.join(facts.executors) or 'none'}, "
+                f"targets {', '.join(facts.targets) or 'none'}, not told: {', '.join(sorted(missing)) or 'nothing'}",
                 remedy="export it as a full model with --executor both",
             )
     return library.modules
