@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from turnkey.measure.tie import Tied, winner
-
 if TYPE_CHECKING:
     from turnkey.measure import Record
 
@@ -67,6 +65,8 @@ def recommend(
         goal: one of `GOALS`. For latency and throughput candidates tie whose difference is not proven; for size and
             memory the smallest wins, and of equal ones the fastest.
     """
+    from turnkey.measure.tie import Tied, winner  # the command line imports this module for the names of goals
+
     refused: dict[str, str] = {}
     eligible = []
     for key in record.keys:
