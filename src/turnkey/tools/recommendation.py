@@ -65,8 +65,6 @@ def recommend(
         goal: one of `GOALS`. For latency and throughput candidates tie whose difference is not proven; for size and
             memory the smallest wins, and of equal ones the fastest.
     """
-    from turnkey.measure.tie import Tied, winner  # the command line imports this module for the names of goals
-
     refused: dict[str, str] = {}
     eligible = []
     for key in record.keys:
@@ -98,6 +96,8 @@ def _fastest(
     losses: Mapping[str, str],
     goal: str,
 ) -> Recommendation:
+    from turnkey.measure.tie import Tied, winner  # the command line imports this module for the names of goals
+
     fastest = min(eligible, key=lambda key: _slowness(record, key, goal=goal))
     tied = [fastest]
     for key in eligible:
