@@ -67,7 +67,7 @@ def test_a_record_counts_once_also_where_a_package_carries_it_too(tmp_path: Path
     history = History(tmp_path / "history.sqlite")
     added = [history.add(rows_of(read_side(tmp_path / name), label="")) for name in ("net.nav", "net.zip")]
     assert added == [1, 0]
-    assert [row.model for row in history.rows()] == ["net/again"]
+    assert [row.model for row in history.rows()] == ["net/batch-1"]
 
 
 def test_the_name_of_a_series_does_not_depend_on_what_else_is_added(make_build: MakeBuild, tmp_path: Path) -> None:
