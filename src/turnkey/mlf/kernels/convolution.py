@@ -197,7 +197,7 @@ def _made(
         includes=("string.h",),
         scratch_bytes=shape.scratch_bytes,
         kind="convolution",
-        overwrites=len(inputs) - 1 if epilogue.side and epilogue.side != source else None,
+        overwrites=epilogue.overwrites(len(inputs), source),
         macs=shape.macs,
         tile=tile,
         tiles=tiles,

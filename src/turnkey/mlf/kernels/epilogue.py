@@ -33,6 +33,10 @@ class Epilogue:
     def operators(self) -> tuple[str, ...]:
         return tuple(node.op_type.lower() for node in self.nodes)
 
+    def overwrites(self, operands: int, source: str) -> int | None:
+        """Which operand the result may replace: the added tensor, the last of them, unless it is the source too."""
+        return operands - 1 if self.side and self.side != source else None
+
 
 def epilogue_of(graph: NodeGraph, result: str) -> Epilogue:
     """The longest epilogue behind a tensor; an empty one keeps the tensor as it is."""

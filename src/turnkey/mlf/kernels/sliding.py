@@ -113,7 +113,7 @@ def _made(
             f"turnkey_slide_over(&s, in0, {places['w']}, {places['bias']}, {places['side']}, out0);"
         ),
         kind="depthwise" if kind == "WEIGHTED" else "pool",
-        overwrites=len(inputs) - 1 if epilogue.side and epilogue.side != source else None,
+        overwrites=epilogue.overwrites(len(inputs), source),
         macs=values if kind == "WEIGHTED" else 0,
     )
     return Made(kernel=kernel, inputs=tuple(inputs), outputs=(Stored(name=epilogue.output, layout=CHANNEL_LAST),))
