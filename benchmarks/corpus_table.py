@@ -1,4 +1,4 @@
-"""What becomes of forty architectures: discover, export, verify, benchmark; written to docs/corpus.md.
+"""What becomes of real architectures: discover, export, verify, benchmark; written to docs/corpus.md.
 
     python benchmarks/corpus_table.py                     # all, or what is missing of them
     python benchmarks/corpus_table.py --only bert t5      # some, again
@@ -107,7 +107,7 @@ def page(found: dict[Architecture, dict[str, Any]]) -> str:
     families = {architecture.family for architecture in found}
     packages = ("torch", "onnx", "onnxruntime", "onnxscript", "timm", "transformers")
     lines = [
-        "# What becomes of forty architectures",
+        "# What becomes of real architectures",
         "",
         "Written by `benchmarks/corpus_table.py`. Random weights; small configurations where the architecture has",
         "any: the table shows what survives, not how fast it is. The export is `export-pytorch` with its default",
@@ -152,7 +152,7 @@ def _failure(architecture: Architecture, item: dict[str, Any]) -> Iterable[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="forty architectures through the main job, as a table")
+    parser = argparse.ArgumentParser(description="real architectures through the main job, as a table")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these, also where a result is there already")
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime"], metavar="NAME", help="what is measured")
     parser.add_argument("--threads", type=int, help="of every runtime; by default the fair number")
