@@ -1,7 +1,7 @@
 """Turnkey's own overheads, one benchmark after the other: what ``make bench`` prints.
 
-Each is a script that can be run alone; the exit code is 1 if one of them missed its target or failed. Not here:
-``simulate.py`` (half an hour; the verdict rule on simulated hosts) and ``corpus_table.py`` (real architectures).
+Each is a script that can be run alone; the exit code is 1 if one of them missed its target or failed. The
+others, which ask something else or take longer, are listed in README.md.
 """
 
 from __future__ import annotations
