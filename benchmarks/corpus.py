@@ -1,40 +1,48 @@
-"""Many small inputs with isolation: what a prewarmed worker saves, against fresh interpreters and TurnkeyML 4.0.11.
+"""Many inputs with isolation: what a prewarmed worker saves, against fresh interpreters and TurnkeyML 4.0.11.
 
-    python benchmarks/corpus.py                         # 50 inputs, both exporters, prewarmed and fresh
+    python benchmarks/corpus.py                         # 50 small inputs, both exporters, prewarmed and fresh
     python benchmarks/corpus.py --inputs 10 --kinds prewarmed --exporters torchscript
     python benchmarks/corpus.py --measure               # with optimize-ort and benchmark, as far as the host allows
     python benchmarks/corpus.py --architectures 200     # real networks of timm and transformers, discover + export
+    python benchmarks/corpus.py --table-only            # what is there already, also of calls that have not ended
+    python benchmarks/corpus.py --table-only --page     # the same, written into docs/scale.md
 
-The networks of ``--architectures`` are the first of architectures.txt, with random weights and small where their
-library lets them be. They stay in ``--place``: the same command after an interruption does what is missing.
+Printed are the tables of docs/scale.md, in Markdown. A row is one command in a process of its own; CPU seconds are
+those of all its processes, the template included. The networks of ``--architectures`` are the first of
+architectures.txt, with random weights and small where their library lets them be.
 
-Each line is one command in a process of its own: wall seconds, CPU seconds of the whole tree, seconds per input, and
-the memory that a worker adds to its template (proportional set size, read while workers run). The published figures
-of TurnkeyML 4.0.11 were taken on a shared host of the same kind (docs/scale.md); read ratios of CPU time.
+Every row has a folder in ``--place``: the same command after an interruption goes on with the inputs that are missing,
+and its row holds the sums over all parts. A row that is finished is not measured again; ``--retry failed`` gives those
+that failed another run, another ``--place`` begins anew. The figures of TurnkeyML 4.0.11 were taken on a shared host
+of the same kind (docs/scale.md); read ratios of CPU time. The exit code is 1 if a small input failed, a target was
+missed, a result was lost, or something is still missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import subprocess
+import signal
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from types import FrameType
 
-import psutil
+from corpus_row import EXPORTERS, FINISHED, LOST, Published, Row
+from watched_call import WatchedCall
+
+from turnkey.pipeline.failure import FAILED
 
 REPOSITORY = Path(__file__).parents[1]
-PLACE = REPOSITORY / ".benchmarks" / "architectures"
+PAGE = REPOSITORY / "docs" / "scale.md"
+PLACE = REPOSITORY / ".benchmarks" / "isolated"
 
-PUBLISHED = {"wall": 189.0, "cpu": 194.0, "inputs": 50}
-"""TurnkeyML 4.0.11: 50 small scripts, discover + export with the TorchScript exporter, isolated; one run."""
+EXPORTED = Published("TurnkeyML 4.0.11, 50 scripts, isolated, TorchScript", 189.0 / 50, 194.0 / 50, 378)
+MEASURED = Published("TurnkeyML 4.0.11, 1 script in one process, TorchScript", 6.11, 5.69, 387)
+TARGETS = {"torchscript": 8.0, "dynamo": 3.0}
+"""How many times less CPU per input than `EXPORTED` prewarmed workers are to take, by exporter."""
+MEASURED_TARGET = 1 / 1.5
+"""Of `MEASURED`: a measurement may take half as much again, since its processes are fresh."""
+_TARGET_INPUTS = 50
 
 ARCHITECTURE = """\
 #labels library::{library}
@@ -66,37 +74,26 @@ Small()(torch.rand(2, {width}))
 """
 
 
-class Run(NamedTuple):
-    """One command over all inputs."""
-
-    wall: float
-    cpu: float
-    worker_bytes: int
-    statuses: dict[str, int]
-
-
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, _end)
+    rows = [architectures(options)] if options.architectures else small_inputs(options)
+    if not options.table_only:
+        for row in rows:
+            row.work(options.retry)
+    begun = [row for row in rows if row.call.parts]
+    if not begun:
+        print("nothing was run yet", file=sys.stderr)
+        return 1
     if options.architectures:
-        return architectures(options)
-    with tempfile.TemporaryDirectory(prefix="turnkey-corpus-") as directory:
-        folder = Path(directory)
-        paths = small_scripts(folder / "scripts", options.inputs)
-        print(f"{options.inputs} small scripts, {options.jobs} at a time; {os.cpu_count()} processors")
-        print(
-            f"{'workers':<11} {'exporter':<12} {'wall s':>8} {'CPU s':>8} {'s/input':>8} {'MiB/worker':>11}"
-            "  against the published"
-        )
-        worst = 0
-        for exporter in options.exporters:
-            for kind in options.kinds:
-                tools = ["discover", "export-pytorch", "--exporter", "fast" if exporter == "torchscript" else "dynamo"]
-                if options.measure:
-                    tools += ["optimize-ort", "benchmark", "--effort", "quick", "--runtime", "onnxruntime"]
-                run = command(paths, folder / f"{exporter}-{kind}", kind, options.jobs, tools)
-                show(kind, exporter, run, options.inputs, is_published=not options.measure)
-                worst = max(worst, sum(count for status, count in run.statuses.items() if status != "successful"))
-        return 1 if worst else 0
+        name, lines = "architectures", architectures_table(begun[0])
+    else:
+        name = "small inputs, measured" if options.measure else "small inputs"
+        lines = small_inputs_table(begun)
+    print("\n".join(lines))
+    if options.page:
+        write_into_page(name, lines)
+    return 0 if begun == rows and all(row.is_as_asked() for row in rows) else 1
 
 
 def arguments() -> argparse.Namespace:
@@ -104,102 +101,57 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kinds", nargs="+", choices=("prewarmed", "fresh"), default=["prewarmed", "fresh"])
-    parser.add_argument("--exporters", nargs="+", choices=("torchscript", "dynamo"), default=["torchscript", "dynamo"])
+    parser.add_argument("--exporters", nargs="+", choices=tuple(EXPORTERS), default=list(EXPORTERS))
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--architectures", type=int, default=0, metavar="N", help="the first N of architectures.txt")
-    parser.add_argument("--place", type=Path, default=PLACE, help="scripts and cache of --architectures")
-    return parser.parse_args()
+    parser.add_argument("--retry", nargs="+", choices=("failed", "timeout"), default=[], help="run these again")
+    parser.add_argument("--table-only", action="store_true", help="print what is there, run nothing")
+    parser.add_argument("--page", action="store_true", help="write the table into docs/scale.md, too")
+    parser.add_argument("--place", type=Path, default=PLACE, help="scripts, caches and figures")
+    options = parser.parse_args()
+    options.place = options.place.absolute()
+    return options
 
 
-def small_scripts(folder: Path, count: int) -> list[Path]:
+def small_inputs(options: argparse.Namespace) -> list[Row]:
+    """One row for each exporter and kind of worker."""
+    paths = small_scripts(options.place / f"{options.inputs}-scripts", options.inputs)
+    rows = []
+    for exporter in options.exporters:
+        tools = ["discover", "export-pytorch", "--exporter", "fast" if exporter == "torchscript" else exporter]
+        if options.measure:
+            tools += ["optimize-ort", "benchmark", "--effort", "quick", "--runtime", "onnxruntime"]
+        target = MEASURED_TARGET if options.measure else TARGETS[exporter]
+        for workers in options.kinds:
+            name = f"{options.inputs}-{exporter}-{workers}" + ("-measured" if options.measure else "")
+            has_target = workers == "prewarmed" and options.inputs >= _TARGET_INPUTS
+            rows.append(
+                Row(
+                    call=WatchedCall(options.place / (f"{name}-{options.jobs}jobs" if options.jobs > 1 else name)),
+                    paths=paths,
+                    workers=workers,
+                    exporter=exporter,
+                    jobs=options.jobs,
+                    tools=tuple(tools),
+                    published=MEASURED if options.measure else EXPORTED,
+                    target=target if has_target else None,
+                )
+            )
+    return rows
+
+
+def small_scripts(folder: Path, count: int) -> tuple[Path, ...]:
     """Networks of different widths, so that no two are the same model."""
-    folder.mkdir(parents=True)
-    paths = [folder / f"small{index:03d}.py" for index in range(count)]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = tuple(folder / f"small{index:03d}.py" for index in range(count))
     for index, path in enumerate(paths):
         path.write_text(SCRIPT.format(seed=index, width=4 + index % 7, hidden=8 + index))
     return paths
 
 
-def command(
-    paths: list[Path], cache: Path, kind: str, jobs: int, tools: list[str], further: Iterable[str] = ()
-) -> Run:
-    """Run ``turnkey`` over the inputs; CPU seconds are those of all processes that it waited for or that they did.
-
-    Args:
-        further: global arguments.
-    """
-    words = ["-i", *map(str, paths), "-d", str(cache), "--process-isolation", "--jobs", str(jobs), "--json"]
-    words += [*further, *(["--fresh"] if kind == "fresh" else [])]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
-    with open(cache.with_suffix(".err"), "wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "turnkey.cli.main", *words, *tools], stdout=subprocess.PIPE, stderr=errors
-        )
-        watch = MemoryWatch(process.pid)
-        output, _ = process.communicate()
-        watch.end()
-    wall = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    statuses: dict[str, int] = {}
-    for result in json.loads(output)["results"]:
-        statuses[result["status"]] = statuses.get(result["status"], 0) + 1
-        if result["status"] not in ("successful", "skipped"):
-            print(f"  {result['input']}: {result['status']}: {result['reason']}", file=sys.stderr)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(wall=wall, cpu=cpu, worker_bytes=watch.largest_bytes, statuses=statuses)
-
-
-class MemoryWatch:
-    """The largest proportional set size of one worker, looked at twice a second."""
-
-    def __init__(self, process: int) -> None:
-        self.largest_bytes = 0
-        self._process = process
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.5):
-            try:
-                leaves = [
-                    child
-                    for child in psutil.Process(self._process).children(recursive=True)
-                    if not child.children() and child.ppid() != self._process
-                ]
-                for child in leaves:
-                    self.largest_bytes = max(self.largest_bytes, child.memory_full_info().pss)
-            except psutil.Error:
-                continue  # it ended meanwhile
-
-
-def show(kind: str, exporter: str, run: Run, inputs: int, *, is_published: bool = False) -> None:
-    """One line.
-
-    Args:
-        is_published: whether the published figures are of this sequence.
-    """
-    against = ""
-    if is_published and inputs == PUBLISHED["inputs"]:
-        against = (
-            f"{PUBLISHED['cpu'] / run.cpu:.1f} times less CPU, {PUBLISHED['wall'] / run.wall:.1f} times less time"
-        )
-    statuses = ", ".join(f"{count} {status}" for status, count in run.statuses.items())
-    print(
-        f"{kind:<11} {exporter:<12} {run.wall:8.1f} {run.cpu:8.1f} {run.wall / inputs:8.2f}"
-        f" {run.worker_bytes / 2**20:11.0f}  {against} ({statuses})",
-        flush=True,
-    )
-
-
-def architectures(options: argparse.Namespace) -> int:
+def architectures(options: argparse.Namespace) -> Row:
     """Real architectures: every one has a result, whatever it is."""
-    scripts = options.place / "scripts"
+    scripts = options.place / "architectures-scripts"
     scripts.mkdir(parents=True, exist_ok=True)
     paths = []
     lines = (REPOSITORY / "benchmarks" / "architectures.txt").read_text().splitlines()
@@ -208,14 +160,85 @@ def architectures(options: argparse.Namespace) -> int:
         script = REPOSITORY / "models" / library / "any.py"
         path.write_text(ARCHITECTURE.format(library=library, name=name, folder=str(script.parent), script=str(script)))
         paths.append(path)
-    tools = ["discover", "export-pytorch", "--exporter", "fast"]
-    limits = ["--continue", "--timeout", "900", "--memory-limit", "8GiB", "--lean-cache"]
-    run = command(paths, options.place / "cache", "prewarmed", options.jobs, tools, limits)
-    show("prewarmed", "torchscript", run, len(paths))
-    builds = {path.name for path in (options.place / "cache").iterdir()}
-    lost = len(paths) - sum(run.statuses.values()) + sum(path.stem not in builds for path in paths)
-    print(f"{lost} results lost")
-    return 1 if lost else 0
+    return Row(
+        call=WatchedCall(options.place / f"architectures-{options.architectures}"),
+        paths=tuple(paths),
+        workers="prewarmed",
+        exporter="torchscript",
+        jobs=options.jobs,
+        tools=("discover", "export-pytorch", "--exporter", "fast"),
+        limits=("--timeout", "900", "--memory-limit", "8GiB", "--lean-cache"),
+        may_fail=True,
+    )
+
+
+def small_inputs_table(rows: list[Row]) -> list[str]:
+    """Small inputs beside the published figures."""
+    published = rows[0].published
+    assert published is not None
+    lines = [
+        f"{len(rows[0].paths)} small scripts, `{' '.join(rows[0].tools)}`"
+        + ("; the other exporter likewise." if len({row.exporter for row in rows}) > 1 else "."),
+        "",
+        "| workers | exporter | inputs | wall s | CPU s | wall s per input | CPU s per input | MiB per worker "
+        "| against TurnkeyML, per input | asked for |",
+        "|---|---|---|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for row in rows:
+        statuses = Counter(ending.status for ending in row.endings())
+        said = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+        cpu = row.cpu_ratio(published)
+        asked = ""
+        if row.target is not None:
+            asked = f"{_times(row.target)} CPU: {'yes' if cpu >= row.target else 'NO'}"
+        lines.append(
+            f"| {row.workers} | {EXPORTERS[row.exporter]} | {said} | {row.figures()} "
+            f"| {_times(cpu)} CPU, {_times(row.wall_ratio(published))} time | {asked} |"
+        )
+    lines += [
+        f"| {published.name} | | | | | {published.wall_s:.2f} | {published.cpu_s:.2f} | {published.mib} | | |",
+        "",
+        *(f"- {row.remark()}" for row in rows),
+        *(f"- {failure}" for row in rows for failure in row.failures()),
+    ]
+    return lines
+
+
+def architectures_table(row: Row) -> list[str]:
+    """Real architectures: what came of them."""
+    endings = row.endings()
+    statuses = Counter(ending.status for ending in endings)
+    exporters = Counter(ending.exporter for ending in endings if ending.exporter)
+    return [
+        f"The first {len(row.paths)} of `benchmarks/architectures.txt`, `{' '.join(row.tools)}`.",
+        "",
+        "| inputs | successful | failed | results lost | wall s | CPU s | wall s per input | CPU s per input "
+        "| MiB of the largest worker |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| {len(endings)} | {sum(statuses[status] for status in FINISHED)} "
+        f"| {sum(statuses[status] for status in FAILED)} | {statuses[LOST]} | {row.figures()} |",
+        "",
+        f"- files by exporter: {', '.join(f'{count} {name}' for name, count in exporters.most_common())}",
+        f"- {row.remark()}",
+        *(f"- {failure}" for failure in row.failures()),
+    ]
+
+
+def write_into_page(name: str, lines: list[str]) -> None:
+    """Replace the table of that name in docs/scale.md."""
+    first, last = f"<!-- corpus.py: {name} -->\n", "<!-- end -->\n"
+    before, found, rest = PAGE.read_text("utf-8").partition(first)
+    assert found, f"{PAGE} has no place for {name}"
+    _, _, after = rest.partition(last)
+    PAGE.write_text("".join([before, first, "\n", *(f"{line}\n" for line in lines), "\n", last, after]), "utf-8")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} times less" if ratio >= 1 else f"{1 / ratio:.1f} times more"
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

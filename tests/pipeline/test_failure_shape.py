@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnkey.pipeline.failure_shape import shape_of
+from turnkey.pipeline.failure_shape import by_cause, shape_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,9 @@ def test_names_paths_and_numbers_do_not_separate(one: str, other: str) -> None:
 def test_another_cause_is_another_shape() -> None:
     assert shape_of("the process ended: signal SIGSEGV") != shape_of("the process ended: signal SIGKILL")
     assert shape_of("defaced") == "defaced"
+
+
+def test_what_failed_at_one_place_for_one_cause_stands_together_the_most_frequent_first() -> None:
+    said = [("verify", "a is off by 1"), ("discover", "no 'x'"), ("discover", "no 'y'"), ("export", "no 'x'")]
+    found = by_cause(said, place=lambda each: each[0], message=lambda each: each[1])
+    assert found == [[said[1], said[2]], [said[0]], [said[3]]]

@@ -10,6 +10,9 @@ from typing import Any
 
 from turnkey.errors import TurnkeyError, from_dict
 
+FAILED = frozenset({"error", "timeout", "killed"})
+"""Statuses of inputs and builds that failed."""
+
 _OURS = str(Path(__file__).resolve().parent.parent)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 _VARYING = (
     (re.compile(r"'[^']*'|\"[^\"]*\""), "'…'"),
@@ -17,3 +21,13 @@ def shape_of(message: str) -> str:
     for pattern, stands_for in _VARYING:
         message = pattern.sub(stands_for, message)
     return message
+
+
+def by_cause(
+    items: Iterable[Item], *, place: Callable[[Item], Hashable], message: Callable[[Item], str]
+) -> list[list[Item]]:
+    """What failed at one place with messages of one shape, together; the most frequent first, then as they came."""
+    groups: dict[Hashable, list[Item]] = {}
+    for item in items:
+        groups.setdefault((place(item), shape_of(message(item))), []).append(item)
+    return sorted(groups.values(), key=lambda alike: -len(alike))
