@@ -6,16 +6,21 @@
     python benchmarks/formats_matrix.py --without torch-compile-freezing executorch-int8   # what compiles longest
     python benchmarks/formats_matrix.py --page-only        # the page from what is there
 
-Every architecture is worked on by a process of its own, which leaves what it knows after each format in
-``.benchmarks/formats/<name>.json``: who starts the script again goes on where it was. A converter that kills its
-process, or takes longer than five minutes, is a result; the next process goes on behind it. Networks have random
-weights, in which no layer is zero. Nothing else may run meanwhile: latency and build time are of a machine at rest.
+What compiles longest comes last, after everything else of all architectures. Every architecture is worked on by a
+process of its own, which leaves what it knows after each format and each experiment in
+``.benchmarks/formats/<name>.json``, and the page is written anew after each: who stops the script and starts it again
+goes on where it was. A converter that kills its process, or takes longer than ``--step-timeout``, is a result; the
+next process goes on behind it. Networks have random weights, in which no layer is zero. Nothing else may run on these
+processors meanwhile: latency and build time are of a machine at rest. Compilers start with an empty cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,9 +32,11 @@ from formats_page import page
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = REPOSITORY / ".benchmarks" / "formats"
+COMPILER_CACHE = RESULTS / "compiler-cache"
 PAGE = REPOSITORY / "docs" / "formats.md"
 STEP_TIMEOUT_SECONDS = 300
-MEASURING_TIMEOUT_SECONDS = 2400
+MEASURING_TIMEOUT_SECONDS = 900
+"""Of one experiment, which stops by itself after 600 s."""
 
 
 class Architecture(NamedTuple):
@@ -43,20 +50,24 @@ class Architecture(NamedTuple):
     def result(self) -> Path:
         return RESULTS / f"{self.name}.json"
 
+    @property
+    def script_arguments(self) -> str:
+        return f"--arch {self.name} {self.arguments}".strip()
+
 
 ARCHITECTURES = (
     Architecture("transformers", "bert"),
     Architecture("timm", "vit_tiny_patch16_224", "--layers 2"),
-    Architecture("timm", "mobilenetv3_small_050"),
     Architecture("timm", "resnet18", "--layers 1"),
     Architecture("transformers", "gpt2"),
     Architecture("timm", "convnext_atto", "--layers 1"),
-    Architecture("transformers", "t5"),
-    Architecture("transformers", "whisper"),
-    Architecture("transformers", "clip"),
-    Architecture("transformers", "wav2vec2"),
-    Architecture("timm", "efficientnet_b0"),
+    Architecture("transformers", "t5", "--layers 1"),
+    Architecture("transformers", "clip", "--layers 1"),
+    Architecture("timm", "mobilenetv3_small_050"),
+    Architecture("transformers", "whisper", "--layers 1"),
+    Architecture("transformers", "wav2vec2", "--layers 1"),
     Architecture("timm", "swin_tiny_patch4_window7_224", "--layers 1"),
+    Architecture("timm", "efficientnet_b0"),
 )  # small ones first: an interrupted run has whole rows
 
 LIVE = ("torch", "torch-bf16", "torch-compile", "torch-compile-max-autotune", "torch-compile-freezing")
@@ -70,33 +81,55 @@ FORMATS = (
     "openvino", "openvino-fp16", "openvino-bf16", "openvino-int8",
 )  # fmt: skip
 """In an order in which parents come first."""
+LAST = (
+    "torch-compile-max-autotune", "torch-compile-freezing",
+    "torch-exportedprogram-int8-static", "torch-aoti-int8-static",
+    "torch-exportedprogram-int8-dynamic", "torch-aoti-int8-dynamic", "executorch-int8",
+)  # fmt: skip
+"""What compiles longest, with what it is compiled from: a second sweep over the architectures."""
 LEFT_OUT = {"outcome": "left out"}
 FURTHER_RUNTIMES = {"onnx": ("openvino",)}
 """Runtimes of a variant beside its first one."""
-GROUP = 6
-"""Candidates beside torch in one experiment."""
+GROUP = 11
+"""Candidates beside torch in one experiment: about half a gigabyte each."""
 NOT_MEASURED = ("torch-exportedprogram-int8-static", "torch-exportedprogram-int8-dynamic")
 """Quantise and dequantise operator by operator; they are there to be compiled."""
 
 
 class Plan(NamedTuple):
-    """How an architecture is worked on; ``without`` are formats and runtimes of the live module that are left out."""
+    """How an architecture is worked on.
+
+    ``without`` are formats and runtimes of the live module that are left out; ``postpones`` leaves `LAST` for later.
+    """
 
     threads: int
     passes: int | None
+    step_timeout: int
     without: tuple[str, ...]
+    postpones: bool = False
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        return (*self.without, *LAST) if self.postpones else self.without
 
     @property
     def words(self) -> list[str]:
         """The same for a worker's command line."""
         words = ["--threads", str(self.threads)]
         words += [] if self.passes is None else ["--passes", str(self.passes)]
+        words += ["--postpone"] if self.postpones else []
         return [*words, "--without", *self.without] if self.without else words
+
+    def is_done(self, found: dict[str, Any]) -> bool:
+        """Whether what was found was worked on to the end, with no more left out than here."""
+        skipped = found.get("finished_without")
+        return skipped is not None and set(skipped) <= set(self.skipped)
 
 
 def work(architecture: Architecture, plan: Plan) -> None:
     """What is missing of one architecture, in this process."""
     import turnkey
+    from turnkey.host import system_info
     from turnkey.measure import Settings
     from turnkey.pipeline.revival import revived
     from turnkey.pipeline.state_file import write_state
@@ -111,10 +144,12 @@ def work(architecture: Architecture, plan: Plan) -> None:
     else:
         script = REPOSITORY / "models" / architecture.library / "any.py"
         start = turnkey.State(cache, architecture.name, input={"path": str(script)})
-        arguments = {"script_args": f"--arch {architecture.name} {architecture.arguments}", "input": str(script)}
+        arguments = {"script_args": architecture.script_arguments, "input": str(script)}
         state = turnkey.Sequence([("discover", arguments)]).launch(start)
         statistics = state.statistics
         found |= {key: statistics.get(key) for key in ("class", "parameters")} | {
+            "arguments": architecture.script_arguments,
+            "processor": system_info().processor,
             "formats": {},
             "candidates": {},
             "threads": plan.threads,
@@ -124,10 +159,12 @@ def work(architecture: Architecture, plan: Plan) -> None:
     state, complete = keep_reference_outputs(state, reference)
     reference.source = source_of(state)
     for wanted in FORMATS:
-        if found["formats"].get(wanted, LEFT_OUT) != LEFT_OUT:
+        row = found["formats"].get(wanted, LEFT_OUT)
+        if row != LEFT_OUT and ("key" not in row or any(variant.key == row["key"] for variant in state.variants)):
             continue
-        if wanted in plan.without:
-            found["formats"][wanted] = LEFT_OUT
+        if wanted in plan.skipped:
+            if wanted in plan.without:
+                found["formats"][wanted] = LEFT_OUT
             continue
         write(architecture, {**found, "doing": wanted})
         state, found["formats"][wanted] = converted(state, reference, wanted)
@@ -135,12 +172,15 @@ def work(architecture: Architecture, plan: Plan) -> None:
         write(architecture, found)
         print(f"{architecture.name}: {wanted}: {found['formats'][wanted]['outcome']}", flush=True)
     write(architecture, {**found, "doing": "measuring"})
-    live = [name for name in LIVE if name not in plan.without]
+    live = [name for name in LIVE if name not in plan.skipped]
     settings = Settings(effort="quick", threads=plan.threads, passes=plan.passes)
     for rows in measured(state, complete, found, live=live, settings=settings):
+        doubts = [*found["candidates"].get("torch", {}).get("reasons", []), *rows["torch"]["reasons"]]
         found["candidates"] |= rows
+        found["candidates"]["torch"]["reasons"] = list(dict.fromkeys(doubts))  # it was measured with each group
         write(architecture, {**found, "doing": "measuring"})
-    write(architecture, {**found, "complete": True})
+    found.pop("measuring_failed", None)
+    write(architecture, {**found, "finished_without": plan.skipped})
 
 
 def converted(state: Any, reference: Any, wanted: str) -> tuple[Any, dict[str, Any]]:
@@ -185,10 +225,11 @@ def measured(
     from turnkey.runtimes.handover import handed_over
     from turnkey.tools.candidates import candidates_of
 
-    source = state.model
+    source, kept = state.model, {variant.key for variant in state.variants}
     pairs: list[tuple[list[str], list[str]]] = [([], live)]
     for wanted, row in found["formats"].items():
-        if row["outcome"] in ("valid", "unverified") and row.get("runtime") and wanted not in NOT_MEASURED:
+        is_whole = row["outcome"] in ("valid", "unverified") and row.get("runtime") and row["key"] in kept
+        if is_whole and wanted not in NOT_MEASURED:
             pairs.append(([row["key"]], [row["runtime"], *FURTHER_RUNTIMES.get(row["key"], ())]))
     candidates = [
         candidate
@@ -239,6 +280,9 @@ def write(architecture: Architecture, found: dict[str, Any]) -> None:
 def drive(architecture: Architecture, plan: Plan) -> None:
     """Workers, one after another, until nothing is missing; what they took is added up over all calls."""
     started = time.monotonic()
+    found = read(architecture)
+    if found.pop("doing", None) is not None:  # of a run that was stopped: no failure of that format
+        write(architecture, found)
     try:
         work_through(architecture, plan)
     finally:
@@ -250,41 +294,44 @@ def drive(architecture: Architecture, plan: Plan) -> None:
 
 
 def work_through(architecture: Architecture, plan: Plan) -> None:
-    while not read(architecture).get("complete"):
+    while not plan.is_done(read(architecture)):
         command = [sys.executable, __file__, "--work", architecture.name, *plan.words]
-        worker = subprocess.Popen(command, start_new_session=True)
-        reason = watched(worker, architecture)
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(COMPILER_CACHE)}
+        worker = subprocess.Popen(command, start_new_session=True, env=environment)
+        reason = watched(worker, architecture, plan.step_timeout)
         found = read(architecture)
         doing = found.pop("doing", None)
-        if found.get("complete"):
+        if plan.is_done(found):
             return
         if doing is None:
-            raise SystemExit(f"{architecture.name} was not discovered: {reason}")
+            print(f"{architecture.name}: not discovered: {reason}", flush=True)
+            return
         if doing == "measuring":
-            found |= {"complete": True, "measuring_failed": reason}
+            found |= {"finished_without": plan.skipped, "measuring_failed": reason}
         else:
             found["formats"][doing] = {"outcome": "failed", "reason": reason}
         write(architecture, found)
         print(f"{architecture.name}: {doing}: {reason}", flush=True)
 
 
-def watched(worker: subprocess.Popen[bytes], architecture: Architecture) -> str:
+def watched(worker: subprocess.Popen[bytes], architecture: Architecture, step_timeout: int) -> str:
     """Wait for a worker; why it ended. One that stays at one step for too long is killed with all it started."""
-    import os
-    import signal
-
     began = time.time()
-    while True:
-        try:
-            code = worker.wait(timeout=5)
-            return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with {code}"
-        except subprocess.TimeoutExpired:
-            changed = max(began, architecture.result.stat().st_mtime if architecture.result.exists() else 0.0)
-            is_measuring = read(architecture).get("doing") == "measuring"
-            if time.time() - changed > (MEASURING_TIMEOUT_SECONDS if is_measuring else STEP_TIMEOUT_SECONDS):
-                os.killpg(worker.pid, signal.SIGKILL)
-                worker.wait()
-                return "it took too long"
+    try:
+        while True:
+            try:
+                code = worker.wait(timeout=5)
+                return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with {code}"
+            except subprocess.TimeoutExpired:
+                changed = max(began, architecture.result.stat().st_mtime if architecture.result.exists() else 0.0)
+                is_measuring = read(architecture).get("doing") == "measuring"
+                seconds = MEASURING_TIMEOUT_SECONDS if is_measuring else step_timeout
+                if time.time() - changed > seconds:
+                    return f"it took longer than {seconds} s"
+    finally:
+        if worker.poll() is None:  # too slow, or we are stopped ourselves
+            os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
 
 
 def main() -> None:
@@ -295,9 +342,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of every runtime")
     parser.add_argument("--passes", type=int, help="of each candidate; fewer than usual where others use the machine")
     parser.add_argument("--without", nargs="+", metavar="NAME", default=[], help="formats and runtimes to leave out")
+    parser.add_argument(
+        "--step-timeout", type=int, default=STEP_TIMEOUT_SECONDS, metavar="SECONDS", help="of one conversion"
+    )
     parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
+    parser.add_argument("--postpone", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    plan = Plan(arguments.threads, arguments.passes, tuple(arguments.without))
+    plan = Plan(
+        arguments.threads, arguments.passes, arguments.step_timeout, tuple(arguments.without), arguments.postpone
+    )
     unknown = set(plan.without) - {*LIVE[1:], *FORMATS}
     if unknown:
         parser.error(f"--without: {', '.join(sorted(unknown))}; known: {', '.join((*LIVE[1:], *FORMATS))}")
@@ -307,14 +360,25 @@ def main() -> None:
         work(by_name[arguments.work], plan)
         return
     wanted = [by_name[name] for name in arguments.only] if arguments.only else list(ARCHITECTURES)
-    for architecture in () if arguments.page_only else wanted:
-        if arguments.measure_again and architecture.result.exists():
-            write(architecture, {**read(architecture), "candidates": {}, "complete": False})
-        elif arguments.only:
-            architecture.result.unlink(missing_ok=True)
-        drive(architecture, plan)
-        write_page()
+    if not arguments.page_only:
+        run(wanted, plan, measures_again=arguments.measure_again, starts_anew=bool(arguments.only))
     write_page()
+
+
+def run(wanted: list[Architecture], plan: Plan, *, measures_again: bool, starts_anew: bool) -> None:
+    """Two sweeps over the architectures; the page is written after each architecture of each."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the worker ends with us
+    shutil.rmtree(COMPILER_CACHE, ignore_errors=True)
+    for architecture in wanted:
+        if measures_again and architecture.result.exists():
+            write(architecture, {**read(architecture), "candidates": {}, "finished_without": None})
+        elif starts_anew:
+            architecture.result.unlink(missing_ok=True)
+    for postpones in (True, False):
+        for architecture in wanted:
+            if not plan._replace(postpones=postpones).is_done(read(architecture)):
+                drive(architecture, plan._replace(postpones=postpones))
+                write_page()
 
 
 def write_page() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 _PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "torchao", "timm", "transformers")
 _DASH = "–"
+_NOT_YET = "not yet"
 _REASON_CHARACTERS = 140
 
 Found = Mapping[str, Mapping[str, Any]]
@@ -24,6 +25,7 @@ def page(found: Found, *, formats: Sequence[str], live: Sequence[str], of: int) 
         of: how many architectures there are to be.
     """
     threads = sorted({item["threads"] for item in found.values()})
+    processors = sorted({item["processor"] for item in found.values() if item.get("processor")})
     packages = ", ".join(f"{name} {number}" for name in _PACKAGES if (number := _version(name)))
     lines = [
         "# Formats and runtimes",
@@ -35,7 +37,8 @@ def page(found: Found, *, formats: Sequence[str], live: Sequence[str], of: int) 
         "outputs, samples and batch sizes: the largest of an element, and the largest norm of the error over that",
         "of the output. What is not verified is never recommended.",
         "",
-        f"{len(found)} of {of} architectures so far; {' and '.join(map(str, threads)) or 'no'} thread(s). {packages}.",
+        f"{len(found)} of {of} architectures; {' and '.join(map(str, threads)) or 'no'} thread(s)"
+        f"{' of ' + ', '.join(processors) if processors else ''}. {packages}.",
         "",
         "Not run here, for want of a GPU: `tensorrt`, `torch-tensorrt` with their float16 forms, and the runtimes",
         "`tensorrt`, `tensorrt-engine`, `torch-tensorrt`. `turnkey system-info` says what a machine can run and what",
@@ -125,16 +128,19 @@ def _matrix(found: Found, formats: Sequence[str], live: Sequence[str]) -> Iterab
     yield f"|---|{'---:|' * len(found)}"
     for runtime in live:
         rows = [(item, item["candidates"].get(runtime)) for item in found.values()]
-        cells = [_DASH if row is None else _cell(item, row) for item, row in rows]
+        cells = [_NOT_YET if row is None else _cell(item, row) for item, row in rows]
         yield f"| {runtime} | {' | '.join(cells)} |"
     for wanted in formats:
         cells = []
         for item in found.values():
             made = item["formats"].get(wanted, {})
-            cells.append(_cell(item, _candidate_of(item, made)) if made.get("outcome") == "valid" else _outcome(made))
+            cells.append(_made_cell(item, made, _candidate_of(item, made)))
         yield f"| {wanted} | {' | '.join(cells)} |"
-    extra = [_cell(item, item["candidates"].get("onnx @ openvino")) for item in found.values()]
-    yield f"| onnx (openvino) | {' | '.join(extra)} |"
+    cells = [
+        _made_cell(item, item["formats"].get("onnx", {}), item["candidates"].get("onnx @ openvino"))
+        for item in found.values()
+    ]
+    yield f"| onnx (openvino) | {' | '.join(cells)} |"
 
 
 def _candidate_of(item: Mapping[str, Any], made: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -142,9 +148,13 @@ def _candidate_of(item: Mapping[str, Any], made: Mapping[str, Any]) -> Mapping[s
     return found
 
 
+def _made_cell(item: Mapping[str, Any], made: Mapping[str, Any], row: Mapping[str, Any] | None) -> str:
+    return _cell(item, row) if made.get("outcome") == "valid" else _outcome(made)
+
+
 def _outcome(made: Mapping[str, Any]) -> str:
     if not made:
-        return "not yet"
+        return _NOT_YET
     if made["outcome"] == "left out":
         return "left out"
     return f"*{made['outcome']}*" if made["outcome"] in ("invalid", "unverified") else _DASH
@@ -161,7 +171,11 @@ def _cell(item: Mapping[str, Any], row: Mapping[str, Any] | None) -> str:
 
 
 def _details(item: Mapping[str, Any], live: Sequence[str]) -> Iterable[str]:
-    yield f"{item['class']}, {item['parameters']:,} parameters."
+    asked = f", `{item['arguments']}`" if item.get("arguments") else ""
+    yield f"{item['class']}, {item['parameters']:,} parameters{asked}."
+    if item.get("measuring_failed"):
+        yield ""
+        yield f"Not all of it was measured: {_plain(item['measuring_failed'])}."
     yield ""
     yield "| candidate | works | error / relative L2 | over torch [interval] | size | made in |"
     yield "|---|---|---:|---:|---:|---:|"
