@@ -69,3 +69,8 @@ plain = st.recursive(
 def test_no_cell_of_any_statistic_starts_a_formula(key: str, value: object) -> None:
     cells = [text for pair in columns_of(key, value) for text in pair]
     assert not any(text.startswith(("=", "+", "@", "\t", "\r")) for text in cells)
+
+
+@given(st.text(alphabet="'=+-@\ta1 ", max_size=6))
+def test_every_text_is_read_back_as_it_was(text: str) -> None:
+    assert unguarded(guarded(text)) == text

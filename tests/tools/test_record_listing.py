@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,7 @@ def test_the_record_of_a_load_shape_is_reported_too(tmp_path: Path, capsys: pyte
     assert main(["--json", "report", "--from", str(path)]) == 0
     [document] = json.loads(capsys.readouterr().out)["tools"]["report"]
     assert document["rate_per_s"] == pytest.approx(kept.rate_per_s)
+    page = tmp_path / "page"
+    assert main(["--json", "report", "--from", str(path), "--html", "-o", str(page)]) == 0
+    [html] = page.glob("*.html")
+    assert escape(kept.sentence()) in html.read_text(encoding="utf-8")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from turnkey.launch.result import FAILED, Result
-from turnkey.pipeline.failure_shape import shape_of
+from turnkey.launch.result import Result
+from turnkey.pipeline.failure import FAILED
+from turnkey.pipeline.failure_shape import by_cause
 
 _SHOWN_INPUTS = 3
 
@@ -37,16 +38,20 @@ class Cause:
 def causes(results: Iterable[Result]) -> list[Cause]:
     """One per cause, the most frequent first; two failures share one if status and tool are the same and their
     messages too, apart from names, paths and numbers."""
-    groups: dict[tuple[str, str, str], list[Result]] = {}
-    for result in results:
-        if result.status in FAILED:
-            tool = result.failure.tool if result.failure else ""
-            groups.setdefault((result.status, tool, shape_of(_said(result))), []).append(result)
-    found = [
-        Cause(status=status, tool=tool, what=_said(alike[0]), inputs=tuple(result.input for result in alike))
-        for (status, tool, _), alike in groups.items()
+    failed = [result for result in results if result.status in FAILED]
+    return [
+        Cause(
+            status=alike[0].status,
+            tool=_tool(alike[0]),
+            what=_said(alike[0]),
+            inputs=tuple(result.input for result in alike),
+        )
+        for alike in by_cause(failed, place=lambda result: (result.status, _tool(result)), message=_said)
     ]
-    return sorted(found, key=lambda cause: -len(cause.inputs))
+
+
+def _tool(result: Result) -> str:
+    return result.failure.tool if result.failure else ""
 
 
 def _said(result: Result) -> str:

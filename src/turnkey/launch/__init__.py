@@ -2,6 +2,6 @@
 
 from turnkey.launch.evaluation import evaluate
 from turnkey.launch.options import Options
-from turnkey.launch.result import FAILED, Interrupted, Result, exit_code
+from turnkey.launch.result import Interrupted, Result, exit_code
 
-__all__ = ["FAILED", "Interrupted", "Options", "Result", "evaluate", "exit_code"]
+__all__ = ["Interrupted", "Options", "Result", "evaluate", "exit_code"]

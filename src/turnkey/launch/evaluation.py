@@ -17,14 +17,14 @@ from turnkey.launch.execution import run_item
 from turnkey.launch.isolation import run_isolated
 from turnkey.launch.options import Options
 from turnkey.launch.plan import build_of, check_sequences, labels_of, sequence_for, work_item
-from turnkey.launch.result import FAILED, SUBMITTED, Interrupted, Result
+from turnkey.launch.result import SUBMITTED, Interrupted, Result
 from turnkey.launch.slurm_submission import check_slurm
 from turnkey.launch.template import Template
 from turnkey.launch.work_item import WorkItem
 from turnkey.model.inputs import Input
 from turnkey.pipeline import durable
 from turnkey.pipeline.events import Event, Listener, silent
-from turnkey.pipeline.failure import Failure
+from turnkey.pipeline.failure import FAILED, Failure
 from turnkey.pipeline.sequence import INTERRUPTED, Sequence
 from turnkey.pipeline.state_file import load_state
 

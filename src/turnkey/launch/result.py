@@ -12,12 +12,9 @@ from turnkey.errors import TurnkeyError
 from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
-from turnkey.pipeline.failure import Failure
+from turnkey.pipeline.failure import FAILED, Failure
 from turnkey.pipeline.state import State
 from turnkey.pipeline.state_file import load_state
-
-FAILED = frozenset({"error", "timeout", "killed"})
-"""Statuses that make the exit code 1."""
 
 SUBMITTED = "incomplete"
 """Status of an input whose job was submitted and is not waited for."""

@@ -12,6 +12,13 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), loose
         right: indices of columns whose cells stand at the right end.
         loose: indices of rows whose cells after the first must not widen the columns.
     """
+    return "\n".join(aligned_lines(rows, right=right, loose=loose))
+
+
+def aligned_lines(
+    rows: Sequence[Sequence[str]], *, right: Collection[int] = (), loose: Collection[int] = ()
+) -> list[str]:
+    """As `aligned`, a text per row."""
     counted = [row for index, row in enumerate(rows) if index not in loose]
     widths = [max(len(row[column]) for row in counted) for column in range(len(rows[0]))]
     widths[0] = max(len(row[0]) for row in rows)
@@ -22,4 +29,4 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), loose
             cell.rjust(width) if column in right else cell.ljust(width) for column, (cell, width) in cells
         ).rstrip()
 
-    return "\n".join(map(line, rows))
+    return list(map(line, rows))

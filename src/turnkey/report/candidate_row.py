@@ -11,9 +11,9 @@ from turnkey.measure.verdict import ratio_text
 from turnkey.report.figure import NONE, interval, is_number, number
 from turnkey.report.pareto import unbeaten
 from turnkey.report.plots import Bar
+from turnkey.report.remark import remark
 from turnkey.report.source import ReportedBuild
 
-RECOMMENDED = "recommended"
 _STEPS = (("import", "import_ms"), ("load", "load_ms"), ("compile", "compile_ms"), ("first call", "first_call_ms"))
 
 
@@ -119,13 +119,7 @@ class CandidateRow:
     @property
     def remark(self) -> str:
         """Recommended, failed or INVALID, as the terminal says it."""
-        if self.entry.get("error"):
-            return f"failed: {str(self.entry['error']).splitlines()[0]}"
-        remarks = [RECOMMENDED] if self.is_chosen else []
-        if not self.is_valid:
-            codes = dict.fromkeys(reason.partition(":")[0] for reason in self.reasons)
-            remarks.append(f"INVALID ({', '.join(codes)})" if codes else "INVALID")
-        return ", ".join(remarks)
+        return remark(self.entry, is_chosen=self.is_chosen)
 
     @property
     def cold_start(self) -> tuple[tuple[str, float], ...]:
@@ -166,7 +160,7 @@ def candidate_rows(build: ReportedBuild, verdicts: Mapping[str, Mapping[str, Any
             index=index,
             entry=entry,
             relative_l2=errors[str(entry.get("variant"))],
-            is_chosen=build.chosen is not None and entry.get("key") == build.chosen,
+            is_chosen=build.is_chosen(entry),
             is_unbeaten=str(entry.get("key")) in front,
             **_verdict(entry, verdicts.get(str(entry.get("key")))),
         )

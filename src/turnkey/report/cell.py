@@ -17,30 +17,23 @@ _LEFT_OUT = {"packages", "versions"}
 
 
 def guarded(text: str) -> str:
-    """The text, with a leading ``'`` where a spreadsheet would take it for a formula."""
-    is_negative_text = text.startswith("-") and text != MISSING and not _NUMBER.fullmatch(text)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) or is_negative_text else text
+    """The text, with a leading ``'`` where a spreadsheet would run it, or `unguarded` would shorten it."""
+    return f"'{text}" if _is_formula(text.lstrip("'")) else text
 
 
 def unguarded(text: str) -> str:
     """The text before `guarded`."""
-    inner = text.removeprefix("'")
-    return inner if inner != text and guarded(inner) == text else text
+    return text.removeprefix("'") if _is_formula(text.lstrip("'")) else text
+
+
+def _is_formula(text: str) -> bool:
+    is_negative_text = text.startswith("-") and text != MISSING and not _NUMBER.fullmatch(text)
+    return text.startswith(_FORMULA_STARTS) or is_negative_text
 
 
 def cell(value: Any) -> str:
     """A value as text: lists joined by spaces, nothing as `MISSING`; never Python's own notation."""
-    if value is None:
-        return MISSING
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return guarded(json.dumps(value, ensure_ascii=False, default=str))
-    if isinstance(value, list | tuple | set | frozenset):
-        return guarded(" ".join(_item(item) for item in value))
-    return guarded(str(value))
+    return guarded(_text(value))
 
 
 def columns_of(key: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -72,7 +65,19 @@ def _many(values: Any) -> list[Any]:
     return list(values) if isinstance(values, list | tuple) else [values]
 
 
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple | set | frozenset):
+        return " ".join(_item(item) for item in value)
+    return _item(value)
+
+
 def _item(value: Any) -> str:
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value)
     if isinstance(value, Mapping | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
-    return cell(value)
+    return str(value)

@@ -12,6 +12,7 @@ from turnkey.report.plots import Bar, interval_plot
 from turnkey.report.rows import Table
 
 _COLUMNS = ("model", "candidate", "first ms", "second ms", "verdict", "changed")
+_FIGURES = frozenset({"first ms", "second ms"})
 _PLOTTED = 60
 
 
@@ -28,7 +29,7 @@ def comparison_table(comparison: Comparison) -> Table:
         )
         for pair in comparison.pairs
     ]
-    return Table(columns=_COLUMNS, rows=tuple(rows))
+    return Table(columns=_COLUMNS, rows=tuple(rows), figures=_FIGURES)
 
 
 def sentence(comparison: Comparison) -> str:

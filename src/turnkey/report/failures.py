@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from turnkey.pipeline.failure_shape import shape_of
+from turnkey.pipeline.failure import FAILED
+from turnkey.pipeline.failure_shape import by_cause
 from turnkey.report.cell import MISSING
 from turnkey.report.source import ReportedBuild
 
 _Said = tuple[str, str, ReportedBuild]
 """Tool, message and build."""
-FAILED = ("error", "timeout", "killed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +59,14 @@ def conversion_message(entry: Mapping[str, Any]) -> str:
 
 
 def _clusters(failed: Iterable[_Said], *, has_log: bool) -> list[FailureCluster]:
-    groups: dict[tuple[str, str], list[_Said]] = {}
-    for tool, said, build in failed:
-        groups.setdefault((tool, shape_of(said)), []).append((tool, said, build))
     return [
         FailureCluster(
-            tool=tool,
+            tool=alike[0][0],
             message=alike[0][1],
             builds=tuple(build for _, _, build in alike),
             log=alike[0][2].statistics.get("error_log") if has_log else None,
         )
-        for (tool, _), alike in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+        for alike in by_cause(failed, place=lambda said: said[0], message=lambda said: said[1])
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -66,7 +67,7 @@ def csv_text(table: Table) -> str:
 
 def json_text(content: Mapping[str, Any]) -> str:
     """A report as JSON; NaN and infinities become null, since JSON has none."""
-    return json.dumps(_finite(content), indent=1, ensure_ascii=False, default=str) + "\n"
+    return json.dumps(finite(content), indent=1, ensure_ascii=False, default=str) + "\n"
 
 
 def markdown_text(title: str, sections: Mapping[str, Table]) -> str:
@@ -106,13 +107,14 @@ def _remove(claimed: Mapping[str, Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same data without NaN and infinities, which JSON lacks, and with texts as keys."""
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
+        return {str(key): finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return value
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from turnkey.errors import ArtifactError, InputError
 from turnkey.measure import Record
 from turnkey.pipeline import durable
+from turnkey.pipeline.source_file import file_sha256
 from turnkey.report.figure import is_number
 from turnkey.report.measured import Side
 
@@ -176,5 +177,5 @@ class History:
 
 def _digest(record: Record) -> str:
     if record.path is not None and record.path.is_file():
-        return hashlib.sha256(record.path.read_bytes()).hexdigest()
+        return file_sha256(record.path)
     return hashlib.sha256(f"{record.run['utc']} {record.run['variants']}".encode()).hexdigest()

@@ -17,6 +17,7 @@ from turnkey.measure import Record
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_name import is_cache
 from turnkey.report import packaged
+from turnkey.report.entry import figures_of
 from turnkey.report.source import ReportedBuild, collect, read_build
 
 
@@ -117,25 +118,7 @@ def of_record(record: Record, *, model: str, sha256: str = "") -> tuple[Measured
             "key": key,
             "variant": summary.facts.get("variant"),
             "runtime": summary.facts.get("runtime"),
-            "threads": summary.threads,
-            "latency_ms": summary.latency_ms,
-            "latency_low_ms": summary.low_ms,
-            "latency_high_ms": summary.high_ms,
-            **{f"p{q}_ms": summary.percentiles_ms.get(q) for q in (50, 90, 95, 99)},
-            "throughput_items_per_second": summary.throughput_per_s,
-            "import_ms": summary.import_ms,
-            "load_ms": summary.load_ms,
-            "compile_ms": summary.compile_ms,
-            "first_call_ms": summary.first_ms,
-            "calls_to_steady": summary.warm_calls,
-            "break_even_calls": record.break_even_calls(key) if record.verdict(key) else None,
-            "course": summary.course,
-            "cpu_ms": summary.cpu_ms,
-            "threads_used": summary.threads_used,
-            "peak_memory_bytes": summary.peak_memory_bytes,
-            "validity": summary.validity,
-            "reasons": list(summary.reasons),
-            "notes": list(summary.notes),
+            **figures_of(record, key),
             "error": None if summary.error is None else summary.error.get("what"),
         }
         found.append(Measured(model=model, candidate=key, entry=entry, record=record, record_sha256=sha256))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.measure import LoadResult
+from turnkey.pipeline.failure import FAILED
 from turnkey.report.candidate_row import CandidateRow, candidate_rows
-from turnkey.report.failures import FAILED, conversion_message, failed_tool, message
+from turnkey.report.failures import conversion_message, failed_tool, message
 from turnkey.report.figure import NONE, is_number, number, size
 from turnkey.report.model_plots import Plot, model_plots
 from turnkey.report.recorded import Recorded, read_records, verdicts
@@ -66,7 +67,8 @@ def model_section(build: ReportedBuild, *, title: str, anchor: str, with_samples
     Args:
         with_samples: draw warm-up and timed calls too, a plot each.
     """
-    names = [str(entry["record"]) for entry in build.measurements if entry.get("record")]
+    kinds = ("record", "load_record")
+    names = [str(entry[kind]) for entry in build.measurements for kind in kinds if entry.get(kind)]
     recorded = read_records(build.paths.directory, names, with_samples=with_samples)
     known: dict[str, Mapping[str, Any]] = {}
     for record in recorded.records.values():

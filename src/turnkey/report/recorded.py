@@ -43,10 +43,15 @@ def read_records(build_dir: Path, names: Sequence[str], *, with_samples: bool) -
     unreadable: list[str] = []
     for name in dict.fromkeys(names):
         try:
-            records[name] = _record(build_dir / name, with_samples=with_samples)
+            found = read_record(build_dir / name, with_samples=with_samples)
         except TurnkeyError as error:
             unreadable.append(f"{name}: {error.what}")
-    others = sorted(path for path in build_dir.glob("runs/*.zip") if f"runs/{path.name}" not in records)
+            continue
+        if isinstance(found, LoadResult):
+            loads.append(found)
+        else:
+            records[name] = found
+    others = sorted(path for path in build_dir.glob("runs/*.zip") if f"runs/{path.name}" not in names)
     for path in others:
         try:
             loads.append(LoadResult.load(path))
@@ -55,11 +60,20 @@ def read_records(build_dir: Path, names: Sequence[str], *, with_samples: bool) -
     return Recorded(records=records, loads=tuple(loads), unreadable=tuple(unreadable))
 
 
-def _record(path: Path, *, with_samples: bool) -> Record:
-    if with_samples:
-        return Record.load(path)
+def read_record(path: Path, *, with_samples: bool = True) -> Record | LoadResult:
+    """A record, of a comparison or of a load shape.
+
+    Args:
+        with_samples: as for `read_records`; load shapes are read in full.
+
+    Raises:
+        InputError: there is nothing at the path.
+        ArtifactError: it is no record.
+    """
     run, _ = journal.read(path, with_slices=False)
-    return Record({"rounds": [], "looks": [], **run}, (), path=path)
+    if "shape" in run:
+        return LoadResult.load(path)
+    return Record.load(path) if with_samples else Record({"rounds": [], "looks": [], **run}, (), path=path)
 
 
 def slice_points(record: Record, key: str) -> Points:

@@ -112,8 +112,6 @@ def write_record_page(records: Sequence[Path], directory: Path) -> Path:
         InputError, ArtifactError: there is no record at a path, or the page cannot be written.
         MissingDependencyError: the page's template engine is not installed.
     """
-    from turnkey.measure import Record
-    from turnkey.report.measured import of_record
     from turnkey.report.page import report_page
 
     moment = datetime.now(UTC)
@@ -123,15 +121,25 @@ def write_record_page(records: Sequence[Path], directory: Path) -> Path:
             name=path.parent.name,
             status="successful",
             statistics={},
-            measurements=tuple(
-                {**item.entry, "record": path.name} for item in of_record(Record.load(path), model=path.name)
-            ),
+            measurements=_entries(path),
         )
         for path in records
     ]
     names = [path.name for path in records]
     page = report_page(builds, title=f"Turnkey report, {moment:%Y-%m-%d}", names=names)
     return write_files(directory, {"html": page}, day=moment.date())["html"]
+
+
+def _entries(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """What a state would keep of a record."""
+    from turnkey.measure import LoadResult
+    from turnkey.report.measured import of_record
+    from turnkey.report.recorded import read_record
+
+    record = read_record(path)
+    if isinstance(record, LoadResult):
+        return ({"key": record.key, "validity": record.validity, "load_record": path.name},)
+    return tuple({**item.entry, "record": path.name} for item in of_record(record, model=path.name))
 
 
 def get_dict(report_csv: str | Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:

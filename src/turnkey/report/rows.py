@@ -17,10 +17,15 @@ _ERROR_COLUMNS = ("tool", "message", "count", "builds", "error_log")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Columns in order, and rows with one cell for each of them."""
+    """Columns in order, and rows with one cell for each of them.
+
+    Attributes:
+        figures: columns that hold figures, which stand at the right end for people.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    figures: frozenset[str] = frozenset()
 
 
 def build_table(builds: Iterable[ReportedBuild]) -> Table:
@@ -36,8 +41,8 @@ def measurement_table(builds: Iterable[ReportedBuild]) -> Table:
         for entry in build.measurements:
             key = entry.get("key")
             others = {name: value for name, value in entry.items() if name != "key"}
-            is_chosen = build.chosen is not None and key == build.chosen
-            found.append(_cells({**others, "build_name": build.name, "candidate": key, "is_chosen": is_chosen}))
+            chosen = build.is_chosen(entry)
+            found.append(_cells({**others, "build_name": build.name, "candidate": key, "is_chosen": chosen}))
     return _table(_MEASUREMENT_COLUMNS, found)
 
 

@@ -46,6 +46,10 @@ class ReportedBuild:
     def paths(self) -> BuildPaths:
         return BuildPaths(self.cache_dir, self.name)
 
+    def is_chosen(self, entry: Mapping[str, Any]) -> bool:
+        """Whether a measurement is that of the recommended candidate."""
+        return self.chosen is not None and entry.get("key") == self.chosen
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:

@@ -16,6 +16,7 @@ from turnkey.report.rows import Table
 from turnkey.report.svg import Drawing, scale_of, series, wants_log
 
 _COLUMNS = ("model", "candidate", "runs", "first ms", "last ms", "steps", "on")
+_FIGURES = frozenset({"runs", "first ms", "last ms"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def trend_table(found: Iterable[Trend]) -> Table:
         )
         for trend in found
     ]
-    return Table(columns=_COLUMNS, rows=tuple(rows))
+    return Table(columns=_COLUMNS, rows=tuple(rows), figures=_FIGURES)
 
 
 def trend_json(found: Iterable[Trend]) -> list[dict[str, Any]]:

@@ -82,8 +82,8 @@ class Compare(Tool):
         from turnkey.report.comparison_files import write_comparison
         from turnkey.report.comparison_view import comparison_json, comparison_table, sentence
         from turnkey.report.measured import of_builds, read_side
-        from turnkey.report.overview import print_table
         from turnkey.report.source import collect
+        from turnkey.report.terminal import print_table
 
         paths = [settings.absolute_path(path) for path in sources]
         sides = [read_side(path) for path in paths]

@@ -90,8 +90,8 @@ class History(Tool):
         from turnkey.report.figure import count
         from turnkey.report.files import write_files
         from turnkey.report.measured import Side, of_builds, read_side
-        from turnkey.report.overview import print_table
         from turnkey.report.source import collect
+        from turnkey.report.terminal import print_table
         from turnkey.report.trend import trend_json, trend_page, trend_table, trends
 
         errors: list[TurnkeyError] = []

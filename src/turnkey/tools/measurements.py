@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import from_dict
+from turnkey.report.entry import figures_of
 from turnkey.tools.candidates import LIVE
 
 if TYPE_CHECKING:
-    from turnkey.measure import CandidateSummary, Record
+    from turnkey.measure import Record
     from turnkey.pipeline.state import State
     from turnkey.tools.candidates import Candidate
     from turnkey.tools.recommendation import Recommendation
@@ -57,51 +58,21 @@ def measurement_entry(
     candidate: Candidate, record: Record, *, batch: int, size_bytes: int, verification: str, path: str
 ) -> dict[str, Any]:
     """One candidate as plain data for the state."""
-    summary = record.summary(candidate.key)
+    error = record.summary(candidate.key).error
     verdict = record.verdict(candidate.key)
-    per_second = summary.throughput_per_s
     fields: Mapping[str, Any] = {
         "key": candidate.key,
         "variant": None if candidate.variant is None else candidate.variant.key,
         "runtime": candidate.runtime.name,
-        "runtime_version": summary.facts.get("runtime_version"),
         "device_type": candidate.device,
-        "threads": summary.threads,
         "batch_size": batch,
-        "latency_ms": summary.latency_ms,
-        "latency_low_ms": summary.low_ms,
-        "latency_high_ms": summary.high_ms,
-        "mean_ms": summary.mean_ms,
-        "std_ms": summary.std_ms,
-        "median_ms": summary.median_ms,
-        **{f"p{q}_ms": summary.percentiles_ms.get(q) for q in (50, 90, 95, 99)},
-        "throughput_items_per_second": None if per_second is None else per_second * batch,
-        "timed_calls": summary.timed_calls,
-        "rounds": summary.rounds,
-        "import_ms": summary.import_ms,
-        "load_ms": summary.load_ms,
-        "compile_ms": summary.compile_ms,
-        "first_call_ms": summary.first_ms,
-        "first_load_ms": summary.first_load_ms,
-        "calls_to_steady": summary.warm_calls,
-        "course": summary.course,
+        **figures_of(record, candidate.key, batch=batch),
         "windows": _windows(record, candidate.key),
-        "break_even_calls": record.break_even_calls(candidate.key) if verdict is not None else None,
-        "cpu_ms": summary.cpu_ms,
-        "threads_used": summary.threads_used,
-        "joules_per_call": summary.joules_per_call,
-        "device_ms": summary.device_ms,
-        "copy_in_ms": summary.copy_in_ms,
-        "copy_out_ms": summary.copy_out_ms,
-        "peak_memory_bytes": summary.peak_memory_bytes,
         "size_bytes": size_bytes,
-        "validity": summary.validity,
-        "reasons": list(summary.reasons),
         "verdict": None if verdict is None else f"{verdict} {verdict.reference}",
         "verification": verification,
         "record": path,
-        "notes": list(summary.notes),
-        "error": _error_text(summary),
+        "error": None if error is None else str(from_dict(dict(error))),
     }
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -112,10 +83,6 @@ def _windows(record: Record, key: str) -> dict[str, Any] | None:
         return None
     found = record.windows(key)
     return {"trials": found.trials, "stable": found.stable, "stable_at": found.stable_at}
-
-
-def _error_text(summary: CandidateSummary) -> str | None:
-    return None if summary.error is None else str(from_dict(dict(summary.error)))
 
 
 def with_performance_statistics(state: State, entry: Mapping[str, Any], choice: Recommendation) -> State:

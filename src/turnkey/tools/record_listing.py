@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from turnkey.report.files import finite
 
 if TYPE_CHECKING:
     from turnkey.measure import LoadResult, Record
@@ -20,7 +21,9 @@ def print_records(paths: Sequence[Path], *, as_json: bool) -> None:
         InputError: there is nothing at a path.
         ArtifactError: it is no record.
     """
-    records = [(path, _read(path)) for path in paths]
+    from turnkey.report.recorded import read_record  # the engine, and with it numpy
+
+    records = [(path, read_record(path)) for path in paths]
     if as_json:
         print(json.dumps([_json(record, path) for path, record in records], indent=2))
         return
@@ -37,7 +40,7 @@ def record_json(record: Record, path: Path) -> dict[str, Any]:
         "fastest": record.fastest,
         "sentence": record.sentence(),
         "noise_floor": record.noise_floor,
-        "candidates": [_finite(asdict(record.summary(key))) for key in record.keys],
+        "candidates": [finite(asdict(record.summary(key))) for key in record.keys],
         "verdicts": record.verdicts_json(),
         "validity": [reason.to_json() for reason in record.reasons],
     }
@@ -45,14 +48,7 @@ def record_json(record: Record, path: Path) -> dict[str, Any]:
 
 def load_json(result: LoadResult, path: Path) -> dict[str, Any]:
     """A load shape's facts under a stable schema."""
-    return {"path": str(path), "sentence": result.sentence(), **_finite(asdict(result))}
-
-
-def _read(path: Path) -> Record | LoadResult:
-    from turnkey.measure import LoadResult, Record, journal
-
-    run, _ = journal.read(path)
-    return LoadResult.load(path) if "shape" in run else Record.load(path)
+    return {"path": str(path), "sentence": result.sentence(), **finite(asdict(result))}
 
 
 def _json(record: Record | LoadResult, path: Path) -> dict[str, Any]:
@@ -75,12 +71,3 @@ def _text(record: Record | LoadResult, path: Path) -> str:
     lines.append(record.sentence())
     lines += [reason.line for reason in record.reasons]
     return "\n".join(lines)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no keys that are numbers."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
