@@ -84,7 +84,7 @@ def physical_cores(cpus: tuple[int, ...] | None = None, *, root: Path = _ROOT) -
 def cgroup_cpu_quota(*, root: Path = _ROOT) -> float | None:
     """Processors granted by the cgroup of this process: the smallest quota up the tree; None without one."""
     quotas: list[float] = []
-    for directory in _cgroup_directories("cpu", root=root):
+    for directory in cgroup_directories("cpu", root=root):
         quota, _, period = (_read(directory / "cpu.max") or "").partition(" ")
         if not quota:
             quota = _read(directory / "cpu.cfs_quota_us") or ""
@@ -98,7 +98,7 @@ def cgroup_cpu_quota(*, root: Path = _ROOT) -> float | None:
 def cpu_throttled_periods(*, root: Path = _ROOT) -> int | None:
     """How often the cgroup's quota has stopped this process so far (``nr_throttled``); None where unknown."""
     counts: list[int] = []
-    for directory in _cgroup_directories("cpu", root=root):
+    for directory in cgroup_directories("cpu", root=root):
         for line in (_read(directory / "cpu.stat") or "").splitlines():
             name, _, value = line.partition(" ")
             if name == "nr_throttled" and value.isdigit():
@@ -109,7 +109,7 @@ def cpu_throttled_periods(*, root: Path = _ROOT) -> int | None:
 def fair_threads() -> int:
     """Threads that this process can keep busy: max(1, min(affinity, floor(quota), physical cores)).
 
-    Source: spec/measuring.md §3. A quota rounds down: 7.65 processors are 7 threads.
+    A quota rounds down: 7.65 processors are 7 threads, since the eighth would be stopped in every period.
     """
     limits = [len(affinity_cpus()), physical_cores()]
     quota = cgroup_cpu_quota()
@@ -130,7 +130,7 @@ def memory_bytes() -> int:
 def memory_limit_bytes(*, root: Path = _ROOT) -> int | None:
     """Smallest memory limit of the cgroup of this process, up the tree; None without one."""
     limits: list[int] = []
-    for directory in _cgroup_directories("memory", root=root):
+    for directory in cgroup_directories("memory", root=root):
         limit = _whole(_read(directory / "memory.max") or _read(directory / "memory.limit_in_bytes") or "")
         if limit is not None and 0 < limit < _UNLIMITED_BYTES:
             limits.append(limit)
@@ -149,7 +149,7 @@ def available_memory_bytes(*, root: Path = _ROOT) -> int:
 
         free = int(psutil.virtual_memory().available)
     rooms = [free]
-    for directory in _cgroup_directories("memory", root=root):
+    for directory in cgroup_directories("memory", root=root):
         limit = _whole(_read(directory / "memory.max") or _read(directory / "memory.limit_in_bytes") or "")
         used = _whole(_read(directory / "memory.current") or _read(directory / "memory.usage_in_bytes") or "")
         if limit is not None and used is not None and limit < _UNLIMITED_BYTES:
@@ -252,7 +252,7 @@ def system_info() -> SystemInfo:
     )
 
 
-def _cgroup_directories(controller: str, *, root: Path) -> Iterator[Path]:
+def cgroup_directories(controller: str, *, root: Path) -> Iterator[Path]:
     """Directories of this process's cgroup and its visible ancestors, in every hierarchy that may limit it."""
     paths = dict(_cgroup_paths(root))
     for mount, mounted_root, kind, options in _cgroup_mounts(root):

@@ -48,12 +48,12 @@ def traceback_mode() -> str:
 
 def monitor_enabled() -> bool:
     """``$TURNKEY_BUILD_MONITOR``: any of false, 0, no, off (any case) switches the monitor off."""
-    return os.environ.get("TURNKEY_BUILD_MONITOR", "").strip().lower() not in _FALSE
+    return _is_on("TURNKEY_BUILD_MONITOR")
 
 
 def console_output() -> bool:
     """``$TURNKEY_CONSOLE_OUTPUT``: any of false, 0, no, off (any case) keeps ``optimize`` from telling its steps."""
-    return os.environ.get("TURNKEY_CONSOLE_OUTPUT", "").strip().lower() not in _FALSE
+    return _is_on("TURNKEY_CONSOLE_OUTPUT")
 
 
 def log_level() -> str:
@@ -70,7 +70,7 @@ def log_level() -> str:
 
 def multiprocessing_enabled() -> bool:
     """``$TURNKEY_MULTIPROCESSING``: any of false, 0, no, off keeps the conversions of ``optimize`` in its process."""
-    return os.environ.get("TURNKEY_MULTIPROCESSING", "").strip().lower() not in _FALSE
+    return _is_on("TURNKEY_MULTIPROCESSING")
 
 
 def conversion_cache_bytes() -> int:
@@ -97,6 +97,10 @@ def packing_time() -> float:
     """Now, seconds since 1970; or ``$SOURCE_DATE_EPOCH``, by which what is packed is repeated byte for byte."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
     return float(fixed) if fixed.isdecimal() else time.time()
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() not in _FALSE
 
 
 def _positive(variable: str, default: float, *, whole: bool) -> float:

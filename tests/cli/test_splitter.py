@@ -1,4 +1,4 @@
-"""The grammar of spec/turnkey.md §1: its examples, its rules one by one, and its round trip."""
+"""The grammar of the command line: its examples, its rules one by one, and its round trip."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from turnkey.errors import InputError
-from turnkey.model.hash import onnx_hash, weights_hash_of_onnx
+from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
 
 TEXT = """
 <ir_version: 8, opset_import: ["" : 18]>

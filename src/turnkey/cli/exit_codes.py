@@ -1,4 +1,4 @@
-"""Exit codes of the command, the same in process, isolated and elsewhere (spec/turnkey.md §13)."""
+"""Exit codes of the command, the same in process, isolated and on a cluster."""
 
 SUCCESS = 0
 """Every input is successful or skipped, the management tool is done."""

@@ -1,6 +1,6 @@
 """The grammar of the command line: tokens to sections, and back.
 
-A pure function of the tokens and of light tables of arguments; the rules are those of spec/turnkey.md §1.
+A pure function of the tokens and of light tables of arguments; docs/decisions/own-splitter.md says why it is our own.
 
     turnkey -i a.py b.py --lean-cache discover --max-depth 1 export-pytorch --opset 18
             `---- globals ----------' `- discover --------' `- export-pytorch --'

@@ -17,6 +17,18 @@ SCRIPTED = "scripted"
 """Name of the step that stands for a whole scripted module."""
 
 
+class ModelHash(NamedTuple):
+    """What names a model.
+
+    Attributes:
+        digest: 64 hex digits, of which users see the first 8.
+        basis: what it was taken of: ``calls``, ``modules``, ``graph``.
+    """
+
+    digest: str
+    basis: str
+
+
 class WeightBytes(NamedTuple):
     """One parameter or buffer for `weights_digest`; ``chunks`` are its little-endian bytes in C order."""
 

@@ -1,4 +1,4 @@
-"""Hashes that name a model and its weights; see spec "Model hash".
+"""Hashes that name a model and its weights; docs/decisions/model-hash.md defines them.
 
 This module imports torch only where a live module is hashed: ONNX files are named without it.
 """
@@ -6,24 +6,16 @@ This module imports torch only where a live module is hashed: ONNX files are nam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from turnkey.model.canonical import SCHEME, SCRIPTED, WeightBytes, digest_of, weights_digest
-from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
+from turnkey.model.canonical import SCRIPTED, ModelHash, WeightBytes, digest_of, weights_digest
 
 if TYPE_CHECKING:
     import torch
 
     from turnkey.model.replay import Replay
 
-__all__ = ["SCHEME", "ModelHash", "digest_of", "onnx_hash", "replay_hash", "weights_hash", "weights_hash_of_onnx"]
-
-
-class ModelHash(NamedTuple):
-    """Attributes: 64 hex digits, of which users see the first 8; what they were taken of."""
-
-    digest: str
-    basis: str
+__all__ = ["ModelHash", "replay_hash", "weights_hash"]
 
 
 def replay_hash(replay: Replay) -> ModelHash:

@@ -1,7 +1,7 @@
 """Inputs: what the words of a user name, expanded to files, before anything runs.
 
 Understood: ``a.py``, ``a.py::479b1332``, ``m.onnx``, ``m.tar``, ``*_state.yaml``, lists (``.txt``, nested) of inputs
-and wildcards (``*``, ``?``, ``[…]``, ``**``). See spec/turnkey.md §4.
+and wildcards (``*``, ``?``, ``[…]``, ``**``).
 """
 
 from __future__ import annotations

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import InputError
-from turnkey.model.canonical import WeightBytes, digest_of, weights_digest
-
-BASIS = "graph"
+from turnkey.model.canonical import ModelHash, WeightBytes, digest_of, weights_digest
 
 _VALUE_LIMIT_BYTES = 1024
 """Tensor attributes up to this size count with their values (a shape, an axis); larger ones are weights."""
 _CHUNK_BYTES = 1 << 22
 
 
-def onnx_hash(path: Path) -> tuple[str, str]:
-    """Digest (64 hex digits) and basis (``graph``) of an ONNX file; external data is not read.
+def onnx_hash(path: Path) -> ModelHash:
+    """Hash of an ONNX file, whose basis is ``graph``; external data is not read.
 
     Raises:
         InputError: not an ONNX file.
@@ -35,7 +33,7 @@ def onnx_hash(path: Path) -> tuple[str, str]:
         "graph": _graph(model.graph, dimensions, outer={}),
         "functions": [_function(function) for _, function in sorted(functions.items())],
     }
-    return digest_of(document), BASIS
+    return ModelHash(digest_of(document), "graph")
 
 
 def weights_hash_of_onnx(path: Path) -> str:

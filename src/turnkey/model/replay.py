@@ -5,9 +5,9 @@ of torch's public API and of nothing below it. Random state, training flags, buf
 are as before afterwards. The mode switches off torch's fast paths; therefore this happens after the script, never
 inside the user's own calls.
 
-Definition of a step: spec "Model hash". Reads of metadata are no steps; writes are, and later references point to
-them. A tensor is *tainted* if inputs, weights or random numbers reach it: only reads of tainted values make a model
-data-dependent (``torch.linspace(0, 0.1, 4).tolist()`` does not).
+Definition of a step: docs/decisions/model-hash.md. Reads of metadata are no steps; writes are, and later references
+point to them. A tensor is *tainted* if inputs, weights or random numbers reach it: only reads of tainted values make a
+model data-dependent (``torch.linspace(0, 0.1, 4).tolist()`` does not).
 
 Trade-offs (accepted): an alias of a tensor that is written through another alias keeps its older reference.
 """

@@ -20,7 +20,7 @@ class SourceModel:
         further_samples: samples of the same model with other signatures (another batch size, another length).
         class_name: ``ResNet``; for files the graph's name.
         model_hash: 64 hex digits; ``model_hash[:8]`` is what users see.
-        hash_basis: ``calls``, ``modules``, ``graph`` (spec/turnkey.md, model hash).
+        hash_basis: ``calls``, ``modules``, ``graph`` (docs/decisions/model-hash.md).
         weights_hash: 8 hex digits.
         parameter_count, parameter_bytes: of the parameters, shared ones counted once.
         training_mode_seen: the script called it in training mode; it is used in evaluation mode all the same.
