@@ -172,7 +172,10 @@ def test_each_input_has_temporary_files_of_its_own_which_do_not_outlive_it(
     assert not any(place.exists() for place in places)
 
 
-def test_a_memory_hog_is_killed_at_its_limit(script: Writer, cache: Path) -> None:
+def test_a_memory_hog_is_killed_at_its_limit_also_without_a_control_group(
+    script: Writer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnkey.launch.isolation.MemoryGroup.made", lambda name, limit_bytes: None)
     hog = script("import time\nhoard = bytearray(400 << 20)\ntime.sleep(60)", "hog.py")
 
     results = isolated([hog, script()], cache, memory_limit=200 << 20)

@@ -129,6 +129,8 @@ class IsolatedProcess:
         self._warden.kill()
         if self.item.scratch is not None:
             remove_scratch(Path(self.item.scratch))
+        if self.item.group is not None:
+            self.item.group.remove()
         self._is_open = False
         if self._messages >= 0:
             os.close(self._messages)

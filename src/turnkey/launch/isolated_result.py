@@ -16,6 +16,7 @@ from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.lean_cache import remove_artifacts
+from turnkey.pipeline.quantity import size_text
 from turnkey.pipeline.sequence import INTERRUPTED
 
 
@@ -61,7 +62,7 @@ def _verdict(
     if ending.cause == "memory":
         return "killed", ModelError(
             f"killed at the memory limit {at_work}",
-            evidence=f"{_mib(ending.peak_bytes)} in use, limit {_mib(item.memory_limit or 0)}; {tail}",
+            evidence=f"{size_text(ending.peak_bytes)} in use, limit {size_text(item.memory_limit or 0)}; {tail}",
             remedy="a higher --memory-limit, or a smaller batch",
         )
     if ending.cause in ("disk", "output"):
@@ -69,7 +70,7 @@ def _verdict(
         where = "its build and temporary directories hold" if ending.cause == "disk" else "its logs hold"
         return "killed", ModelError(
             f"killed at the {ending.cause} limit {at_work}",
-            evidence=f"{where} {_mib(ending.used_bytes)}, limit {_mib(limit)}; {tail}",
+            evidence=f"{where} {size_text(ending.used_bytes)}, limit {size_text(limit)}; {tail}",
             remedy=f"a higher --{ending.cause}-limit, if that is what it needs",
         )
     how = _how(ending.exit_code) if process.ending else f"its warden died, {_how(process.exit_code)}"
@@ -88,7 +89,3 @@ def _how(exit_code: int) -> str:
         return f"signal {-exit_code} ({signal.Signals(-exit_code).name})"
     except ValueError:
         return f"signal {-exit_code}"
-
-
-def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / 2**20:.0f} MiB"

@@ -19,6 +19,7 @@ from turnkey.errors import TurnkeyError
 from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.isolated_process import IsolatedProcess
 from turnkey.launch.isolated_result import isolated_result
+from turnkey.launch.memory_group import MemoryGroup
 from turnkey.launch.out_of_memory import oom_kills
 from turnkey.launch.result import Finish, Result
 from turnkey.launch.scratch import scratch_name
@@ -121,12 +122,14 @@ class _Loop:
 
         self._running.pop(item.number, None)
         try:
-            item = replace(item, scratch=str(scratch_name()))
+            item = _with_places(item)
             path, log = self._call.keep_item(item), self._call.log(item.number)
             with _interrupts_held():  # else one could come between the start and our knowing of it
                 process = IsolatedProcess(item, log=log, listen=self._listen, start=start)
                 self._running[item.number] = process
         except TurnkeyError as error:
+            if item.group is not None:
+                item.group.remove()
             self._told(item, Result.failed(item, error))
 
     def _wait(self) -> None:
@@ -170,6 +173,13 @@ class _Loop:
         self._interrupted_until = self._interrupted_until or time.monotonic() + _INTERRUPT_SECONDS
         for process in self._running.values():
             process.interrupt()
+
+
+def _with_places(item: WorkItem) -> WorkItem:
+    """The item with what it has for itself alone: temporary files, and a control group if its memory is limited."""
+    scratch = scratch_name()
+    group = MemoryGroup.made(scratch.name, item.memory_limit) if item.memory_limit is not None else None
+    return replace(item, scratch=str(scratch), memory_group=str(group.directory) if group else None)
 
 
 @contextmanager

@@ -6,6 +6,11 @@ import mmap
 import struct
 import time
 
+from turnkey.pipeline.events import Event
+
+_TURNING_POINTS = ("tool-waiting", "tool-started", "tool-finished", "input-finished")
+"""Kinds of events after which another thing is done than before; a tool tells how far it is while it measures on."""
+
 
 class Flags:
     """What a worker tells its warden in shared memory: whether a tool measures, how long tools waited for their turn
@@ -16,6 +21,12 @@ class Flags:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 2 + self._WAITING.size)
+
+    def follow(self, event: Event) -> None:
+        """Take from what is told whether a tool measures or waits now."""
+        if event.kind in _TURNING_POINTS:
+            self.measures = event.kind == "tool-started" and event.measures
+            self.waits = event.kind == "tool-waiting"
 
     @property
     def measures(self) -> bool:

@@ -10,10 +10,12 @@ that the worker starts, even a grandchild in a session of its own comes back to 
 A worker in native code that never returns cannot watch over itself; that is why this is another process. If the
 warden itself is killed, the kernel kills the worker (parent-death signal) and the call cleans up the session.
 
-Trade-offs: memory is the summed proportional size (pages that processes share, also with the template that they
-were forked from, count in parts), disk and output are what lies in the build and the temporary directory. All are
-read twice a second, so a fast leap may pass a limit before it is seen; while a tool measures, nothing is read. Time
-that a tool waits for its turn on the machine is not the input's, and does not count.
+Memory is limited by the kernel where the input has a control group (`turnkey.launch.memory_group`), else it is the
+summed proportional size: pages that processes share, also with the template they were forked from, count in parts.
+
+Trade-offs: that sum, and disk and output (what lies in the build and the temporary directory), are read twice a
+second, so a fast leap may pass a limit before it is seen; while a tool measures, nothing is read. Time that a tool
+waits for its turn on the machine is not the input's, and does not count.
 
 Scope: Linux in full; elsewhere there is neither subreaper nor parent-death signal, and grandchildren are found by
 parentage only.
@@ -31,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from turnkey.launch.memory_group import MemoryGroup
 from turnkey.launch.process_tree import (
     ProcessDescriptor,
     become_subreaper,
@@ -82,6 +85,7 @@ class Limits:
         disk_bytes: of the build directory and the temporary one.
         output_bytes: of the logs in the build directory.
         build, scratch: those directories; an item may have no temporary one of its own.
+        group: where the kernel keeps ``memory_bytes``, if it does.
     """
 
     seconds: float | None = None
@@ -90,6 +94,7 @@ class Limits:
     output_bytes: int | None = None
     build: Path
     scratch: Path | None = None
+    group: MemoryGroup | None = None
 
     @property
     def must_look(self) -> bool:
@@ -109,17 +114,21 @@ def supervise(work: Callable[[Flags], int], *, lifeline: int, limits: Limits) ->
     myself = os.getpid()
     worker = os.fork()
     if worker == 0:
-        _become_worker(work, flags, lifeline, myself)
+        _become_worker(work, flags, lifeline, myself, limits.group)
     return _Watch(worker, flags, lifeline, limits).until_ended()
 
 
-def _become_worker(work: Callable[[Flags], int], flags: Flags, lifeline: int, warden: int) -> NoReturn:
+def _become_worker(
+    work: Callable[[Flags], int], flags: Flags, lifeline: int, warden: int, group: MemoryGroup | None
+) -> NoReturn:
     """In the child: never returns, but ends the interpreter in the orderly way (threads, ``atexit``)."""
     os.close(lifeline)
     os.setpgid(0, 0)  # a script that kills its process group must not meet its warden there
     die_with_parent(True)
     if os.getppid() != warden:  # it died before the kernel was told
         raise SystemExit(1)
+    if group is not None:
+        group.enter()
     raise SystemExit(work(flags))
 
 
@@ -136,7 +145,6 @@ class _Watch:
         self._peak_bytes = 0
         self._used_bytes = 0
         self._exit_code: int | None = None
-        self._orphans_seen = 0
 
     def until_ended(self) -> Ending:
         cause = ""
@@ -148,10 +156,11 @@ class _Watch:
             cause = self._reason_to_end(word)
             if cause:
                 self._end(cause)
+        group = self._limits.group
         return Ending(
             exit_code=self._exit_code if self._exit_code is not None else -signal.SIGKILL,
-            cause=cause,
-            peak_bytes=self._peak_bytes,
+            cause="memory" if not cause and group is not None and group.has_killed else cause,
+            peak_bytes=group.peak_bytes if group is not None else self._peak_bytes,
             used_bytes=self._used_bytes if cause in ("disk", "output") else 0,
             survivors=self._kill_survivors(),
         )
@@ -170,7 +179,10 @@ class _Watch:
     def _limit_passed(self) -> str:
         """``memory``, ``disk`` or ``output`` if the worker uses more of it than it may."""
         limits = self._limits
-        if limits.memory_bytes is not None:
+        if limits.group is not None:
+            if limits.group.has_killed:
+                return "memory"
+        elif limits.memory_bytes is not None:
             used = memory_bytes(descendants())
             self._peak_bytes = max(self._peak_bytes, used)
             if used > limits.memory_bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError
+from turnkey.launch.memory_group import MemoryGroup
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
 from turnkey.pipeline.sequence import Sequence
@@ -57,6 +58,8 @@ class WorkItem:
             means all.
         environment: variables at the time of the call.
         scratch: name of a temporary directory for this item alone (`turnkey.launch.scratch`), if it is isolated.
+        slurm_log: where its Slurm job writes outside of tools, relative to the cache.
+        memory_group: directory of the control group that keeps its memory limit, if one could be had.
     """
 
     number: int
@@ -80,6 +83,8 @@ class WorkItem:
     verbose: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     scratch: str | None = None
+    slurm_log: str | None = None
+    memory_group: str | None = None
 
     @property
     def sequence(self) -> Sequence:
@@ -93,6 +98,11 @@ class WorkItem:
     def paths(self) -> BuildPaths:
         """Names of the files of its build."""
         return BuildPaths(Path(self.cache_dir), self.build_name)
+
+    @property
+    def group(self) -> MemoryGroup | None:
+        """The control group that keeps its memory limit, if one could be had."""
+        return MemoryGroup(Path(self.memory_group)) if self.memory_group is not None else None
 
     @property
     def started_event(self) -> Event:

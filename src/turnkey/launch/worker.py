@@ -53,10 +53,13 @@ def watch_over(item: WorkItem, *, messages: int, lifeline: int) -> int:
             output_bytes=item.output_limit,
             build=item.paths.directory,
             scratch=scratch,
+            group=item.group,
         ),
     )
     if scratch is not None:
         remove_scratch(scratch)
+    if item.group is not None:
+        item.group.remove()
     try:
         _tell(messages, {"ended": asdict(ending)})
     except BrokenPipeError:  # the call is dead; nobody waits for this
@@ -78,8 +81,7 @@ def _work(item: WorkItem, messages: int, flags: Flags) -> int:
         os.environ["TMPDIR"] = item.scratch
 
     def tell(event: Event) -> None:
-        flags.measures = event.kind == "tool-started" and event.measures
-        flags.waits = event.kind == "tool-waiting"
+        flags.follow(event)
         if event.kind != "input-finished":  # the call says that itself, after the survivors are gone
             _tell(messages, {"event": event.to_dict()})
 
