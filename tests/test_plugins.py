@@ -151,3 +151,12 @@ def test_of_one_distribution_installed_twice_the_first_on_the_path_counts(
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"(?s)no tool called 'discovr'.*discover"):
         TOOLS.load("discovr")
+
+
+def test_the_plug_in_that_the_page_shows_is_the_example() -> None:
+    """Installing and running it is what the page's own commands do."""
+    repository = Path(__file__).parents[1]
+    page = (repository / "docs" / "plugins.md").read_text(encoding="utf-8")
+    _, _, shown = page.partition("```python\n")
+    example = repository / "examples" / "plugin" / "turnkey_onnx_json.py"
+    assert shown.partition("```")[0] == example.read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ def test_looking_at_all_formats_loads_neither_torch_nor_onnx():
     assert done.stdout.splitlines() == [str(list(FORMATS.names())), "[]"]
 
 
-@pytest.mark.parametrize("name", ["torch", "onnx", "onnx-opt", "onnx-fp16"])
+@pytest.mark.parametrize("name", ["torch", "onnx", "onnx-torchscript", "onnx-opt", "onnx-fp16"])
 def test_every_format_says_what_it_is_and_refuses_what_it_cannot_convert(name, tmp_path):
     form = find_format(name)
     assert form.name == name

@@ -142,7 +142,7 @@ def test_a_program_is_quantised_by_torchao_and_stays_near(tmp_path):
 def test_quantising_without_a_sample_is_refused(tmp_path):
     pytest.importorskip("torchao")
     program = convert("torch-exportedprogram", source_of(Net().eval(), torch.randn(4, 6)), tmp_path / "program.pt2")
-    with pytest.raises(ConversionError, match="no sample to calibrate with"):
+    with pytest.raises(ConversionError, match="no samples to calibrate with"):
         convert("torch-exportedprogram-int8-static", None, tmp_path / "int8.pt2", parent=program.path)
 
 

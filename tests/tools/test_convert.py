@@ -59,6 +59,17 @@ def test_a_way_over_another_format_keeps_both_and_names_the_lineage(state):
     assert Convert().run(found, to=["onnx-fp16"], start="onnx").variant().key == "onnx-fp16"
 
 
+def test_an_export_by_a_named_exporter_is_a_variant_of_its_own_and_others_start_from_it_where_they_must(state):
+    found = Convert().run(state, to=["onnx-torchscript"])
+    assert found.variant("onnx-torchscript").exporter == "torchscript"
+    narrow = Convert().run(found, to=["onnx-fp16"]).variant()
+    assert (narrow.key, narrow.lineage) == ("onnx-torchscript-fp16", ("onnx-torchscript",))
+    both = replace(found, variants=(replace(found.variant(), key="onnx"), *found.variants))
+    assert Convert().run(both, to=["onnx-fp16"]).variant().lineage == ("onnx",)
+    named = Convert().run(both, to=["onnx-fp16"], start="onnx-torchscript").variant()
+    assert named.lineage == ("onnx-torchscript",)
+
+
 def test_formats_of_one_call_do_not_start_from_each_other_unless_they_must(state):
     found = Convert().run(state, to=["onnx-opt,onnx-fp16"])
     assert found.variant("onnx-fp16").lineage == ("onnx",)
@@ -148,6 +159,9 @@ def test_settings_are_read_by_the_type_of_their_defaults():
     assert settings_of(find_format("onnx-fp16"), {"block": ["Softmax"]}).block == ("Softmax",)
     asked = settings_of(find_format("torch-exportedprogram-int8-static"), {"reduce_range": "false"})
     assert asked.reduce_range is False  # by its annotation: its default asks the processor
+    assert settings_of(find_format("onnx"), {"dynamic": ["x:1"]}).dynamic == (("x", 1),)
+    with pytest.raises(UsageError, match="NAME:AXIS"):
+        settings_of(find_format("onnx"), {"dynamic": "x"})
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def test_exact_leaves_out_every_form_of_lower_precision():
     assert {"onnx-fp16", "onnx-int8-static"} <= set(every)
     assert not {name for name in exact if "fp16" in name or "int" in name}
     assert "onnx-opt" in exact
+    assert "onnx-torchscript" in exact
+    assert "onnx-dynamo" not in every, "onnx is its file, where it makes one that is right"
 
 
 def test_where_the_model_itself_is_best_the_build_goes_on_with_a_form_that_is_right(tmp_path):
@@ -111,6 +113,14 @@ def test_an_optimiser_that_changed_nothing_is_not_raced(tmp_path):
     assert names == ["onnx @ onnxruntime", "onnx-opt @ onnxruntime"]
     assert isinstance(onnx.load(state.build_dir / state.variant("onnx-opt").path), onnx.ModelProto)
     assert np.isfinite(verdicts["onnx-opt"].worst("max_abs"))
+
+
+def test_the_file_of_an_exporter_is_made_once(tmp_path):
+    from turnkey.tools.contenders import made
+
+    state = build(tmp_path)
+    same, failures = made(state, state.model, ["onnx-torchscript"])
+    assert (same.variants, failures) == (state.variants, [])
 
 
 def test_bfloat16_is_verified_and_raced_where_a_runtime_has_kernels_for_it(tmp_path):

@@ -12,8 +12,8 @@ from model_builds import export, source, state_of
 from turnkey.errors import ConversionError
 from turnkey.model.call import CallStructure, Leaf
 from turnkey.model.samples import SampleSet
+from turnkey.tools.quantization import base_format
 from turnkey.tools.quantize import Quantize, parse_scheme
-from turnkey.tools.quantized import base_format
 
 
 class Mlp(torch.nn.Module):

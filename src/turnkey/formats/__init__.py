@@ -25,6 +25,8 @@ FORMATS = PluginTable(
         "executorch": "turnkey.formats.executorch:FORMAT",
         "executorch-int8": "turnkey.formats.executorch:INT8",
         "onnx": "turnkey.formats.onnx_export:FORMAT",
+        "onnx-dynamo": "turnkey.formats.onnx_export:DYNAMO",
+        "onnx-torchscript": "turnkey.formats.onnx_export:TORCHSCRIPT",
         "onnx-opt": "turnkey.formats.onnx_ort:FORMAT",
         "onnx-opt-extended": "turnkey.formats.onnx_ort:EXTENDED",
         "onnx-opt-all": "turnkey.formats.onnx_ort:ALL",

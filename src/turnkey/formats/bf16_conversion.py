@@ -23,12 +23,13 @@ import onnx.inliner
 from onnx import TensorProto
 
 from turnkey.errors import ConversionError, InputError
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.format import Conversion
 from turnkey.formats.fp16_graph import write_constants_as_tensors
-from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_bf16 import Bf16Settings
-from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
-from turnkey.formats.onnx_graph import foreign_operators, graphs_in, names_read
+from turnkey.formats.onnx_file import load_graph, load_model, opset_of
+from turnkey.formats.onnx_graph import graphs_in, names_read
+from turnkey.formats.onnx_rewrite import write_rewritten
 
 _NARROW = "tensor(bfloat16)"
 _STAYS = frozenset({"Cast", "CastLike"})
@@ -63,7 +64,7 @@ def convert_to_bf16(parent: Path, path: Path, settings: Bf16Settings) -> Convers
             remedy="export-pytorch --opset 22" if _later_opset(narrowing.stayed, opset) else "leave it as it is",
         )
     try:
-        save_model(model, path, check=None if foreign_operators(model) else check_file)
+        beyond = write_rewritten(model, path)
     except InputError as error:
         raise ConversionError(
             f"{path.name} cannot be made: the bfloat16 form is not a valid graph",
@@ -71,7 +72,10 @@ def convert_to_bf16(parent: Path, path: Path, settings: Bf16Settings) -> Convers
             remedy=remedy,
         ) from error
     return Conversion(
-        path=path, exporter="turnkey-bfloat16", notes=_notes(narrowing, settings, opset), facts={"opset": opset}
+        path=path,
+        exporter="turnkey-bfloat16",
+        notes=(*_notes(narrowing, settings, opset), *beyond),
+        facts={"opset": opset},
     )
 
 

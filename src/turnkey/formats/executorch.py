@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.live_source import live_module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +51,10 @@ class ExecuTorch:
         """
         from turnkey.formats.executorch_lowering import lower  # torch is loaded only by who exports
 
-        if request.source is None or request.source.live_format != "torch":
-            raise ConversionError(
-                f"there is no live module to make {self.name} of",
-                remedy=f"start with the script: turnkey -i SCRIPT.py discover convert --to {self.name}",
-            )
+        source = live_module(request, name=self.name)
         settings: ExecuTorchSettings = request.settings
-        samples = (request.samples or request.source.samples.inputs)[: settings.calibration_samples]
-        return lower(
-            request.source, request.path, delegate=settings.delegate, calibrate=samples if self.is_int8 else ()
-        )
+        samples = (request.samples or source.samples.inputs)[: settings.calibration_samples]
+        return lower(source, request.path, delegate=settings.delegate, calibrate=samples if self.is_int8 else ())
 
 
 FORMAT = ExecuTorch()

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from turnkey.errors import ConversionError
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion
-from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.stored_call import write_stored_call
 from turnkey.formats.torch_program import Captured, capture, recaptured
 from turnkey.model.samples import Sample
@@ -85,7 +85,7 @@ def _left_to_portable_kernels(manager: Any) -> dict[str, int]:
     """How often each operator stays outside of the delegate."""
     counts: dict[str, int] = {}
     for node in manager.exported_program().graph.nodes:
-        name = str(node.target)
-        if node.op == "call_function" and "getitem" not in name and "executorch_call_delegate" not in name:
+        name = getattr(node.target, "__name__", str(node.target))  # the text of an operator is its whole schema
+        if node.op == "call_function" and name not in ("getitem", "executorch_call_delegate"):
             counts[name] = counts.get(name, 0) + 1
     return counts

@@ -24,8 +24,9 @@ from turnkey.formats import onnx_dynamo, onnx_torchscript
 from turnkey.formats.dynamic_axes import STATIC, DynamicAxes, requested_axes
 from turnkey.formats.export_job import ExportJob
 from turnkey.formats.export_plan import ExportPlan, plan_export, plan_static
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.format import Conversion
-from turnkey.formats.onnx_agreement import Agreement, Finding, judge_file, one_line
+from turnkey.formats.onnx_agreement import Agreement, Finding, judge_file
 from turnkey.formats.onnx_export import OnnxExportSettings, attempts_table
 from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_naming import name_border, name_dimensions

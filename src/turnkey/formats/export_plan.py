@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from turnkey.errors import ConversionError, ModelError
 from turnkey.formats.dynamic_axes import BATCH, STATIC, DynamicAxes, batch_axes, observed_axes
-from turnkey.formats.onnx_agreement import one_line
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.torch_call import PositionalCall, call_of, opaque_arguments, outputs_of
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension

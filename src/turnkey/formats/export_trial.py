@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from turnkey.errors import ConversionError
 from turnkey.formats.dynamic_axes import DynamicAxes
 from turnkey.formats.export_plan import ExportPlan
-from turnkey.formats.onnx_agreement import one_line
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.onnx_export import attempts_table
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension, Signature, TensorSpec

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from turnkey.errors import ConversionError
 
 if TYPE_CHECKING:  # the command line imports this for the names of exporters
     from turnkey.model.samples import Sample
@@ -55,6 +57,15 @@ class ConvertRequest:
     path: Path
     settings: Any
     samples: tuple[Sample, ...] = ()
+
+
+def require_samples(samples: Sequence[Sample], *, model: str) -> None:
+    """Raises ConversionError where there is nothing to calibrate with; ``model`` is what was to be, in words."""
+    if not samples:
+        raise ConversionError(
+            f"{model} cannot be quantised: there are no samples to calibrate with",
+            remedy="start from a script, whose inputs are captured: turnkey -i SCRIPT.py discover ... quantize",
+        )
 
 
 class Format(Protocol):

@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto
 
 from turnkey.errors import ConversionError, InputError
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.format import Conversion
 from turnkey.formats.fp16_graph import (
     LARGEST_FLOAT16,
@@ -26,7 +27,6 @@ from turnkey.formats.fp16_graph import (
     write_constants_as_tensors,
 )
 from turnkey.formats.import_path import import_path_kept
-from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_fp16 import Fp16Settings
 from turnkey.formats.onnx_graph import foreign_operators, graphs_of, nodes_of, tensors_of

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.errors import ConversionError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.live_source import live_function
@@ -87,7 +88,7 @@ class Jax:
         except Exception as error:
             raise ConversionError(
                 "JAX cannot trace the function",
-                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                evidence=evidence_of(error),
                 remedy="write it with jax.numpy, without branches on values",
             ) from error
 

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest, NoSettings
-from turnkey.model.call import CallStructure
-from turnkey.model.samples import Sample
+
+if TYPE_CHECKING:  # the command line imports this for the names of exporters
+    from turnkey.model.call import CallStructure
+    from turnkey.model.samples import Sample
+    from turnkey.model.source import SourceModel
 
 _CALL_OPTIMIZE = "turnkey.optimize(FUNCTION, samples)   # in Python"
 
@@ -56,7 +59,7 @@ TORCH = LiveSource(
     name="torch",
     called="torch module",
     requires=("torch",),
-    install="pip install 'torch<2.14'",
+    install="pip install 'torch>=2.6,<2.14'",
     remedy="start with the script: turnkey -i SCRIPT.py discover ...",
 )
 PYTHON = LiveSource(
@@ -66,6 +69,24 @@ PYTHON = LiveSource(
     install="pip install numpy",
     remedy=f"{_CALL_OPTIMIZE}; for modules: turnkey -i SCRIPT.py discover ...",
 )
+
+
+def live_module(request: ConvertRequest, *, name: str) -> SourceModel:
+    """The source of a request, which is a live torch module, for formats that export it.
+
+    Args:
+        name: of the format.
+
+    Raises:
+        ConversionError: there is none.
+    """
+    source = request.source
+    if source is None or source.live_format != TORCH.name:
+        raise ConversionError(
+            f"there is no live module to make {name} of",
+            remedy=f"start with the script: turnkey -i SCRIPT.py discover convert --to {name}",
+        )
+    return source
 
 
 class LiveFunction(NamedTuple):

@@ -5,20 +5,18 @@ Used while exporting, to choose between exporters; the tool ``verify`` judges ev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from turnkey.errors import InputError
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.onnx_file import load_graph
 from turnkey.formats.onnx_signature import fit_sample, read_signature
 from turnkey.model.samples import Sample
 from turnkey.verify import VerificationVerdict, compare
 
-_ORT_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_CPP_PLACE = re.compile(r"^.*[\])] (?=[^\])]*$)")
 _BEYOND_NUMPY = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
 
 
@@ -72,19 +70,3 @@ def judge_file(path: Path, inputs: Sequence[Sample], references: Sequence[Sample
     if unproven:
         return Finding(agreement=Agreement.UNPROVEN, reason=unproven)
     return Finding(agreement=Agreement.AGREES)
-
-
-def one_line(error: BaseException | str, limit: int = 300) -> str:
-    """The first line that says something, for tables and notes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = _without_source_places(lines[0]) if lines else type(error).__name__
-    if not isinstance(error, str) and first != type(error).__name__:
-        first = f"{type(error).__name__}: {first}"
-    return first if len(first) <= limit else first[: limit - 1] + "…"
-
-
-def _without_source_places(text: str) -> str:
-    """ONNX Runtime puts codes and C++ signatures before its message, which is what the last ``]`` or ``)`` ends."""
-    text = _ORT_CODE.sub("", text)
-    before, place, after = text.partition("/onnxruntime_src/")
-    return before + _CPP_PLACE.sub("", after) if place else text

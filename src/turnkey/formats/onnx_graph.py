@@ -8,15 +8,20 @@ import onnx
 from onnx import TensorProto
 
 
+def graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node holds as attributes, without those nested in them."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
 def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """The graph and all graphs nested in its nodes, outermost first."""
     yield graph
     for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from graphs_of(attribute.g)
-            for nested in attribute.graphs:
-                yield from graphs_of(nested)
+        for nested in graphs_in(node):
+            yield from graphs_of(nested)
 
 
 def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -26,10 +31,9 @@ def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     for function in model.functions:
         for node in function.node:
             yield node
-            for attribute in node.attribute:
-                for nested in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                    for graph in graphs_of(nested):
-                        yield from graph.node
+            for nested in graphs_in(node):
+                for graph in graphs_of(nested):
+                    yield from graph.node
 
 
 def foreign_operators(model: onnx.ModelProto) -> list[str]:
@@ -55,14 +59,6 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
-
-
-def graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs that a node holds as attributes, without those nested in them."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def names_read(node: onnx.NodeProto) -> set[str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from turnkey.errors import ConversionError, UsageError
-from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.errors import UsageError
+from turnkey.formats.format import Conversion, ConvertRequest, require_samples
 from turnkey.formats.onnx_rewrite import QuantizedOnnx
 
 METHODS = ("minmax", "entropy", "percentile")
@@ -59,11 +59,7 @@ def _dynamic(parent: Path, request: ConvertRequest) -> Conversion:
 def _static(parent: Path, request: ConvertRequest) -> Conversion:
     from turnkey.formats.onnx_quantization import quantize_static_file  # as above
 
-    if not request.samples:
-        raise ConversionError(
-            f"{parent.name} cannot be quantised statically: there are no samples to calibrate with",
-            remedy="start from a script, whose inputs are captured: turnkey -i SCRIPT.py discover ... quantize",
-        )
+    require_samples(request.samples, model=parent.name)
     return quantize_static_file(parent, request.path, request.settings, request.samples)
 
 

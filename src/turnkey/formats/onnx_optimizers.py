@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest, NoSettings
-from turnkey.formats.onnx_rewrite import OnnxRewrite
+from turnkey.formats.onnx_rewrite import UNCHANGED, OnnxRewrite, write_rewritten
 
 if TYPE_CHECKING:
     import onnx
@@ -69,18 +69,16 @@ class OnnxOptimizer(OnnxRewrite):
             InputError: the parent is not a readable ONNX file.
             ConversionError: the optimiser fails, or what it writes is not valid.
         """
+        from turnkey.formats.failure_text import one_line
         from turnkey.formats.import_path import import_path_kept
-        from turnkey.formats.onnx_agreement import one_line
-        from turnkey.formats.onnx_file import check_file, load_graph, opset_of, save_model
-        from turnkey.formats.onnx_graph import foreign_operators
+        from turnkey.formats.onnx_file import load_graph, opset_of
 
         parent = self.parent_of(request)
         before = load_graph(parent)
         try:
             with import_path_kept():
                 model = self._optimize(parent, request.settings)
-            foreign = foreign_operators(model)
-            save_model(model, request.path, check=None if foreign else check_file)
+            beyond = write_rewritten(model, request.path)
         except Exception as error:
             raise ConversionError(
                 f"{self._exporter} cannot optimise {parent.name}",
@@ -88,13 +86,11 @@ class OnnxOptimizer(OnnxRewrite):
                 remedy="leave it out: optimize-ort does without it",
             ) from error
         count, now = len(before.graph.node), len(model.graph.node)
-        notes = [f"{count} nodes became {now}" if count != now else f"nothing was simplified: {count} nodes stay"]
-        if foreign:
-            notes.append(f"needs operators beyond the ONNX standard: {', '.join(foreign)}")
+        note = f"{count} nodes became {now}" if count != now else f"{UNCHANGED}: {count} nodes stay"
         return Conversion(
             path=request.path,
             exporter=self._exporter,
-            notes=tuple(notes),
+            notes=(note, *beyond),
             facts={"opset": opset_of(model), "host_specific": False},
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
-from turnkey.formats.onnx_rewrite import OnnxRewrite
+from turnkey.formats.onnx_rewrite import OnnxRewrite, write_rewritten
 
 if TYPE_CHECKING:
     import onnx
@@ -49,9 +49,8 @@ class OrtOptimization(OnnxRewrite):
         """
         import onnxruntime  # half a second, with onnx: only when a file is really optimised
 
-        from turnkey.formats.onnx_agreement import one_line
-        from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
-        from turnkey.formats.onnx_graph import foreign_operators
+        from turnkey.formats.failure_text import one_line
+        from turnkey.formats.onnx_file import load_graph, load_model, opset_of
         from turnkey.formats.onnx_signature import read_signature
 
         parent, level = self.parent_of(request), request.settings.level or self.level
@@ -79,17 +78,14 @@ class OrtOptimization(OnnxRewrite):
                 ) from error
             model = load_model(written)
         _drop_weights_from_inputs(model, {spec.name for spec in read_signature(before).inputs})
-        foreign = foreign_operators(model)
-        save_model(model, request.path, check=None if foreign else check_file)
+        beyond = write_rewritten(model, request.path)
         notes = [f"{len(before.graph.node)} nodes became {len(model.graph.node)}"]
         if level != "basic":
             notes.append("host-specific: optimised for ONNX Runtime on this processor")
-        if foreign:
-            notes.append(f"needs operators beyond the ONNX standard: {', '.join(foreign)}")
         return Conversion(
             path=request.path,
             exporter=f"onnxruntime-{level}",
-            notes=tuple(notes),
+            notes=(*notes, *beyond),
             facts={"opset": opset_of(model), "host_specific": level != "basic"},
         )
 

@@ -18,21 +18,21 @@ import numpy as np
 import onnx
 
 from turnkey.errors import ConversionError, TurnkeyError
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.format import Conversion
 from turnkey.formats.import_path import import_path_kept
-from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.onnx_file import (
     EXTERNAL_FROM_BYTES,
-    check_file,
     load_graph,
     load_model,
     opset_of,
     save_model,
     stored_bytes,
 )
-from turnkey.formats.onnx_graph import foreign_operators, names_read, nodes_of
+from turnkey.formats.onnx_graph import names_read, nodes_of
 from turnkey.formats.onnx_int4 import Int4Settings
 from turnkey.formats.onnx_int8 import Int8DynamicSettings, Int8StaticSettings
+from turnkey.formats.onnx_rewrite import write_rewritten
 from turnkey.formats.onnx_signature import fit_sample, read_signature
 from turnkey.host import has_vnni
 from turnkey.model.samples import Sample
@@ -174,15 +174,12 @@ def _quantized(
             evidence=f"its operators: {', '.join(sorted({node.op_type for node in nodes_of(load_graph(parent))}))}",
             remedy="leave it as it is",
         )
-    foreign = foreign_operators(model)
-    save_model(model, path, check=None if foreign else check_file)
-    if foreign:
-        remarks.append(f"needs operators beyond the ONNX standard: {', '.join(foreign)}")
+    beyond = write_rewritten(model, path)
     told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     return Conversion(
         path=path,
         exporter=exporter,
-        notes=(f"quantised: {told}", *notes, *remarks),
+        notes=(f"quantised: {told}", *notes, *remarks, *beyond),
         facts={"opset": opset_of(model)},
     )
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+
+if TYPE_CHECKING:
+    import onnx
+
+UNCHANGED = "nothing was simplified"
+FOREIGN = "needs operators beyond the ONNX standard"
+"""Beginnings of notes that tell on which runtimes such a file is worth a race."""
 
 
 class OnnxRewrite:
@@ -70,3 +77,17 @@ class QuantizedOnnx(OnnxRewrite):
                 or finds nothing to quantise.
         """
         return self._quantize(self.parent_of(request), request)
+
+
+def write_rewritten(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
+    """Write a model that was made from another, checked where it keeps to the standard; returns the note where not.
+
+    Raises:
+        InputError: it breaks the ONNX specification.
+    """
+    from turnkey.formats.onnx_file import check_file, save_model  # onnx is loaded only by who converts
+    from turnkey.formats.onnx_graph import foreign_operators
+
+    foreign = foreign_operators(model)
+    save_model(model, path, check=None if foreign else check_file)
+    return (f"{FOREIGN}: {', '.join(foreign)}",) if foreign else ()

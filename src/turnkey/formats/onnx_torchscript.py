@@ -9,16 +9,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from turnkey.formats.export_job import ExportJob
+from turnkey.formats.frozen_values import frozen_note, frozen_places
 from turnkey.formats.torch_call import PositionalCall
 
 NAME = "torchscript"
 HIGHEST_OPSET = 20
-_TRACER_WARNING_LIMIT = 3
 
 
 def export(job: ExportJob) -> tuple[str, ...]:
@@ -37,12 +36,7 @@ def export(job: ExportJob) -> tuple[str, ...]:
             output_names=list(job.output_names),
             dynamic_axes={name: dict(symbols) for name, symbols in job.axes.symbols.items() if symbols} or None,
         )
-    frozen = [w for w in caught if issubclass(w.category, torch.jit.TracerWarning)]
-    places = dict.fromkeys(f"{Path(w.filename).name}:{w.lineno}" for w in frozen)
-    if places:
-        shown = ", ".join(list(places)[:_TRACER_WARNING_LIMIT])
-        return (f"the trace froze values of this call at {len(places)} places ({shown})",)
-    return ()
+    return frozen_note(frozen_places(caught))
 
 
 def _exportable(call: PositionalCall, tensors: tuple[torch.Tensor, ...]) -> torch.nn.Module:

@@ -9,13 +9,20 @@ bfloat16, ``openvino-int8`` has 8-bit weights and activations, calibrated by NNC
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from turnkey.errors import ConversionError, UsageError
-from turnkey.formats.format import Conversion, ConvertRequest, NoSettings
+from turnkey.formats.format import Conversion, ConvertRequest, NoSettings, require_samples
 
 PRESETS = ("mixed", "performance")
 PRECISION_PLACE = ("turnkey", "inference_precision")
 """Where in its runtime information a file says in which precision it wants to be computed."""
+
+
+def port_name(port: Any, otherwise: str) -> str:
+    """Name of an input or output as the ONNX file called it; OpenVINO keeps aliases beside it in a set."""
+    names = sorted(port.get_names(), key=lambda name: (len(name), name))
+    return names[0] if names else otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +80,8 @@ class OpenVinoFormat:
                 "there is no ONNX file to convert",
                 remedy=f"turnkey -i SCRIPT.py discover export-pytorch convert --to {self.name}",
             )
-        if self.weights == "int8" and not request.samples:
-            raise ConversionError(
-                f"{request.parent.name} cannot be quantised: there are no samples to calibrate with",
-                remedy="start from a script, whose inputs are captured: turnkey -i SCRIPT.py discover ... quantize",
-            )
+        if self.weights == "int8":
+            require_samples(request.samples, model=request.parent.name)
         return convert_to_openvino(
             request.parent,
             request.path,

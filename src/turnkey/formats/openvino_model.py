@@ -15,7 +15,7 @@ from turnkey.errors import ConversionError, InputError
 from turnkey.formats.format import Conversion
 from turnkey.formats.onnx_file import load_graph
 from turnkey.formats.onnx_signature import fit_sample, read_signature
-from turnkey.formats.openvino import PRECISION_PLACE, OpenVinoInt8Settings
+from turnkey.formats.openvino import PRECISION_PLACE, OpenVinoInt8Settings, port_name
 from turnkey.host import has_vnni
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension, Signature, TensorSpec
@@ -82,8 +82,7 @@ def read_openvino_signature(path: Path) -> Signature:
         raise InputError(f"{path.name} is not an OpenVINO model", evidence=str(error).strip()[-300:]) from error
 
     def spec(port: Any, otherwise: str) -> TensorSpec:
-        names = sorted(port.get_names(), key=lambda name: (len(name), name))
-        name = names[0] if names else otherwise
+        name = port_name(port, otherwise)
         shape: list[Dimension] = []
         for axis, dimension in enumerate(port.get_partial_shape()):
             free = "batch" if axis == 0 else f"{name}_{axis}"

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from turnkey.errors import ConversionError
-from turnkey.formats.onnx_agreement import one_line
+from turnkey.formats.failure_text import one_line
+from turnkey.formats.format import require_samples
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Signature
 from turnkey.model.torch_bridge import tensor_of
@@ -69,10 +70,7 @@ def quantised(module: torch.fx.GraphModule, signature: Signature, samples: Seque
     """
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    if not samples:
-        raise ConversionError(
-            "there is no sample to calibrate with", remedy="start with the script: turnkey -i SCRIPT.py discover ..."
-        )
+    require_samples(samples, model="the graph")
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")

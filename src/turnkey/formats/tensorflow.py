@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.errors import ConversionError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.formats.finished_file import finished_directory, finished_file
 from turnkey.formats.format import Conversion, ConvertRequest, NoSettings
 from turnkey.formats.live_source import live_function
@@ -53,7 +54,7 @@ class SavedModel:
         except Exception as error:
             raise ConversionError(
                 "TensorFlow cannot trace the function",
-                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                evidence=evidence_of(error),
                 remedy="write it with TensorFlow's own operations",
             ) from error
         files = tuple(path for path in sorted(request.path.rglob("*")) if path.is_file())

@@ -39,7 +39,7 @@ class AotInductor:
     stored_as = "torch-aoti"
     suffix = ".pt2"
     requires = ("torch",)
-    install = "pip install 'torch<2.14'"
+    install = "pip install 'torch>=2.6,<2.14'"
     settings_type = AotiSettings
 
     @property

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.live_source import live_module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class ExportedProgram:
     converts_from = ("torch",)
     suffix = ".pt2"
     requires = ("torch",)
-    install = "pip install 'torch<2.14'"
+    install = "pip install 'torch>=2.6,<2.14'"
     settings_type = ExportedProgramSettings
 
     def convert(self, request: ConvertRequest) -> Conversion:
@@ -44,12 +44,8 @@ class ExportedProgram:
         """
         from turnkey.formats.torch_program import capture, write_program  # torch is loaded only by who exports
 
-        if request.source is None or request.source.live_format != "torch":
-            raise ConversionError(
-                "there is no live module to capture",
-                remedy="start with the script: turnkey -i SCRIPT.py discover convert --to torch-exportedprogram",
-            )
-        captured = capture(request.source, dynamic=request.settings.dynamic, strict=request.settings.strict)
+        source = live_module(request, name=self.name)
+        captured = capture(source, dynamic=request.settings.dynamic, strict=request.settings.strict)
         companion = write_program(captured.program, captured.call, request.path)
         return Conversion(
             path=request.path,

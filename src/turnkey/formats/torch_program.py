@@ -14,9 +14,9 @@ from turnkey.errors import ConversionError
 from turnkey.formats.dynamic_axes import STATIC, DynamicAxes
 from turnkey.formats.export_plan import plan_export, plan_static
 from turnkey.formats.export_trial import first_agreeing, signature_of
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion, ConvertRequest
-from turnkey.formats.onnx_agreement import one_line
 from turnkey.formats.stored_call import StoredCall, read_stored_call, write_stored_call
 from turnkey.formats.torch_call import tensors_for
 from turnkey.model.samples import Sample

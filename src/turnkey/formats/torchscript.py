@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from turnkey.errors import ConversionError
 from turnkey.formats.format import Conversion, ConvertRequest
+from turnkey.formats.live_source import live_module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class TorchScript:
     converts_from = ("torch",)
     suffix = ".pt"
     requires = ("torch",)
-    install = "pip install 'torch<2.14'"
+    install = "pip install 'torch>=2.6,<2.14'"
     settings_type = TorchScriptSettings
 
     @property
@@ -51,13 +51,9 @@ class TorchScript:
         """
         from turnkey.formats.torchscript_export import script, trace  # torch is loaded only by who exports
 
-        if request.source is None or request.source.live_format != "torch":
-            raise ConversionError(
-                f"there is no live module to make {self.name} of",
-                remedy=f"start with the script: turnkey -i SCRIPT.py discover convert --to {self.name}",
-            )
+        source = live_module(request, name=self.name)
         export = trace if self.jit_type == "trace" else script
-        return export(request.source, request.path, request.settings)
+        return export(source, request.path, request.settings)
 
 
 TRACE = TorchScript("trace")

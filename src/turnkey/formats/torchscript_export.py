@@ -14,6 +14,7 @@ from turnkey.formats.export_plan import ExportPlan, plan_export
 from turnkey.formats.export_trial import Trial, first_agreeing, signature_of
 from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion
+from turnkey.formats.frozen_values import frozen_note, frozen_places
 from turnkey.formats.stored_call import StoredCall, write_stored_call
 from turnkey.formats.torch_call import tensors_for
 from turnkey.formats.torchscript import TorchScriptSettings
@@ -22,13 +23,11 @@ from turnkey.model.samples import Sample
 from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import array_of, arrays_of_result, evaluation_mode, tensors_of
 
-_SHOWN_PLACES = 3
-
 
 def trace(source: SourceModel, path: Path, settings: TorchScriptSettings) -> Conversion:
     """Write the operations of one call of the module. Raises as `TorchScript.convert` does."""
     plan = plan_export(source, wanted=STATIC)
-    frozen_places: set[str] = set()
+    frozen: set[str] = set()
 
     def make(axes: DynamicAxes) -> Any:
         with warnings.catch_warnings(record=True) as caught:
@@ -38,8 +37,7 @@ def trace(source: SourceModel, path: Path, settings: TorchScriptSettings) -> Con
             )
             if settings.freeze:
                 made = torch.jit.freeze(made)
-        tracer = [warning for warning in caught if issubclass(warning.category, torch.jit.TracerWarning)]
-        frozen_places.update(f"{Path(warning.filename).name}:{warning.lineno}" for warning in tracer)
+        frozen.update(frozen_places(caught))
         return made
 
     def run(made: Any, sample: Sample) -> Sample:
@@ -48,10 +46,7 @@ def trace(source: SourceModel, path: Path, settings: TorchScriptSettings) -> Con
 
     with evaluation_mode(plan.call):
         trial = first_agreeing(plan, make, run, exporter="torch.jit.trace", class_name=source.class_name)
-    notes = []
-    if frozen_places:
-        shown = ", ".join(sorted(frozen_places)[:_SHOWN_PLACES])
-        notes.append(f"the trace froze values of this call at {len(frozen_places)} places ({shown})")
+    notes = [*frozen_note(frozen)]
     if source.data_dependent:
         notes.append("control flow depends on data: the trace holds the branches of the captured inputs alone")
     return _written(path, trial, plan, structure=None, notes=notes)

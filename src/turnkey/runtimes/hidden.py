@@ -1,9 +1,5 @@
 """Hidden outputs: what each submodule computes, beside the values inside an exported ONNX file.
 
-Exporters leave the module of origin in the file: the torch.export-based one as metadata of each node, the TorchScript
-one in the node's name. Optimisers drop both and keep the names of values, so that the exported file tells, for
-every file made from it, which values belong to which submodule.
-
 This finds the first submodule whose output differs, and proves something where the model's own outputs are zero.
 
 Trade-offs: a submodule that is called twice, or that returns no single tensor, is passed over. A submodule counts as
@@ -13,30 +9,26 @@ agreeing if any of its last few values of the right shape agrees, since an expor
 
 from __future__ import annotations
 
-import ast
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from turnkey.errors import TurnkeyError
+from turnkey.formats.module_scopes import values_by_submodule
 from turnkey.model.samples import Sample
-from turnkey.runtimes.lookup import find_runtime
-from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.single_run import outputs_of_file
+from turnkey.runtimes.submodule_outputs import watch_submodules
 from turnkey.verify import Comparison, Tolerances, VerificationVerdict, compare
 
 if TYPE_CHECKING:
-    import onnx
     import torch
 
     from turnkey.model.call import CallStructure
 
-_SCOPES = "pkg.torch.onnx.name_scopes"
-_WRAPPER = "module."
-"""The exported module is wrapped (`turnkey.formats.torch_call.PositionalCall`): its submodules carry this prefix."""
 _CANDIDATES = 3
 _CAPTURE_BYTES = 512 << 20
 _COMPARED_VALUES = 200
@@ -153,70 +145,23 @@ def _judged(
     return HiddenComparison(agreeing=tuple(agreeing))
 
 
-def values_by_submodule(model: onnx.ModelProto, known: Iterable[str]) -> dict[str, list[str]]:
-    """Values of a graph by the submodule that made them, and by all submodules around it, in graph order."""
-    known = set(known) - {""}
-    values: dict[str, list[str]] = {}
-    for node in model.graph.node:
-        for scope in scopes_of(node):
-            name = scope if scope in known else scope.removeprefix(_WRAPPER)
-            if name in known:
-                values.setdefault(name, []).extend(value for value in node.output if value)
-    return values
-
-
-def scopes_of(node: onnx.NodeProto) -> list[str]:
-    """Paths of the submodules around a node, outermost first."""
-    for entry in node.metadata_props:
-        if entry.key == _SCOPES:
-            try:
-                scopes = ast.literal_eval(entry.value)
-            except (ValueError, SyntaxError):
-                return []
-            return [str(scope) for scope in scopes[:-1]] if isinstance(scopes, list) else []
-    paths: list[str] = []
-    before = ""
-    for part in node.name.split("/")[1:-1]:  # "/module/blocks.0/fc/Add"
-        around = paths[-1] if paths else ""
-        if before and part.startswith(f"{before}."):  # "/module/blocks/blocks.0": children of a Sequential
-            around = around.removesuffix(before).rstrip(".")
-        paths.append(f"{around}.{part}" if around else part)
-        before = part
-    return paths
-
-
 def _submodule_outputs(
     module: torch.nn.Module, structure: CallStructure | None, sample: Sample, wanted: Iterable[str]
 ) -> dict[str, np.ndarray]:
-    """Outputs of the submodules that are called once and return one tensor, in the order in which they finish."""
-    import torch
-
-    from turnkey.formats.torch_call import call_of, outputs_of
-    from turnkey.model.torch_bridge import array_of
-
-    outputs: dict[str, np.ndarray | None] = {}
+    """Outputs of the submodules that are called once and return one tensor, as far as memory is meant for them."""
+    outputs: dict[str, np.ndarray] = {}
     room = _CAPTURE_BYTES
-    children = dict(module.named_modules())
 
-    def keep(name: str, result: Any) -> None:
+    def keep(name: str, array: np.ndarray) -> None:
         nonlocal room
-        usable = isinstance(result, torch.Tensor) and name not in outputs
-        room -= result.nbytes if usable else 0
-        outputs[name] = array_of(result) if usable and room > 0 else None
+        room -= array.nbytes
+        if room > 0:
+            outputs[name] = array
 
-    handles = []
-    try:
-        for name in wanted:
-            hook = children[name].register_forward_hook(lambda _m, _a, result, name=name: keep(name, result))
-            handles.append(hook)
-        outputs_of(call_of(module, structure, sample), sample)
-    except RuntimeError as error:  # scripted modules take no hooks
-        print(f"submodules cannot be looked at: {error}")
-        return {}
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: array for name, array in outputs.items() if array is not None}
+    def drop(name: str) -> None:
+        outputs.pop(name, None)
+
+    return outputs if watch_submodules(module, structure, sample, wanted, keep=keep, drop=drop) else {}
 
 
 def _values_of_file(path: Path, names: Sequence[str], sample: Sample) -> Mapping[str, np.ndarray]:
@@ -232,12 +177,7 @@ def _values_of_file(path: Path, names: Sequence[str], sample: Sample) -> Mapping
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".hidden-", suffix=".onnx") as copy:
         copy.write(model.SerializeToString())
         copy.flush()
-        request = LoadRequest(path=Path(copy.name), threads=1, options={"graph_optimization_level": "none"})
-        runner = find_runtime("onnxruntime").load(request)
-        try:
-            return runner.outputs(runner.run(runner.prepare(sample)))
-        finally:
-            runner.close()
+        return outputs_of_file(Path(copy.name), sample, options={"graph_optimization_level": "none"})
 
 
 def _comparisons(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turnkey.errors import ConversionError, UsageError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.model.samples import Sample
 from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.options import refuse_unknown
@@ -98,7 +99,7 @@ class JaxRuntime:
         except Exception as error:  # a flatbuffer of another version fails in many ways
             raise ConversionError(
                 f"JAX cannot read {request.path.name}",
-                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                evidence=evidence_of(error),
                 remedy="make it again with this version: convert --to jax",
             ) from error
         return JaxRunner(exported, stored, threads=request.threads)

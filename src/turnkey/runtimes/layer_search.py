@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from turnkey.errors import TurnkeyError
+from turnkey.formats.module_scopes import values_by_submodule
 from turnkey.model.samples import Sample
-from turnkey.runtimes.hidden import values_by_submodule
-from turnkey.runtimes.layer_values import ValueStore, keep_file_values, keep_module_outputs, tensors_made_in
+from turnkey.runtimes.layer_values import ValueStore, keep_file_values
+from turnkey.runtimes.operator_suspects import SILENT, suspects_by_name, suspects_by_value, values_of
 from turnkey.runtimes.reproduction import write_reproduction
 from turnkey.runtimes.segment import cut_part, run_part
+from turnkey.runtimes.submodule_outputs import watch_submodules
 from turnkey.verify import OutputComparison, Tolerances, VerificationVerdict, compare
 from turnkey.verify.bisection import divergent_step
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 _CANDIDATES = 3
 """Values of a layer that may be its output: exporters put a cast or a transposition of their own behind it."""
-_SILENT = {"Constant", "Shape", "Identity"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class LayerSearch:
         self._limits = limits
         self._store = ValueStore(scratch / "values")
         self._scratch = scratch
-        self._computed = _values_of(whole.model)
+        self._computed = values_of(whole.model)
         self._positions: list[_Position] = []
         self._last = OutputComparison(name="")
 
@@ -103,13 +104,20 @@ class LayerSearch:
         if source.module is not None:
             classes = {name: type(child).__name__ for name, child in source.module.named_modules()}
             values = values_by_submodule(exported.model, classes)
-            keep_module_outputs(source.module, source.samples.structure, self._sample, values, self._store)
+            watch_submodules(
+                source.module,
+                source.samples.structure,
+                self._sample,
+                values,
+                keep=self._store.put,
+                drop=self._store.drop,
+            )
         else:
             assert source.path is not None, "a source that can run is a module or a file"
             from turnkey.formats.onnx_segment import open_weightless
 
             original = open_weightless(source.path, self._scratch / "source")
-            nodes = [node for node in original.model.graph.node if node.op_type not in _SILENT]
+            nodes = [node for node in original.model.graph.node if node.op_type not in SILENT]
             classes = {value: node.op_type for node in nodes for value in node.output if value}
             values = {value: [value] for value in classes}
             keep_file_values(original, self._sample, [v for v in values if self._is_computed(v)], self._store)
@@ -137,10 +145,7 @@ class LayerSearch:
         self._differs(step - 1, step)  # where one step is all there is, nothing was asked
         layer, kind = self._named(step)
         part, feeds, expected = self._reproduction(step)
-        if sound is not None:
-            suspects = self._suspects_by_name(part, step, sound)
-        else:
-            suspects = self._suspects_by_value(part, step)
+        suspects = self._suspects(part, step, sound)
         write_reproduction(
             part,
             feeds,
@@ -222,7 +227,7 @@ class LayerSearch:
     def _is_misplaced(self, step: int, sound: WeightlessModel | None) -> bool:
         """Whether the value is not the layer's output after all: the right form differs there too, or another fits."""
         position = self._positions[step - 1]
-        if sound is not None and position.value in _values_of(sound.model):
+        if sound is not None and position.value in values_of(sound.model):
             return bool(self._compared(sound, step - 1, (position.value,)).failed_test)
         expected = np.asarray(self._store[position.layer])
         given = _Given(self._store, self._positions[: step - 1])
@@ -249,76 +254,21 @@ class LayerSearch:
             (defaults.limit_for(str(array.dtype)).relative_l2 or 0.0 for array in expected.values()), default=0.0
         )
 
-    def _suspects_by_name(self, part: onnx.ModelProto, step: int, sound: WeightlessModel) -> Sequence[onnx.NodeProto]:
-        """Nodes up to the first value that the right form also has, and that differs from it."""
-        present = _values_of(sound.model)
-        shared = [value for node in part.graph.node for value in node.output if value in present]
+    def _suspects(self, part: onnx.ModelProto, step: int, sound: WeightlessModel | None) -> Sequence[onnx.NodeProto]:
+        """Operators of the wrong part that may be to blame."""
         given = _Given(self._store, self._positions[: step - 1])
-        try:
-            right = run_part(sound, outputs=shared, given=given, sample=self._sample)
-            wrong = run_part(self._whole, outputs=shared, given=given, sample=self._sample)
-        except (TurnkeyError, KeyError) as error:
-            print(f"the operators of the part cannot be compared: {error}")
-            return _telling(part.graph.node)
-        agreeing = {
-            name
-            for name in shared
-            if not compare({name: right[name]}, {name: wrong[name]}, tolerances=self._limits).first_failure
-        }
-        return _until_first_wrong(part.graph.node, agreeing, set(shared) - agreeing)
 
-    def _suspects_by_value(self, part: onnx.ModelProto, step: int) -> Sequence[onnx.NodeProto]:
-        """Nodes behind the last whose value is one that torch makes, too."""
-        source, nodes = self._reference.source, part.graph.node
-        if source.module is None or len(_telling(nodes)) == 1:
-            return _telling(nodes)
-        from turnkey.formats.torch_call import call_of, outputs_of
-        from turnkey.model.torch_bridge import array_of
+        def run(whole: WeightlessModel, names: Sequence[str]) -> Sample:
+            return run_part(whole, outputs=names, given=given, sample=self._sample)
 
-        names = [value for node in nodes for value in node.output if value]
-        given = _Given(self._store, self._positions[: step - 1])
-        try:
-            values = run_part(self._whole, outputs=names, given=given, sample=self._sample)
-        except (TurnkeyError, KeyError) as error:
-            print(f"the operators of the part cannot be compared: {error}")
-            return _telling(nodes)
-        by_shape: dict[tuple[int, ...], list[str]] = {}
-        for name, array in values.items():
-            by_shape.setdefault(array.shape, []).append(name)
-        matched: set[str] = set()
-
-        def see(tensor: Any) -> None:
-            for name in by_shape.get(tuple(tensor.shape), ()):
-                if name not in matched:
-                    agreement = compare({name: array_of(tensor)}, {name: values[name]}, tolerances=self._limits)
-                    if agreement.verdict is VerificationVerdict.VALID:
-                        matched.add(name)
-
-        structure = source.samples.structure
-        # The whole model: a part begins behind the last layer that is known, with operators of modules before its own.
-        with tensors_made_in(source.module, see):
-            outputs_of(call_of(source.module, structure, self._sample), self._sample)
-        return _until_first_wrong(nodes, matched, set(self._targets(step)))
-
-
-def _until_first_wrong(
-    nodes: Sequence[onnx.NodeProto], agreeing: Collection[str], wrong: Collection[str]
-) -> Sequence[onnx.NodeProto]:
-    """The nodes behind the last one that agrees, up to the first that is known to be wrong."""
-    suspects: list[onnx.NodeProto] = []
-    for node in nodes:
-        if any(value in agreeing for value in node.output):
-            suspects.clear()
-            continue
-        suspects.append(node)
-        if any(value in wrong for value in node.output):
-            break
-    return _telling(suspects) or _telling(nodes)
-
-
-def _telling(nodes: Sequence[onnx.NodeProto]) -> Sequence[onnx.NodeProto]:
-    return [node for node in nodes if node.op_type not in _SILENT] or list(nodes)
-
-
-def _values_of(model: onnx.ModelProto) -> set[str]:
-    return {value for node in model.graph.node for value in node.output}
+        if sound is not None:
+            return suspects_by_name(part, wrong=self._whole, sound=sound, run=run, limits=self._limits)
+        return suspects_by_value(
+            part,
+            self._targets(step),
+            wrong=self._whole,
+            source=self._reference.source,
+            sample=self._sample,
+            run=run,
+            limits=self._limits,
+        )

@@ -5,7 +5,7 @@ Activations of a large model are larger than its weights. Nothing here holds mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from turnkey.formats.onnx_segment import WeightlessModel
-    from turnkey.model.call import CallStructure
 
 _PARTS = 4
 _AT_ONCE = 32
@@ -55,40 +54,6 @@ class ValueStore(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._paths)
-
-
-def keep_module_outputs(
-    module: torch.nn.Module, structure: CallStructure | None, sample: Sample, wanted: Iterable[str], store: ValueStore
-) -> None:
-    """Put the outputs of submodules that are called once and return one tensor, in the order in which they finish.
-
-    A module that takes no hooks (a scripted one) leaves the store as it was.
-    """
-    import torch
-
-    from turnkey.formats.torch_call import call_of, outputs_of
-    from turnkey.model.torch_bridge import array_of
-
-    seen: set[str] = set()
-
-    def keep(name: str, result: Any) -> None:
-        if name in seen:
-            if name in store:
-                store.drop(name)  # called again: which of its calls a value belongs to is not known
-            return
-        seen.add(name)
-        if isinstance(result, torch.Tensor):
-            store.put(name, array_of(result))
-
-    children = dict(module.named_modules())
-    try:
-        with ExitStack() as hooks:
-            for name in wanted:
-                handle = children[name].register_forward_hook(lambda _m, _a, result, name=name: keep(name, result))
-                hooks.callback(handle.remove)
-            outputs_of(call_of(module, structure, sample), sample)
-    except RuntimeError as error:  # scripted modules take no hooks
-        print(f"submodules cannot be looked at: {error}")
 
 
 def keep_file_values(whole: WeightlessModel, sample: Sample, wanted: Sequence[str], store: ValueStore) -> None:

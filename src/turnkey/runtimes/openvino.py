@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turnkey.errors import ConversionError, UsageError
-from turnkey.formats.openvino import PRECISION_PLACE
+from turnkey.formats.openvino import PRECISION_PLACE, port_name
 from turnkey.model.samples import Sample
 from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.options import refuse_unknown
@@ -47,8 +47,10 @@ class OpenVinoRunner:
         self._device = device
         self._precision = precision
         self._hint = hint
-        self._inputs = tuple((_name_of(port, f"input.{i}"), _dtype_of(port)) for i, port in enumerate(compiled.inputs))
-        self._outputs = tuple(_name_of(port, f"output.{i}") for i, port in enumerate(compiled.outputs))
+        self._inputs = tuple(
+            (port_name(port, f"input.{i}"), _dtype_of(port)) for i, port in enumerate(compiled.inputs)
+        )
+        self._outputs = tuple(port_name(port, f"output.{i}") for i, port in enumerate(compiled.outputs))
         self._casts: set[str] = set()
         self._request: Any = None
         if hint == "latency":
@@ -226,12 +228,6 @@ def _chosen(known: tuple[str, ...], option: str, value: str) -> str:
     if value not in known:
         raise UsageError(f"{option} cannot be {value!r}", evidence=f"one of: {', '.join(known)}")
     return value
-
-
-def _name_of(port: Any, otherwise: str) -> str:
-    """A port's name as the ONNX file called it; OpenVINO keeps aliases beside it in a set."""
-    names = sorted(port.get_names(), key=lambda name: (len(name), name))
-    return names[0] if names else otherwise
 
 
 def _dtype_of(port: Any) -> np.dtype[Any]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from turnkey.formats.module_scopes import WRAPPER
 from turnkey.model.samples import Sample
-from turnkey.runtimes.lookup import find_runtime
-from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.single_run import outputs_of_file
 from turnkey.verify import Comparison, Tolerances, compare
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from turnkey.formats.torch_call import PositionalCall
     from turnkey.model.call import CallStructure
-
-_WRAPPER = "module."
 
 
 def compare_perturbed(
@@ -52,7 +50,7 @@ def compare_perturbed(
     generator = np.random.default_rng(seed)
     weights: dict[str, np.ndarray] = {}
     for tensor in model.graph.initializer:
-        name = tensor.name if tensor.name in zeros else tensor.name.removeprefix(_WRAPPER)
+        name = tensor.name if tensor.name in zeros else tensor.name.removeprefix(WRAPPER)
         if name in zeros and tuple(tensor.dims) == tuple(module.get_parameter(name).shape):
             weights[name] = _replace(tensor, generator)
     if not weights:
@@ -79,7 +77,7 @@ def _module_outputs(call: PositionalCall, sample: Sample, weights: dict[str, np.
     swapped = {}
     for name, values in weights.items():
         weight = call.module.get_parameter(name)
-        swapped[_WRAPPER + name] = tensor_of(values).to(weight.device, weight.dtype)
+        swapped[WRAPPER + name] = tensor_of(values).to(weight.device, weight.dtype)
     with evaluation_mode(call):
         results = torch.func.functional_call(call, swapped, tensors_for(call, sample))
         names = list(call.named_outputs(*tensors_for(call, sample)))
@@ -93,8 +91,4 @@ def _file_outputs(model: onnx.ModelProto, directory: Path, sample: Sample) -> Sa
         path = Path(scratch) / "model.onnx"
         save_model(model, path)
         # Optimised like the variant when it is used: a fusion that breaks the head must be seen.
-        runner = find_runtime("onnxruntime").load(LoadRequest(path=path, threads=1))
-        try:
-            return runner.outputs(runner.run(runner.prepare(sample)))
-        finally:
-            runner.close()
+        return outputs_of_file(path, sample)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.formats.module_scopes import innermost_module
 from turnkey.model.samples import Sample
-from turnkey.runtimes.hidden import scopes_of
 from turnkey.runtimes.lookup import find_runtime
 from turnkey.runtimes.profile import LayerOf, OperatorTime, Profile
 from turnkey.runtimes.runtime import LoadRequest, Runner
@@ -32,9 +32,9 @@ _WARM_CALLS = 3
 _FEWEST_CALLS = 5
 _SECONDS = 1.0
 _PROFILED_CALLS = 10
-_WRAPPER = "module."
 _QUANTIZED = "_quantized"
 """What ONNX Runtime's quantiser puts behind the name of a weight."""
+_LAYER_MARK = "turnkey layer: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,9 +238,6 @@ def _of_torch(request: LoadRequest, sample: Sample, layer_of: LayerOf) -> tuple[
     )
 
 
-_LAYER_MARK = "turnkey layer: "
-
-
 def _marked_layer(event: Any) -> str:
     """The innermost module around an event of torch's profiler."""
     while event is not None:
@@ -260,16 +257,11 @@ def _layers_of(exported: Path | None) -> LayerOf:
     weights = {tensor.name for tensor in graph.initializer}
     layers: dict[str, str] = {}
     for node in graph.node:
-        layer = _innermost(node)
+        layer = innermost_module(node)
         for name in (node.name, *node.output, *(name for name in node.input if name in weights)):
             if name and layer:
                 layers.setdefault(name, layer)
     return lambda name: layers.get(name, "")
-
-
-def _innermost(node: onnx.NodeProto) -> str:
-    scopes = [scope for scope in scopes_of(node) if scope not in ("", "module")]
-    return scopes[-1].removeprefix(_WRAPPER) if scopes else ""
 
 
 _PROFILERS = {"onnxruntime": _of_onnxruntime, "openvino": _of_openvino, "torch": _of_torch}

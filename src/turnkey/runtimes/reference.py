@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ModelError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.source import SourceModel
 from turnkey.runtimes.lookup import find_runtime
@@ -54,7 +55,7 @@ class Reference:
         except Exception as error:  # the user's model may raise anything
             raise ModelError(
                 f"the source model {self.source.class_name} fails on a sample",
-                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                evidence=evidence_of(error),
             ) from error
 
     def with_outputs(self, samples: SampleSet) -> SampleSet:

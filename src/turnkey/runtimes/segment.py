@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turnkey.model.samples import Sample
-from turnkey.runtimes.lookup import find_runtime
-from turnkey.runtimes.runtime import LoadRequest
+from turnkey.runtimes.single_run import outputs_of_file
 
 if TYPE_CHECKING:
     import onnx
@@ -56,8 +55,4 @@ def run_part(
     with tempfile.NamedTemporaryFile(dir=whole.directory, prefix="part-", suffix=".onnx") as file:
         file.write(part.SerializeToString())
         file.flush()
-        runner = find_runtime("onnxruntime").load(LoadRequest(path=Path(file.name), threads=1, options=_AS_WRITTEN))
-        try:
-            return runner.outputs(runner.run(runner.prepare(feeds)))
-        finally:
-            runner.close()
+        return outputs_of_file(Path(file.name), feeds, options=_AS_WRITTEN)

@@ -11,7 +11,7 @@ from turnkey.errors import UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.inputs import require_inputs
 from turnkey.runtimes.runtime import LoadRequest
-from turnkey.runtimes.torch_facts import torch_facts
+from turnkey.runtimes.torch_facts import require_device, torch_facts
 
 if TYPE_CHECKING:
     from turnkey.formats.stored_call import StoredCall
@@ -100,17 +100,10 @@ def stored_file(runtime: str, request: LoadRequest, *, made_by: str) -> Path:
     Raises:
         UsageError: there is none, or torch does not have the device.
     """
-    import torch
-
     if request.path is None:
         raise UsageError(
             f"the runtime {runtime} executes files; there is none",
             remedy=f"turnkey -i SCRIPT.py discover convert --to {made_by} verify benchmark --runtime {runtime}",
         )
-    if request.device != "cpu" and not (request.device.startswith("cuda") and torch.cuda.is_available()):
-        raise UsageError(
-            f"torch has no device {request.device!r} here",
-            evidence=f"torch {torch.__version__}, CUDA available: {torch.cuda.is_available()}",
-            remedy="turnkey ... benchmark --device cpu",
-        )
+    require_device(request.device)
     return request.path

@@ -6,6 +6,7 @@ Trust: loading a package runs its code; load those that you made.
 from __future__ import annotations
 
 from turnkey.errors import ConversionError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 from turnkey.runtimes.stored_torch import StoredTorchRunner, stored_file
@@ -42,7 +43,7 @@ class AotInductorRuntime:
         except Exception as error:  # a zip, a linker and C++ fail in many ways
             raise ConversionError(
                 f"torch cannot load the package {path.name}",
-                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                evidence=evidence_of(error),
                 remedy="make it again on this machine: convert --to torch-aoti",
             ) from error
         return StoredTorchRunner(package, stored, threads=request.threads)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ConversionError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 from turnkey.runtimes.torch_eager import TorchRunner, autocast_of, live_module
@@ -66,7 +67,7 @@ class TorchCompileRunner(TorchRunner):
         except Exception as error:  # backends raise whatever they like
             raise ConversionError(
                 f"torch.compile with backend {self._backend} cannot compile the model",
-                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                evidence=evidence_of(error),
                 remedy="turnkey ... benchmark --runtime torch   # or: --rt-args backend::aot_eager",
             ) from error
 

@@ -16,7 +16,7 @@ from turnkey.errors import ModelError, UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
-from turnkey.runtimes.torch_facts import torch_facts
+from turnkey.runtimes.torch_facts import require_device, torch_facts
 
 if TYPE_CHECKING:
     import torch
@@ -197,8 +197,6 @@ def live_module(runtime: str, request: LoadRequest) -> tuple[torch.nn.Module, Ca
         UsageError: there is no module, or the device is not there.
         ModelError: its samples do not tell how it is called.
     """
-    import torch
-
     if request.module is None:
         raise UsageError(
             f"the runtime {runtime} executes a live PyTorch model; this input has none",
@@ -206,12 +204,7 @@ def live_module(runtime: str, request: LoadRequest) -> tuple[torch.nn.Module, Ca
         )
     if request.structure is None:
         raise ModelError("nothing tells how the model is called: its samples have no call structure")
-    if request.device != "cpu" and not (request.device.startswith("cuda") and torch.cuda.is_available()):
-        raise UsageError(
-            f"torch has no device {request.device!r} here",
-            evidence=f"torch {torch.__version__}, CUDA available: {torch.cuda.is_available()}",
-            remedy="turnkey ... benchmark --device cpu",
-        )
+    require_device(request.device)
     # A module that the script compiled itself is measured as what it was before: compiling is another runtime.
     return getattr(request.module, "_orig_mod", request.module), request.structure
 

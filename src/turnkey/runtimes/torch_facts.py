@@ -1,8 +1,10 @@
-"""What every runner that computes with torch says of itself."""
+"""What every runner that computes with torch says of itself, and the devices that torch has."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from turnkey.errors import UsageError
 
 
 def torch_facts(device: str) -> dict[str, Any]:
@@ -17,3 +19,15 @@ def torch_facts(device: str) -> dict[str, Any]:
         "fallback": None,
         "notes": [],
     }
+
+
+def require_device(device: str) -> None:
+    """Raises UsageError where torch does not have the device."""
+    import torch
+
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise UsageError(
+            f"torch has no device {device!r} here",
+            evidence=f"torch {torch.__version__}, CUDA available: {torch.cuda.is_available()}",
+            remedy="turnkey ... benchmark --device cpu",
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 
 from turnkey.errors import ConversionError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 from turnkey.runtimes.stored_torch import StoredTorchRunner, stored_file
@@ -46,7 +47,7 @@ class TorchScriptRuntime:
         except (RuntimeError, ValueError) as error:
             raise ConversionError(
                 f"torch cannot read {path.name}",
-                evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                evidence=evidence_of(error),
                 remedy="make it again with this torch: convert --to torchscript",
             ) from error
         return StoredTorchRunner(module, stored, threads=request.threads, device=request.device)

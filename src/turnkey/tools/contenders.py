@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from turnkey.errors import TurnkeyError, UsageError
 from turnkey.formats import FORMATS, find_format
+from turnkey.formats.onnx_rewrite import FOREIGN, UNCHANGED
 from turnkey.formats.route import formats_named, installed_format
 from turnkey.host import has_bfloat16
 from turnkey.model.source import SourceModel
@@ -21,8 +22,8 @@ from turnkey.verify.tolerance import QUANTIZED_4_BITS, QUANTIZED_8_BITS
 
 _NOT_FOR_SPEED = {"onnx-reference", "mlf"}
 """Runtimes that exist for other reasons than speed on this machine."""
-_UNCHANGED = "nothing was simplified"
-_FOREIGN = "needs operators beyond the ONNX standard"
+_TRIED_ANYWAY = {"onnx-dynamo"}
+"""Formats that are what another one tries first."""
 
 
 def wanted_runtimes(names: Sequence[str]) -> tuple[Runtime, ...]:
@@ -61,6 +62,8 @@ def wanted_formats(names: Sequence[str], *, runtimes: Sequence[Runtime], exact: 
     for name in chosen or FORMATS.names():
         if exact and precision_of(name) is not None:
             continue
+        if not chosen and name in _TRIED_ANYWAY:
+            continue
         if not chosen and precision_of(name) == "bfloat16" and not has_bfloat16():
             print(f"{name}: not tried: this processor has no bfloat16 instructions", flush=True)
             continue
@@ -90,6 +93,9 @@ def made(state: State, source: SourceModel, formats: Sequence[str]) -> tuple[Sta
         start = plain if name != "onnx" and "onnx" in form.converts_from else ""
         if any(variant.key == name for variant in state.variants):
             continue
+        by_name = getattr(form, "exporter", "")
+        if by_name and any(variant.exporter == by_name for variant in state.variants):
+            continue  # the file of that exporter is there already
         is_quantised = precision_of(name) in (QUANTIZED_8_BITS, QUANTIZED_4_BITS)
         found = reached(state, Wish(format=name, start=start), source=held_back if is_quantised else source)
         state = found.state
@@ -131,7 +137,7 @@ def contenders(
 
 def _is_executed(variant: Variant, runtime: Runtime, *, verified_with: str) -> bool:
     kind = stored_as(variant)
-    if kind not in runtime.executes or any(note.startswith(_UNCHANGED) for note in variant.notes):
+    if kind not in runtime.executes or any(note.startswith(UNCHANGED) for note in variant.notes):
         return False
     if verified_with != default_runtime(kind):  # the first choice lacks what the file needs
         return runtime.name == verified_with
@@ -142,4 +148,4 @@ def _is_executed(variant: Variant, runtime: Runtime, *, verified_with: str) -> b
 
 
 def _is_foreign(variant: Variant) -> bool:
-    return any(note.startswith(_FOREIGN) for note in variant.notes)
+    return any(note.startswith(FOREIGN) for note in variant.notes)

@@ -15,6 +15,8 @@ from typing import Any
 from turnkey.errors import ConversionError, TurnkeyError, UsageError
 from turnkey.file_digest import digest_of_files
 from turnkey.formats import FORMATS, Conversion, ConvertRequest, Format, find_format
+from turnkey.formats.failure_text import evidence_of
+from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.formats.route import Step, find_route
 from turnkey.model.source import SourceModel
 from turnkey.pipeline.build import BuildPaths
@@ -23,6 +25,9 @@ from turnkey.pipeline.state import State, Variant
 from turnkey.tools.format_settings import settings_of
 from turnkey.tools.onnx_state import onnx_stage, with_onnx, without_stale
 from turnkey.tools.verdicts import stored_as
+
+_EXPORTED = "onnx"
+"""The format that other ONNX files are made from, whoever exported it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +139,7 @@ def _performed(
     except TurnkeyError as error:
         failure = error
     except Exception as error:  # noqa: BLE001 - converters and their libraries raise whatever they like
-        failure = ConversionError(
-            f"{step} failed", evidence=f"{type(error).__name__}: {error}".strip()[:2000], remedy=f"see {log.name}"
-        )
+        failure = ConversionError(f"{step} failed", evidence=evidence_of(error), remedy=f"see {log.name}")
     seconds = time.perf_counter() - started
     outcome = "made" if failure is None else f"failed: {failure.what}"
     print(f"{step}: {outcome}, {seconds:.1f} s ({log.name})", flush=True)
@@ -198,7 +201,7 @@ def _starts(state: State, wish: Wish, source: SourceModel | None) -> dict[str, V
             raise UsageError(
                 f"the build {state.build_name} has no variant {wish.start!r}", evidence=f"it has: {known}"
             ) from None
-        return {_format_of(chosen): chosen}
+        return {_EXPORTED if chosen.exporter in EXPORTERS else _format_of(chosen): chosen}
     newest = [variant for variant in state.variants if variant.key == state.results]
     others = [variant for variant in reversed(state.variants) if variant.key != state.results]
     wrong = {entry.get("key") for entry in state.verification if entry.get("verdict") == "invalid"}
@@ -206,6 +209,9 @@ def _starts(state: State, wish: Wish, source: SourceModel | None) -> dict[str, V
     for variant in (*newest, *others):
         if variant.key not in wrong:
             starts.setdefault(_format_of(variant), variant)
+    for variant in (*newest, *others):
+        if variant.exporter in EXPORTERS and variant.key not in wrong:
+            starts.setdefault(_EXPORTED, variant)  # by an exporter that was named: where there is no other
     if source is not None and source.live_format is not None:
         starts[source.live_format] = None
     return starts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey import settings
-from turnkey.errors import ModelError
+from turnkey.errors import ModelError, UsageError
 from turnkey.pipeline.quantity import positive_count
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind, ToolSkipped
 
@@ -16,10 +16,13 @@ EXPORTERS = ("auto", "dynamo", "torchscript", "fast")
 
 
 def parse_axis(text: str) -> str:
-    """``input_ids:1``: an input, which may contain colons and dots, and one of its axes."""
-    name, separator, axis = text.rpartition(":")
-    if not separator or not name or not axis.removeprefix("-").isdigit():
-        raise ValueError("an axis is given as NAME:AXIS, such as input_ids:1")
+    """``input_ids:1``, checked for its form."""
+    from turnkey.formats.onnx_export import axis_of
+
+    try:
+        axis_of(text)
+    except UsageError as error:
+        raise ValueError(error.what) from None
     return text
 
 
@@ -92,14 +95,13 @@ class ExportPytorchModel(Tool):
                 evidence=f"the build {state.build_name} holds no live model",
                 remedy="start with the script: turnkey -i SCRIPT.py discover export-pytorch",
             )
-        dynamic = [text.rpartition(":") for text in arguments.get("dynamic") or ()]
         path = BuildPaths(state.cache_dir, state.build_name).onnx(opset, "base")
         conversion = find_format("onnx").convert(
             ConvertRequest(
                 source=state.model,
                 path=path,
                 settings=OnnxExportSettings(
-                    opset=opset, exporter=exporter, dynamic=tuple((name, int(axis)) for name, _, axis in dynamic)
+                    opset=opset, exporter=exporter, dynamic=tuple(arguments.get("dynamic") or ())
                 ),
             )
         )

@@ -122,7 +122,8 @@ class Quantize(Tool):
         from turnkey.pipeline.stored_source import source_of
         from turnkey.tools.calibration import calibrating, read_calibration, split
         from turnkey.tools.metric import load_metric
-        from turnkey.tools.quantized import conclusions, float_forms, judged, made
+        from turnkey.tools.quantization import float_forms, judged, made
+        from turnkey.tools.quantized import conclusions
 
         metric = load_metric(arguments["metric"]) if arguments.get("metric") else None
         source = source_of(state)
@@ -150,11 +151,11 @@ class Quantize(Tool):
             state, source, attempts, calibration, metric=metric, max_drop=arguments.get("max_drop")
         )
         if arguments.get("per_layer"):
-            from turnkey.tools.quantized import with_layers
+            from turnkey.tools.quantization import with_layers
 
             attempts = with_layers(state, source, attempts)
         if not arguments.get("skip_benchmark"):
-            from turnkey.tools.quantized import raced
+            from turnkey.tools.quantization import raced
 
             state, attempts = raced(state, source, attempts, measuring_settings(state, arguments))
             print(state.listing, flush=True)  # of the race; what follows from it is shown

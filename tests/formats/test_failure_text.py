@@ -1,0 +1,34 @@
+"""What libraries raise, in one line and as evidence."""
+
+from __future__ import annotations
+
+import pytest
+
+from turnkey.formats.failure_text import evidence_of, one_line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("\n  first\nsecond"), "ValueError: first"),
+        (ValueError(), "ValueError"),
+        ("already words", "already words"),
+        (
+            RuntimeError(
+                "[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/onnxruntime/core/graph.cc:42 "
+                "void Graph::Check(const Node&) [ShapeInferenceError] the shapes differ"
+            ),
+            "RuntimeError: the shapes differ",
+        ),
+    ],
+)
+def test_the_line_is_the_first_that_says_something_without_places_in_the_librarys_source(error, line):
+    assert one_line(error) == line
+
+
+def test_a_line_is_cut_and_evidence_keeps_all_lines_up_to_a_limit():
+    assert one_line("x" * 400) == "x" * 299 + "…"
+    assert one_line("x" * 400, limit=10) == "x" * 9 + "…"
+    assert evidence_of(KeyError("a\nb")) == "KeyError: 'a\\nb'"
+    assert evidence_of(RuntimeError("a\nb")) == "RuntimeError: a\nb"
+    assert len(evidence_of(RuntimeError("x" * 5000))) == 2000
