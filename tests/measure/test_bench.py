@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from typing import Any
 
 import numpy as np
@@ -53,14 +52,24 @@ def test_inner_loops_time_all_their_calls_together() -> None:
     assert done == ["a"] * 3 + ["b"] * 3
 
 
-def test_letting_a_result_go_is_not_part_of_the_call() -> None:
+def test_letting_a_result_go_is_not_part_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0
+
     class Costly:
         def __del__(self) -> None:
-            time.sleep(0.02)
+            nonlocal now
+            now += 1000
 
+    def call(_: object) -> Costly:
+        nonlocal now
+        now += 7
+        return Costly()
+
+    monkeypatch.setattr(bench_module.time, "perf_counter_ns", lambda: now)
     storage = [0] * 3
-    timed_calls(lambda _: Costly(), [0, 0, 0], storage)
-    assert max(storage) < 15e6
+    timed_calls(call, [0, 0, 0], storage)
+    assert storage == [7, 7, 7]
+    assert now == 3 * 1007
 
 
 def test_nothing_is_collected_inside_a_slice_and_collection_comes_back_afterwards() -> None:

@@ -21,6 +21,7 @@ from turnkey.measure import (
     run_experiment,
     run_ladder,
 )
+from turnkey.measure.budget import Budget
 from turnkey.measure.simulated import QUIET, Noise, SimulatedHost, SimulatedWorkers
 
 QUICK = Settings(effort="quick", seed=1, budget_s=1e6)
@@ -168,7 +169,7 @@ def test_records_of_finished_rungs_are_taken_up_again_and_those_of_another_plan_
 
 def test_a_spent_budget_ends_every_climb_after_the_rung_in_work(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = count(0, 60)
-    monkeypatch.setattr(climb.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(climb, "Budget", lambda seconds: Budget(seconds, clock=lambda: next(clock)))
     found = Hill({"a": saturating(8)}).climb(budget_s=1).climbs["a"]
     assert found.stop is Stop.BUDGET
     assert len(found.rungs) >= 1

@@ -143,6 +143,9 @@ def test_every_number_is_the_same_when_recomputed_from_the_file(tmp_path: Path) 
         assert again.summary(key) == record.summary(key)
     assert again.sentence() == record.sentence()
     assert again.noise_floor == record.noise_floor
+    forged = Record({**again.run, "verdicts": [], "validity": [{"code": "steal"}]}, again.slices)
+    assert forged.verdicts_json() == record.run["verdicts"]
+    assert forged.reasons == record.reasons
 
 
 @pytest.mark.parametrize(

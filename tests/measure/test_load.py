@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from turnkey.errors import ArtifactError, ModelError, UsageError
 from turnkey.measure import LoadResult, Record, Shape, TargetDescription, drive, journal, load, run_load
 from turnkey.measure.crew import WorkerLost
+from turnkey.measure.environment import Span
 from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorker
 
 NUMPY = TargetDescription(
@@ -50,7 +52,7 @@ def test_a_client_that_idles_between_calls_breaks_littles_law() -> None:
     starts = [[2_000_000 * i for i in range(100)] for _ in range(4)]
     found = load.flow(starts, durations)
     assert found.in_flight == pytest.approx(2, rel=0.05)
-    assert not found.is_lawful
+    assert not load.is_lawful(4, found.in_flight)
 
 
 def test_arrivals_are_poisson_and_reproduce() -> None:
@@ -117,12 +119,85 @@ def test_the_highest_rate_under_a_bound_is_found_and_confirmed_in_fresh_processe
     assert found.validity == "VALID"
     assert "queries per second" in found.sentence()
     assert LoadResult.load(tmp_path / "load.zip") == found
+    assert found.is_finished
     _, slices = journal.read(tmp_path / "load.zip")
     for item, trial in zip(slices, found.trials, strict=True):
         assert item.kind == "load"
         assert load.percentile_ms(item.ns, 0.5) == trial.p50_ms
     with pytest.raises(ArtifactError, match="load shape"):
         Record.load(tmp_path / "load.zip")
+
+
+def test_numbers_are_computed_from_the_samples_whatever_the_record_says_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "load.zip"
+    found = run_load(NUMPY, Shape(kind="server", bound_ms=50.0, quantile=0.9, rounds=1), workers=queue, path=path)
+    run, slices = journal.read(path)
+    forged = [{**trial, "throughput_per_s": 1e9, "p50_ms": 0.1, "kept": True, "queries": 7} for trial in run["trials"]]
+    assert LoadResult.of({**run, "trials": forged, "rate_per_s": 1e9}, slices) == found
+
+
+def test_what_spoils_a_process_or_the_host_spoils_a_load_too(tmp_path: Path) -> None:
+    path = tmp_path / "load.zip"
+    run_load(NUMPY, Shape(kind="server", bound_ms=50.0, quantile=0.9, rounds=1), workers=queue, path=path)
+    run, slices = journal.read(path)
+
+    def reasons(**changes: Any) -> list[str]:
+        return [item.code for item in LoadResult.of({**run, **changes}, slices).reasons]
+
+    assert reasons() == []
+    assert reasons(spans=[Span(seconds=1.0, steal=0.2).to_json()]) == ["steal"]
+    assert reasons(spans=[Span(seconds=1.0, throttled=3).to_json()]) == ["quota-throttled"]
+    changed = {"wrong": "max abs error 0.5", "facts": {"fallback": "node Conv_3 runs on cpu"}, "settled": False}
+    spoilt = [{**process, **changed} for process in run["processes"]]
+    assert reasons(processes=spoilt) == ["wrong-output", "provider-fallback", "no-steady-state"]
+
+
+def test_an_interrupted_load_keeps_the_trials_that_were_done_and_leaves_no_process(tmp_path: Path) -> None:
+    path = tmp_path / "load.zip"
+    killed: list[str] = []
+
+    class Interrupted(Queue):
+        done = 0
+
+        def drive(self, *, kind: str, **arguments: Any) -> Mapping[str, Any]:
+            if self.done == 2:
+                raise KeyboardInterrupt
+            self.done += 1
+            return super().drive(kind=kind, **arguments)
+
+        def kill(self) -> None:
+            killed.append("killed")
+
+    def start(description: TargetDescription, **_: Any) -> Interrupted:
+        return Interrupted(SimulatedHost(QUIET, seed=1), base=10e6, decay=5, peak_bytes=None, load_ns=1)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_load(NUMPY, Shape(kind="server", bound_ms=50.0, quantile=0.9), workers=start, path=path)
+    kept = LoadResult.load(path)
+    assert len(kept.trials) == 2
+    assert kept.rate_per_s is None
+    assert not kept.is_finished
+    assert kept.sentence() == "numpy kept no rate within 50 ms (unfinished)"
+    assert killed == ["killed"]
+
+
+def test_every_trial_is_told_before_it_begins() -> None:
+    told: list[str] = []
+    shape = Shape(kind="server", bound_ms=50.0, quantile=0.9, rounds=2)
+    found = run_load(NUMPY, shape, workers=queue, listen=told.append)
+    searching = [text for text in told if not text.startswith("confirming")]
+    assert len(searching) == len([trial for trial in found.trials if not trial.confirms])
+    assert searching[0].endswith("queries per second")
+    assert told[-1] == f"confirming {found.rate_per_s:.4g} queries per second (2 of 2)"
+
+
+def test_a_record_that_lost_its_samples_is_damaged_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "load.zip"
+    run_load(NUMPY, Shape(kind="server", bound_ms=50.0, quantile=0.9, rounds=1), workers=queue, path=path)
+    run, _ = journal.read(path)
+    journal.write_zip(path, {"run.json": json.dumps(run).encode(), "samples.jsonl": b""})
+    with pytest.raises(ArtifactError, match="damaged"):
+        LoadResult.load(path)
 
 
 def test_a_generator_that_cannot_keep_up_invalidates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +226,9 @@ def test_a_real_closed_loop_and_offline_run(tmp_path: Path) -> None:
     swept = run_load(NUMPY, Shape(kind="concurrency", clients=(1, 2), seconds=0.3), path=tmp_path / "load.zip")
     assert [trial.clients for trial in swept.trials] == [1, 2]
     assert all(trial.throughput_per_s > 0 for trial in swept.trials)
+    run, _ = journal.read(tmp_path / "load.zip")
+    assert len(run["processes"]) == 1
+    assert len(run["spans"]) == 2
     offline = run_load(NUMPY, Shape(kind="offline", seconds=0.2, rounds=1))
     assert offline.rate_per_s is not None
     assert offline.rate_per_s > 0

@@ -45,6 +45,7 @@ def test_settings_survive_a_record() -> None:
     [
         {"effort": "heroic"},
         {"objective": "p42"},
+        {"objective": "p99", "effort": "quick"},
         {"iterations": 0},
         {"iterations": 2.5},
         {"iterations": True},

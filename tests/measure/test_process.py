@@ -15,13 +15,14 @@ from turnkey.measure.crew import WorkerLost
 from turnkey.measure.process import ProcessWorker, ProcessWorkers
 
 _IMPOSTOR = """#!{python}
-import json, os, sys
+import json, os, sys, time
 commands, replies = os.fdopen(int(sys.argv[-3]), "rb"), os.fdopen(int(sys.argv[-2]), "wb")
 json.loads(commands.readline())
 replies.write(b'{{"ok": {{"pid": 1}}}}\\n'); replies.flush()
 for line in commands:
     do = json.loads(line)["do"]
-    answers = {{"arrive": b'{{"ok": null}}', "slice": {slice!r}, "load": {load!r}}}
+    time.sleep({pause})
+    answers = {{"arrive": b'{{"ok": null}}', "slice": {slice!r}, "load": {load!r}, "warm": {warm!r}}}
     replies.write(answers.get(do, b'{{"ok": 1}}') + b"\\n")
     replies.flush()
 """
@@ -32,14 +33,23 @@ _LOAD = b'{"ok": {}}'
 def impostor(tmp_path: Path) -> Callable[..., ProcessWorker]:
     """A worker whose interpreter is a program of ours."""
 
-    def start(*, slice_reply: bytes = b"", load_reply: bytes = _LOAD) -> ProcessWorker:
+    def start(
+        *,
+        slice_reply: bytes = b"",
+        load_reply: bytes = _LOAD,
+        warm_reply: bytes = b"",
+        pause: float = 0.0,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> ProcessWorker:
         program = tmp_path / "impostor"
-        program.write_text(_IMPOSTOR.format(python=sys.executable, slice=slice_reply, load=load_reply))
+        source = _IMPOSTOR.format(
+            python=sys.executable, slice=slice_reply, load=load_reply, warm=warm_reply, pause=pause
+        )
+        program.write_text(source)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         description = TargetDescription(key="x", factory="a:b", interpreter=str(program))
-        worker = ProcessWorkers(tmp_path / "logs", step_timeout_s=60)(
-            description, name="x", round_=1, threads=1, pad=7
-        )
+        start_worker = ProcessWorkers(tmp_path / "logs", step_timeout_s=60, meanwhile=meanwhile)
+        worker = start_worker(description, name="x", round_=1, threads=1, pad=7)
         worker.arrive()
         return worker
 
@@ -78,6 +88,35 @@ def test_an_honest_reply_is_taken(impostor: Callable[..., ProcessWorker]) -> Non
     worker = impostor(slice_reply=b'{"ok": {"t0": 1, "settle": 9, "ns": [1, 2, 3], "cpu": 5}}')
     assert worker.slice(entries=3, inner=1).ns == (1, 2, 3)
     worker.kill()
+
+
+def test_who_waits_is_told_while_a_worker_loads_and_left_alone_while_calls_are_timed(
+    impostor: Callable[..., ProcessWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnkey.measure.process.TELL_S", 0.02)
+    told: list[str] = []
+    loaded = b'{"ok": {"import_ns": 1, "load_ns": 1, "compile_ns": null, "first_ns": 1, "call_ns": 1.0, "samples": 1, '
+    worker = impostor(
+        load_reply=loaded + b'"wrong": null, "notes": []}}',
+        slice_reply=b'{"ok": {"t0": 1, "settle": 9, "ns": [1, 2, 3]}}',
+        pause=0.3,
+        meanwhile=lambda: told.append("still"),
+    )
+    told.clear()
+    worker.load()
+    assert told
+    told.clear()
+    worker.slice(entries=3, inner=1)
+    worker.kill()
+    assert not told
+
+
+def test_a_warm_up_without_a_call_is_garbled(impostor: Callable[..., ProcessWorker]) -> None:
+    worker = impostor(warm_reply=b'{"ok": {"ns": [], "n_warm": 0, "settled": true}}')
+    with pytest.raises(WorkerLost) as caught:
+        worker.warm(call_ns=1e6, n_warm=0)
+    worker.kill()
+    assert "0 durations" in caught.value.error.evidence
 
 
 def test_a_load_report_with_other_fields_is_garbled(impostor: Callable[..., ProcessWorker]) -> None:

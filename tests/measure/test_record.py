@@ -61,6 +61,11 @@ def test_the_sentence_of_one_candidate_is_its_latency() -> None:
     assert simulated({"torch": 5e6}, reference=None).sentence().startswith("torch takes ")
 
 
+def test_a_comparison_by_anything_but_the_median_says_so() -> None:
+    record = simulated({"a": 5e6, "b": 10e6}, reference="a", objective="mean", max_rounds=2)
+    assert record.sentence().endswith("slower than a (by the mean of each round)")
+
+
 def test_what_cannot_be_told_apart_yet_says_so() -> None:
     record = simulated({"a": 5e6, "b": 5.05e6}, reference="a", max_rounds=5)
     verdict = record.verdict("b")

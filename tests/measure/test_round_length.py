@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
+from turnkey.measure.budget import Budget
 from turnkey.measure.journal import Journal
 from turnkey.measure.plan import Settings
 from turnkey.measure.round_length import RoundLength
@@ -26,8 +25,8 @@ def test_asked_before_every_round_or_once_at_the_end_the_answer_is_the_same() ->
     generator = np.random.Generator(np.random.PCG64(7))
     journal = Journal(None)
     journal.begin({"rounds": []})
-    deadline = time.monotonic() + 1e6
-    asked_always = RoundLength(journal, deadline=deadline)
+    budget = Budget(1e6)
+    asked_always = RoundLength(journal, budget=budget)
     answers = []
     for r in range(1, 9):
         answers.append(passes(asked_always, r))
@@ -38,5 +37,5 @@ def test_asked_before_every_round_or_once_at_the_end_the_answer_is_the_same() ->
         processes = [{"v": name, "load_ns": START_NS // 2} for name in "ab"]
         journal.run["rounds"].append({"r": r, "passes": answers[-1], "processes": processes})
 
-        assert passes(asked_always, r + 1) == passes(RoundLength(journal, deadline=deadline), r + 1)
+        assert passes(asked_always, r + 1) == passes(RoundLength(journal, budget=budget), r + 1)
     assert max(answers) > min(answers)

@@ -13,7 +13,16 @@ from turnkey.measure.environment import Pulse, Span, pulse, span
 from turnkey.measure.plan import Windows
 from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 
-CALM = Span(seconds=1.0, others=0.05, steal=0.0, throttled=0, celsius=50.0, governor="performance", on_mains=True)
+CALM = Span(
+    seconds=1.0,
+    others=0.05,
+    steal=0.0,
+    throttled=0,
+    celsius=50.0,
+    governor="performance",
+    limit_khz=3_000_000,
+    on_mains=True,
+)
 
 
 def simulated(times: dict[str, float], *, targets: list[TargetDescription] | None = None, **settings: Any) -> Record:
@@ -43,6 +52,7 @@ def spans_like(**changes: Any) -> list[Span]:
         ({"hot": 4}, "temperature"),
         ({"on_mains": False}, "power"),
         ({"governor": "powersave"}, "power"),
+        ({"limit_khz": 1_200_000}, "power"),
     ],
 )
 def test_what_the_host_did_during_the_passes_is_a_reason(changes: dict[str, Any], code: str) -> None:
@@ -168,6 +178,9 @@ def planted(root: Path, *, busy: int, steal: int, throttled: int) -> None:
     supply.mkdir(parents=True, exist_ok=True)
     (supply / "type").write_text("Mains\n")
     (supply / "online").write_text("1\n")
+    frequency = root / "sys/devices/system/cpu/cpu0/cpufreq"
+    frequency.mkdir(parents=True, exist_ok=True)
+    (frequency / "scaling_max_freq").write_text("2400000\n")
     zone = root / "sys/class/thermal/thermal_zone0"
     zone.mkdir(parents=True, exist_ok=True)
     (zone / "temp").write_text("51000\n")
@@ -178,7 +191,7 @@ def test_a_pulse_reads_the_kernels_files_and_a_span_their_growth(tmp_path: Path)
     before = pulse(root=tmp_path, cpus=[0])
     planted(tmp_path, busy=180, steal=10, throttled=4)
     after = pulse(root=tmp_path, cpus=[0])
-    assert (after.celsius, after.on_mains) == (51.0, True)
+    assert (after.celsius, after.on_mains, after.limit_khz) == (51.0, True, 2_400_000)
     between = span(
         Pulse(at=0.0, busy_s=before.busy_s, steal_s=before.steal_s, throttled=before.throttled),
         Pulse(at=1.0, busy_s=after.busy_s, steal_s=after.steal_s, throttled=after.throttled),

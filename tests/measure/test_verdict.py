@@ -1,4 +1,4 @@
-"""The rule on known units: verdicts, their mirror, racing, and what UNDECIDED lacks."""
+"""Verdicts from known intervals, their mirror, and what UNDECIDED lacks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ SETTINGS = Settings()
 BOUNDS = st.tuples(st.floats(-1, 1), st.floats(0, 0.5)).map(
     lambda pair: Interval(mean=pair[0], low=pair[0] - pair[1], high=pair[0] + pair[1], n=5)
 )
-
-
-def units(**values: list[float]) -> dict[str, dict[int, float]]:
-    return {key: dict(enumerate(items, 1)) for key, items in values.items()}
 
 
 def spread(center: float, width: float = 0.001) -> list[float]:
@@ -77,38 +73,6 @@ def test_undecided_says_how_many_rounds_it_lacks() -> None:
     )
     assert found.kind is Kind.UNDECIDED
     assert found.notes == ("about 9 more rounds to tell them apart",)
-
-
-def test_a_look_drops_the_slow_keeps_the_doubtful_and_names_the_best() -> None:
-    found = verdict.look(
-        units(fast=spread(0.0), near=[0.01, -0.02, 0.03, -0.01, 0.02], slow=spread(0.7)),
-        live=["fast", "near", "slow"],
-        variants=3,
-        reference=None,
-        twin=[],
-        k=1,
-        settings=SETTINGS,
-    )
-    assert found.best == "fast"
-    assert found.leaves == ("slow",)
-    assert found.pending == (("near", "fast"),)
-
-
-def test_a_slow_baseline_stays_until_its_own_pairs_are_decided() -> None:
-    noisy = [0.5, 0.9, 0.6, 0.8, 0.7]
-    given_units = units(best=spread(0.0), baseline=spread(0.7), doubtful=noisy)
-    arguments = {"variants": 3, "twin": [], "k": 1, "settings": SETTINGS}
-    found = verdict.look(given_units, live=list(given_units), reference="baseline", **arguments)
-    assert found.leaves == ()
-    assert ("doubtful", "baseline") in found.pending
-    without = verdict.look(given_units, live=list(given_units), reference=None, **arguments)
-    assert set(without.leaves) == {"baseline", "doubtful"}
-
-
-def test_one_variant_alone_is_pending_until_its_interval_is_narrow() -> None:
-    arguments = {"live": ["a"], "variants": 1, "reference": None, "twin": [], "k": 1, "settings": SETTINGS}
-    assert verdict.look(units(a=spread(10.0, 0.05)), **arguments).pending
-    assert not verdict.look(units(a=spread(10.0, 0.001)), **arguments).pending
 
 
 def test_a_twin_that_differs_beyond_delta_and_doubt_is_a_biased_host() -> None:

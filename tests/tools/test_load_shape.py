@@ -8,7 +8,7 @@ from model_builds import Net, loaded, samples_of, source, state_of
 
 from turnkey.errors import MeasurementInvalid, ModelError, UsageError
 from turnkey.measure import LoadResult, Shape
-from turnkey.measure.load_experiment import Trial
+from turnkey.measure.load_result import Trial
 from turnkey.measure.validity import reason
 from turnkey.tools import load_shape
 from turnkey.tools.benchmark import Benchmark

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -17,7 +17,9 @@ from turnkey.launch.tally import MANY_INPUTS, Tally
 from turnkey.pipeline.events import Event
 
 _TALLY_SECONDS = 30.0
-_PROGRESS_SECONDS = 10.0
+_PROGRESS_SECONDS = 8.0
+"""A little less than the ten seconds at which a measurement tells where it is: in step with it, every other word would
+come a moment too early."""
 _HARMLESS = ("successful", "skipped")
 
 
@@ -27,15 +29,20 @@ class PlainLines:
     Args:
         inputs: how many there are; with many, one line per finished input, and now and then how far the call is.
         quiet: print nothing.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, stream: TextIO, *, inputs: int = 1, quiet: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, *, inputs: int = 1, quiet: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._quiet = quiet
+        self._clock = clock
         self._is_corpus = inputs >= MANY_INPUTS
         self._tally = Tally(inputs=inputs)
         self._next_tally = 0.0
         self._next_progress = 0.0
+        self._place = ""
         self._told: set[str] = set()
         self.notes: list[str] = []
 
@@ -65,28 +72,32 @@ class PlainLines:
             self.note(event.text)
 
     def _progress(self, event: Event, name: str) -> None:
-        """That a measurement began, then where it is, at most every ten seconds: it may take minutes.
+        """That a measurement began, what it does first, and then now and then where it is: it may take minutes.
 
         It is told between slices, never while calls are timed.
         """
-        now = time.monotonic()
-        if event.kind == "tool-started" and event.measures:
-            self._line(f"{name}: {event.tool} started: {event.text}")
-        elif event.kind != "tool-progress" or now < self._next_progress:
-            return
-        else:
+        now = self._clock()
+        if event.kind == "tool-started":
+            if event.measures:
+                self._line(f"{name}: {event.tool} started: {event.text}")
+                self._next_progress, self._place = now, ""
+        elif now >= self._next_progress and event.text != self._place:
             self._line(f"{name}: {event.tool}: {event.text}")
-        self._next_progress = now + _PROGRESS_SECONDS
+            self._next_progress, self._place = now + _PROGRESS_SECONDS, event.text
 
     def _count(self, event: Event, name: str) -> None:
-        """Of many inputs: how each ended, and a tally at most every half minute. Nothing is printed in between."""
-        now = time.monotonic()
+        """Of many inputs: how each ended, and every half minute a tally, with where the measurement at work is."""
+        now = self._clock()
         self._tally.apply(event, now=now)
         if event.kind == "input-finished":
             self._line(f"{name}: {_ending(event)}")
-            if now >= self._next_tally:
-                self._next_tally = now + _TALLY_SECONDS
-                self._line(self._tally.line(now=now))
+        elif event.kind != "tool-progress":  # it comes between slices; anything else might fall into one
+            return
+        if now >= self._next_tally:
+            self._next_tally = now + _TALLY_SECONDS
+            self._line(self._tally.line(now=now))
+            if event.kind == "tool-progress":
+                self._line(f"{name}: {event.tool}: {event.text}")
 
     def _line(self, text: str) -> None:
         if not self._quiet:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from turnkey.measure.ladder import Rung as Rung
     from turnkey.measure.ladder import Stop as Stop
     from turnkey.measure.load import Shape as Shape
-    from turnkey.measure.load_experiment import LoadResult as LoadResult
     from turnkey.measure.load_experiment import run_load as run_load
+    from turnkey.measure.load_result import LoadResult as LoadResult
     from turnkey.measure.plan import Settings as Settings
     from turnkey.measure.plan import Windows as Windows
     from turnkey.measure.record import Record as Record
@@ -36,7 +36,7 @@ _HOMES = {
     "Rung": "ladder",
     "Stop": "ladder",
     "run_ladder": "climb",
-    "LoadResult": "load_experiment",
+    "LoadResult": "load_result",
     "Shape": "load",
     "Windows": "plan",
     "run_experiment": "experiment",

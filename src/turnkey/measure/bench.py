@@ -172,11 +172,13 @@ class Bench:
         )
 
     def drive(self, *, kind: str, **arguments: Any) -> dict[str, Any]:
-        """Carry a load shape; see `turnkey.measure.drive`."""
+        """Carry a load shape; see `turnkey.measure.drive`, and ``cpu``: processor time meanwhile, nanoseconds."""
         from turnkey.measure import drive  # threads and queues: only for load shapes
 
         with _NoCollection():
-            return drive.KINDS[kind](self._target.run, self._prepared, **arguments)
+            cpu = time.process_time_ns()
+            found = drive.KINDS[kind](self._target.run, self._prepared, **arguments)
+            return {**found, "cpu": time.process_time_ns() - cpu}
 
     def peak_memory(self) -> int | None:
         return _status_bytes("VmHWM")

@@ -10,7 +10,6 @@ Trade-off: the gain from one rung to the next compares two experiments, so its i
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,10 +18,12 @@ from typing import Any
 from turnkey import host
 from turnkey.errors import TurnkeyError, UsageError, VerificationError
 from turnkey.measure import ladder, opening, statistics
-from turnkey.measure.experiment import Listen, run_experiment
+from turnkey.measure.budget import Budget
+from turnkey.measure.experiment import run_experiment
 from turnkey.measure.ladder import LadderRule, NextRung, Rung, Stop
 from turnkey.measure.layout import MEMORY_SHARE
 from turnkey.measure.plan import Settings, Windows
+from turnkey.measure.progress import Listen
 from turnkey.measure.record import Record
 from turnkey.measure.statistics import Interval
 from turnkey.measure.target import TargetDescription
@@ -139,7 +140,7 @@ class _Ladder:
         self._settings = settings
         self._reference = reference
         self._path = path
-        self._deadline = math.inf if budget_s is None else time.monotonic() + budget_s
+        self._budget = Budget(math.inf if budget_s is None else budget_s)
         self._tell = listen or (lambda text: None)
         self._measure = measure
         self._climbs: dict[str, Climb] = {}
@@ -171,7 +172,7 @@ class _Ladder:
             if climb.stop is not None:
                 continue
             ahead = ladder.next_rung(climb.rungs, self._rule, free_bytes=free)
-            if ahead.stop is None and time.monotonic() > self._deadline:
+            if ahead.stop is None and self._budget.is_spent:
                 ahead = NextRung(batch=None, stop=Stop.BUDGET, reason="the time budget of the ladder was spent")
             if ahead.stop is None:
                 upcoming[key] = ahead

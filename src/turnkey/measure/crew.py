@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from turnkey.errors import TurnkeyError
@@ -34,6 +34,10 @@ class LoadReport:
     facts: Mapping[str, Any] = field(default_factory=dict)
     memory: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields of a process in ``run.json``."""
+        return {**asdict(self), "notes": list(self.notes)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

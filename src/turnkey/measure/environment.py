@@ -37,7 +37,7 @@ class Pulse:
         throttled: periods in which the cgroup's quota stopped us.
         hot: how often CPUs slowed down because of their temperature.
         celsius: hottest thermal zone now.
-        governor: of the first CPU now.
+        governor, limit_khz: of the first CPU now, and the highest frequency that it is allowed.
         on_mains: False on battery.
     """
 
@@ -48,6 +48,7 @@ class Pulse:
     hot: int | None = None
     celsius: float | None = None
     governor: str | None = None
+    limit_khz: int | None = None
     on_mains: bool | None = None
     gpu: GpuReading | None = None
 
@@ -68,6 +69,7 @@ class Span:
     hot: int | None = None
     celsius: float | None = None
     governor: str | None = None
+    limit_khz: int | None = None
     on_mains: bool | None = None
     gpu_clock: float | None = None
     gpu_throttle: int | None = None
@@ -84,6 +86,8 @@ def pulse(
 ) -> Pulse:
     """Read the host now: a few small files, well under a millisecond; and a GPU, where one is measured."""
     busy, steal = _cpu_seconds(root, host.affinity_cpus() if cpus is None else cpus)
+    cpufreq = root / "sys/devices/system/cpu/cpu0/cpufreq"
+    limit = _number(cpufreq / "scaling_max_freq")
     return Pulse(
         at=time.monotonic(),
         busy_s=busy,
@@ -91,7 +95,8 @@ def pulse(
         throttled=host.cpu_throttled_periods(root=root),
         hot=_hot(root),
         celsius=_celsius(root),
-        governor=read_text_of(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=read_text_of(cpufreq / "scaling_governor"),
+        limit_khz=None if limit is None else int(limit),
         on_mains=_on_mains(root),
         gpu=None if gpu is None else gpu(),
     )
@@ -117,6 +122,7 @@ def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
         hot=grown("hot"),
         celsius=after.celsius,
         governor=after.governor,
+        limit_khz=after.limit_khz,
         on_mains=after.on_mains,
         gpu_clock=None if after.gpu is None else after.gpu.clock_share,
         gpu_throttle=max((reading.throttle for reading in readings if reading.throttle is not None), default=None),

@@ -1,7 +1,7 @@
 """The experiment: rounds, looks, and the rule that ends it. spec/measuring.md §9.
 
-A thin shell around the pure parts: it owns the clock of the budget, the workers and the files; what is decided is
-decided by `verdict`, and what users see is computed by `record` from the samples.
+A thin shell around the pure parts: it owns the budget, the workers and the files; what is decided is decided by
+`race`, and what users see is computed by `record` from the samples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from turnkey import host
 from turnkey.errors import MissingDependencyError, TurnkeyError
-from turnkey.measure import environment, gpu, journal, layout, opening, verdict
+from turnkey.measure import environment, gpu, journal, layout, opening
+from turnkey.measure.budget import Budget
 from turnkey.measure.crew import WorkerFactory
 from turnkey.measure.environment import Pulse
 from turnkey.measure.inprocess import InProcessWorkers
@@ -25,14 +26,14 @@ from turnkey.measure.journal import Journal
 from turnkey.measure.muster import RoundReport
 from turnkey.measure.plan import Settings
 from turnkey.measure.process import ProcessWorkers
+from turnkey.measure.progress import Listen, Progress
+from turnkey.measure.race import Race
 from turnkey.measure.record import Record
 from turnkey.measure.round import Rounds
 from turnkey.measure.round_length import RoundLength
-from turnkey.measure.slices import TWIN_SUFFIX, Slice, timed_slices
+from turnkey.measure.slices import TWIN_SUFFIX
 from turnkey.measure.target import Target, TargetDescription
-from turnkey.measure.units import twin_differences, units_of
 
-Listen = Callable[[str], None]
 _SLOW_LOAD_S = 30.0
 
 
@@ -44,6 +45,7 @@ def run_experiment(
     path: Path | None = None,
     listen: Listen | None = None,
     workers: WorkerFactory | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Record:
     """Measure targets together and decide which is faster.
 
@@ -52,8 +54,10 @@ def run_experiment(
         reference: key of the baseline; None compares to the fastest.
         path: of the record (``run.zip``); it grows beside it and an unfinished one of the same plan is continued.
             None keeps the record in memory.
-        listen: told in plain words what happens, never while a slice runs.
+        listen: told in plain words what happens, and within a step every ten seconds how far it is; never while a
+            slice runs.
         workers: who starts the workers; None is fresh processes.
+        clock: monotonic seconds, for the budget and for what is told.
 
     Returns:
         The record. A target that fails is in it with its error; the others' results stand.
@@ -65,8 +69,10 @@ def run_experiment(
     """
     chosen = settings or Settings()
     opening.check(targets, reference)
+    budget = Budget(chosen.budget, clock=clock)
+    progress = Progress(listen, budget)
     if workers is not None:
-        return Experiment(targets, reference, chosen, path, listen, workers).run()
+        return Experiment(targets, reference, chosen, path, workers, budget, progress).run()
     with tempfile.TemporaryDirectory(prefix="turnkey-logs-") as temporary:
         logs = Path(temporary) if path is None else journal.growing_directory(path) / journal.LOGS
         made = ProcessWorkers(
@@ -75,9 +81,10 @@ def run_experiment(
             same_input=chosen.inputs == "same",
             cold_cache=chosen.cold_cache,
             stop_peers=chosen.stop_peers,
+            meanwhile=progress.remind,
         )
         pulse, notes = _pulse_of(targets)
-        return Experiment(targets, reference, chosen, path, listen, made, pulse=pulse, notes=notes).run()
+        return Experiment(targets, reference, chosen, path, made, budget, progress, pulse=pulse, notes=notes).run()
 
 
 def _pulse_of(targets: Sequence[TargetDescription]) -> tuple[Callable[[], Pulse], tuple[str, ...]]:
@@ -113,8 +120,10 @@ def run_in_process(
     opening.check(descriptions, reference)
     workers = InProcessWorkers(targets, same_input=chosen.inputs == "same")
     notes = ("replication: none (the model exists only in this process)",)
+    budget = Budget(chosen.budget)
+    progress = Progress(listen, budget)
     return Experiment(
-        descriptions, reference, chosen, path, listen, workers, pulse=environment.pulse, notes=notes
+        descriptions, reference, chosen, path, workers, budget, progress, pulse=environment.pulse, notes=notes
     ).run()
 
 
@@ -127,8 +136,9 @@ class Experiment:
         reference: str | None,
         settings: Settings,
         path: Path | None,
-        listen: Listen | None,
         workers: WorkerFactory,
+        budget: Budget,
+        progress: Progress,
         *,
         pulse: Callable[[], Pulse] | None = None,
         notes: tuple[str, ...] = (),
@@ -136,7 +146,8 @@ class Experiment:
         self._descriptions = {target.key: target for target in targets}
         self._reference = reference
         self._settings = settings
-        self._tell = listen or (lambda text: None)
+        self._budget = budget
+        self._progress = progress
         self._journal = Journal(path)
         self._is_real = pulse is not None
         fair = settings.threads or (host.fair_threads() if self._is_real else 1)
@@ -147,17 +158,15 @@ class Experiment:
             settings=settings,
             workers=workers,
             write=self._journal.add,
+            progress=progress,
             pulse=pulse,
             cpus=len(host.affinity_cpus()),
             joules=environment.joules if self._is_real and environment.joules() is not None else None,
             in_process=isinstance(workers, InProcessWorkers),
         )
         self._notes = list(notes)
-        self._began = time.monotonic()
-        self._length = RoundLength(self._journal, deadline=self._began + settings.budget)
-        self._units: dict[str, dict[int, float]] = {}
-        self._live = list(self._descriptions)
-        self._wrong: set[str] = set()
+        self._length = RoundLength(self._journal, budget=budget)
+        self._race = Race(list(self._descriptions), reference=reference, settings=settings)
 
     def run(self) -> Record:
         """Measure until the rule, the budget or the user ends it."""
@@ -165,7 +174,7 @@ class Experiment:
         try:
             self._calibrate()
             self._choose_layout()
-            self._race()
+            self._go_round()
         except KeyboardInterrupt:
             self._journal.run["state"] = "interrupted"
             self._journal.save()
@@ -190,21 +199,16 @@ class Experiment:
 
     def _continue(self, fresh: Mapping[str, Any]) -> bool:
         """Take up an unfinished record of the same plan; True if there is one."""
-        found = opening.unfinished(self._journal, fresh, tell=self._tell)
+        found = opening.unfinished(self._journal, fresh, tell=self._progress.say)
         if found is None:
             return False
         run, slices = found
-        gone = {key for entry in run["looks"] for key in entry["leaves"]}
-        lost = {entry["key"] for entry in run["variants"] if entry["status"] in ("crashed", "failed")}
-        self._live = [key for key in self._live if key not in gone | lost]
+        self._race.leave([key for entry in run["looks"] for key in entry["leaves"]])
+        self._race.leave([entry["key"] for entry in run["variants"] if entry["status"] in ("crashed", "failed")])
         self._journal.resume({**run, "state": "growing"}, slices)
-        self._wrong = {
-            entry["v"]
-            for entry in [*run["calibration"], *(p for r in run["rounds"] for p in r["processes"])]
-            if entry.get("wrong")
-        }
-        self._note_units(slices)
-        self._tell(f"continuing an unfinished record after {len(run['rounds'])} rounds")
+        self._race.note_outputs([*run["calibration"], *(p for r in run["rounds"] for p in r["processes"])])
+        self._race.note_slices(slices)
+        self._progress.say(f"continuing an unfinished record after {len(run['rounds'])} rounds")
         return True
 
     def _calibrate(self) -> None:
@@ -212,25 +216,24 @@ class Experiment:
             return
         run = self._journal.run
         done = {entry["v"]: entry for entry in run["calibration"]}
-        report = self._rounds.gather([key for key in self._live if key not in done])
-        for key in list(self._live):
-            if key not in done:
-                self._tell(f"calibrating {key}")
-                facts, item, error = self._rounds.calibrate(key, report)
-                run["calibration"].append(facts)
-                done[key] = facts
-                if item is not None:
-                    self._journal.add(item)
-                    run["calibration_slices"] += 1
-                if error is not None:
-                    self._drop(key, error)
-                    self._journal.save()
-                    continue
-                self._journal.save()
+        missing = [key for key in self._race.live if key not in done]
+        if missing:
+            self._progress.begin("calibrating", ", ".join(missing))
+        report = self._rounds.gather(missing)
+        for place, key in enumerate(missing, 1):
+            self._progress.begin(f"calibrating {key} ({place} of {len(missing)})")
+            done[key], item, error = self._rounds.calibrate(key, report)
+            run["calibration"].append(done[key])
+            if item is not None:
+                self._journal.add(item)
+                run["calibration_slices"] += 1
+            if error is not None:
+                self._drop(key, error)
+            self._journal.save()
+        for key in self._race.live:
             if done[key].get("call_ns"):
                 self._length.note_call(key, done[key]["call_ns"])
-            if done[key].get("wrong"):
-                self._wrong.add(key)
+        self._race.note_outputs(run["calibration"])
 
     def _choose_layout(self) -> None:
         """All together where they fit into memory, else pairs with a yardstick, else one at a time. spec §15."""
@@ -245,24 +248,26 @@ class Experiment:
             self._notes.append(f"slow-load: {', '.join(slow)} load for more than 30 s, so there are 3 to 5 rounds")
         if run["rounds"]:
             return
-        needs = {entry["v"]: entry.get("peak_bytes") or 0 for entry in run["calibration"] if entry["v"] in self._live}
+        live = self._race.live
+        needs = {entry["v"]: entry.get("peak_bytes") or 0 for entry in run["calibration"] if entry["v"] in live}
         if len(needs) < 2:
             return
         room = layout.MEMORY_SHARE * host.available_memory_bytes()
-        run["layout"] = layout.choose_layout(needs, twin=self._twin_of(), room=room)
+        run["layout"] = layout.choose_layout(needs, twin=self._race.twin_of, room=room)
         if run["layout"] == "pairs":
-            run["yardstick"] = self._reference if self._reference in self._live else min(needs, key=needs.__getitem__)
+            run["yardstick"] = self._race.reference or min(needs, key=needs.__getitem__)
 
     def _step_down(self, report: RoundReport) -> None:
         """Fewer processes at a time from now on: one did not fit into memory beside the others."""
         run = self._journal.run
-        pairs = run["layout"] == "interleaved" and len(self._live) > 1
+        pairs = run["layout"] == "interleaved" and len(self._race.live) > 1
         run["layout"], how = ("pairs", "in pairs") if pairs else ("contiguous", "one at a time")
-        run["yardstick"] = (self._reference if self._reference in self._live else self._live[0]) if pairs else None
-        self._tell(f"{report.crowded} does not fit into memory beside the others: measuring {how}")
+        run["yardstick"] = (self._race.reference or self._race.live[0]) if pairs else None
+        self._progress.say(f"{report.crowded} does not fit into memory beside the others: measuring {how}")
         self._journal.save()
 
-    def _race(self) -> None:
+    def _go_round(self) -> None:
+        """Round after round, with looks between them, until the rule or the budget ends it."""
         run, settings = self._journal.run, self._settings
         # A round without a pass did not fit into memory: its cycle was not done.
         cycle = max((entry["cycle"] for entry in run["rounds"] if entry["passes"]), default=0)
@@ -273,11 +278,11 @@ class Experiment:
         last = 1 if settings.is_quick else settings.fewest_rounds if exact else settings.most_rounds
         if exact and settings.iterations is not None:
             last = min(last, settings.iterations)
-        while self._live and cycle < last:
-            cycle += 1
-            if cycle > 1 and self._spent() > settings.budget:
-                self._notes.append(f"the time budget of {settings.budget:g} s was spent after {cycle - 1} rounds")
+        while self._race.live and cycle < last:
+            if cycle and self._budget.is_spent:
+                self._notes.append(f"the time budget of {self._budget.seconds:g} s was spent after {cycle} rounds")
                 break
+            cycle += 1
             self._cycle(cycle, last, measured=layout.measured_in(cycle, run["rounds"]))
             is_look = cycle == last or (not exact and settings.is_look(cycle))
             if is_look and cycle >= 2 and self._look(cycle) and cycle < last:
@@ -290,16 +295,19 @@ class Experiment:
         ``measured`` had their round before an interruption.
         """
         run = self._journal.run
+        most = str(last) if last == self._settings.fewest_rounds else f"at most {last}"
         for names in [crew for crew in self._crews() if not layout.is_done(crew, measured)]:
             number = len(run["rounds"]) + 1
-            self._tell(f"round {cycle} of at most {last}: {', '.join(n for n in names if TWIN_SUFFIX not in n)}")
+            self._progress.begin(
+                f"round {cycle} of {most}", ", ".join(name for name in names if TWIN_SUFFIX not in name)
+            )
             first_pass = math.ceil(self._next_pass() / len(names)) * len(names)
             report = self._rounds.run(
                 number,
                 names,
                 n_warm={entry["v"]: entry.get("n_warm") or 0 for entry in run["calibration"]},
                 bounds=partial(
-                    self._length.bounds, cycle=cycle, last=last, settings=self._settings, live=lambda: self._live
+                    self._length.bounds, cycle=cycle, last=last, settings=self._settings, live=lambda: self._race.live
                 ),
                 first_pass=first_pass,
             )
@@ -310,58 +318,24 @@ class Experiment:
 
     def _take(self, report: RoundReport, cycle: int, first_pass: int) -> None:
         run = self._journal.run
-        for process in report.processes:
-            if process.get("wrong"):
-                self._wrong.add(process["v"].removesuffix(TWIN_SUFFIX))
+        self._race.note_outputs(report.processes)
         for name, error in report.lost.items():
-            if name in self._live and name != report.crowded:
+            if name in self._race.live and name != report.crowded:
                 self._drop(name, error)
         recent = [item for item in self._journal.slices[-report.slices :] if item.r == report.number]
-        self._note_units(recent)
+        self._race.note_slices(recent)
         run["rounds"].append(report.to_json(cycle=cycle, first_pass=first_pass))
         self._journal.save()
-
-    def _note_units(self, slices: Sequence[Slice]) -> None:
-        for name, rounds in units_of(timed_slices(slices), objective=self._settings.objective).items():
-            self._units.setdefault(name, {}).update(rounds)
 
     def _look(self, cycle: int) -> bool:
         """Look at all pairs; True when nothing is pending."""
         run = self._journal.run
-        racing = [key for key in self._live if len(self._units.get(key, {})) >= 2 and key not in self._wrong]
-        leaves = [key for key in self._live if key in self._wrong]
-        if not racing:
-            return False
         k = len(run["looks"]) + 1
-        found = verdict.look(
-            self._units,
-            live=racing,
-            variants=len(self._descriptions),
-            reference=self._reference,
-            twin=[d for _, d in sorted(twin_differences(self._units).items())],
-            k=k,
-            settings=self._settings,
-            yardstick=run["yardstick"],
-        )
-        leaves += list(found.leaves)
-        run["looks"].append(
-            {
-                "k": k,
-                "n": cycle,
-                "last_round": run["rounds"][-1]["r"],
-                "level": found.level,
-                "best": found.best,
-                "floor": found.floor.size,
-                "leaves": leaves,
-                "pending": [list(pair) for pair in found.pending],
-                "intervals": [
-                    {"key": a, "against": b, "mean": i.mean, "low": i.low, "high": i.high}
-                    for (a, b), i in found.pairs.items()
-                ],
-            }
-        )
-        self._live = [key for key in self._live if key not in leaves]
-        self._tell(
+        found = self._race.look(k, yardstick=run["yardstick"])
+        if found is None:
+            return False
+        run["looks"].append(found.to_json(cycle=cycle, last_round=run["rounds"][-1]["r"]))
+        self._progress.say(
             f"look {k} after {cycle} rounds: {found.best} leads"
             + (f", {len(found.pending)} pairs still in doubt" if found.pending else ", all decided")
         )
@@ -375,38 +349,26 @@ class Experiment:
 
     def _crews(self) -> list[list[str]]:
         run = self._journal.run
-        return layout.crews(run["layout"], self._live, yardstick=run["yardstick"], twin=self._twin_of())
-
-    def _twin_of(self) -> str | None:
-        """Whom the twin doubles: the reference, or once racing has dropped it, the leader."""
-        if not self._settings.has_twin or not self._live:
-            return None
-        if self._reference in self._live:
-            return self._reference
-        timed = [key for key in self._live if self._units.get(key)]
-        return verdict.fastest(self._units, timed) if timed else self._live[0]
+        return layout.crews(run["layout"], self._race.live, yardstick=run["yardstick"], twin=self._race.twin_of)
 
     def _next_pass(self) -> int:
         rounds = self._journal.run["rounds"]
         return rounds[-1]["first_pass"] + rounds[-1]["passes"] if rounds else 0
 
     def _drop(self, key: str, error: TurnkeyError) -> None:
-        self._live.remove(key)
+        self._race.leave([key])
         for entry in self._journal.run["variants"]:
             if entry["key"] == key:
                 entry["status"], entry["error"] = "crashed", error.to_dict()
-        self._tell(f"{key} leaves: {error.what}")
-
-    def _spent(self) -> float:
-        return time.monotonic() - self._began
+        self._progress.say(f"{key} leaves: {error.what}")
 
     def _finish(self) -> Record:
         run = self._journal.run
         for entry in run["variants"]:
-            if entry["status"] == "live" and entry["key"] not in self._live:
+            if entry["status"] == "live" and entry["key"] not in self._race.live:
                 entry["status"] = "left"
         run["state"] = "finished"
-        run["wall_s"] = round(self._spent(), 3)
+        run["wall_s"] = round(self._budget.spent_s, 3)
         run["notes"] = list(dict.fromkeys(self._notes))
         record = Record(run, self._journal.slices, path=self._journal.path)
         run["verdicts"] = record.verdicts_json()

@@ -72,7 +72,6 @@ class Flow:
         in_flight: X·R; what is missing to ``clients`` is time that the clients themselves lost.
     """
 
-    clients: int
     throughput_per_s: float
     residence_s: float
 
@@ -80,10 +79,10 @@ class Flow:
     def in_flight(self) -> float:
         return self.throughput_per_s * self.residence_s
 
-    @property
-    def is_lawful(self) -> bool:
-        """Whether \\|c − X·R\\| ≤ 5 % of c; else the client is the bottleneck."""
-        return abs(self.clients - self.in_flight) <= LITTLE_LIMIT * self.clients
+
+def is_lawful(clients: int, in_flight: float) -> bool:
+    """Whether \\|c − X·R\\| ≤ 5 % of c; else the client is the bottleneck."""
+    return abs(clients - in_flight) <= LITTLE_LIMIT * clients
 
 
 def flow(starts: Sequence[Sequence[int]], durations: Sequence[Sequence[int]]) -> Flow:
@@ -102,7 +101,7 @@ def flow(starts: Sequence[Sequence[int]], durations: Sequence[Sequence[int]]) ->
     ]
     seconds = max(end - begin, 1) / 1e9
     residence = math.fsum(inside) / len(inside) / 1e9 if inside else 0.0
-    return Flow(clients=len(starts), throughput_per_s=len(inside) / seconds, residence_s=residence)
+    return Flow(throughput_per_s=len(inside) / seconds, residence_s=residence)
 
 
 def arrivals(rate_per_s: float, count: int, *, seed: int) -> tuple[int, ...]:

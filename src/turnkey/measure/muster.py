@@ -12,7 +12,7 @@ from typing import Any
 
 from turnkey.errors import ModelError, TurnkeyError
 from turnkey.measure import environment, schedule
-from turnkey.measure.crew import LoadReport, Worker, WorkerFactory, WorkerLost
+from turnkey.measure.crew import Worker, WorkerFactory, WorkerLost
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.target import TargetDescription
 
@@ -198,8 +198,7 @@ class Muster:
         except WorkerLost as lost:
             self.lose(member, report, lost)
             return False
-        tail = sorted(done.ns[2 * len(done.ns) // 3 :])
-        member.call_ns = float(tail[len(tail) // 2])
+        member.call_ns = done.steady_ns
         member.facts.update(warm_calls=len(done.ns), warm_ns=sum(done.ns), settled=done.settled)
         if done.untested:
             member.facts["notes"].append("warm-up-untested")
@@ -253,24 +252,9 @@ class Muster:
         except WorkerLost as lost:
             self.lose(member, report, lost)
             return False
-        member.facts.update(_loaded(loaded))
+        member.facts.update(loaded.to_json())
         self._import_ns[member.name.removesuffix(TWIN_SUFFIX)] = loaded.import_ns
         if not member.worker.can_sleep:
             member.facts["notes"].append("peers-not-stopped: idle workers wait in a blocking read")
         member.call_ns = loaded.call_ns
         return True
-
-
-def _loaded(report: LoadReport) -> dict[str, Any]:
-    return {
-        "import_ns": report.import_ns,
-        "load_ns": report.load_ns,
-        "compile_ns": report.compile_ns,
-        "first_ns": report.first_ns,
-        "call_ns": report.call_ns,
-        "samples": report.samples,
-        "wrong": report.wrong,
-        "facts": dict(report.facts),
-        "memory": dict(report.memory),
-        "notes": list(report.notes),
-    }

@@ -26,18 +26,14 @@ def fresh_run(
     is_real: bool,
 ) -> dict[str, Any]:
     """``run.json`` before anything was measured; a simulation has no environment."""
-    facts = environment.probe() if is_real else {}
-    if facts.get("turbo"):
+    head = heading(settings, is_real=is_real)
+    if head["environment"].get("turbo"):
         notes = (*notes, "turbo: clocks rise above the nominal one while the processor is cool")
+    if settings.inputs == "same":
+        notes = (*notes, "same-input: one sample again and again, whose data may stay in the caches")
     return {
-        "schema": journal.SCHEMA,
-        "tool": {"name": "turnkey", "version": __version__},
-        "state": "growing",
-        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": settings.seed,
-        "settings": settings.to_json(),
+        **head,
         "reference": reference,
-        "environment": facts,
         "layout": "interleaved",
         "yardstick": None,
         "variants": [
@@ -60,6 +56,19 @@ def fresh_run(
         "verdicts": [],
         "validity": [],
         "notes": list(notes),
+    }
+
+
+def heading(settings: Settings, *, is_real: bool) -> dict[str, Any]:
+    """What stands first in ``run.json`` of any measurement; a simulation has no environment."""
+    return {
+        "schema": journal.SCHEMA,
+        "tool": {"name": "turnkey", "version": __version__},
+        "state": "growing",
+        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": settings.seed,
+        "settings": settings.to_json(),
+        "environment": environment.probe() if is_real else {},
     }
 
 

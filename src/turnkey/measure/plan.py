@@ -106,6 +106,12 @@ class Settings:
             self, ("iterations", "threads", "budget_s", "min_rounds", "max_rounds", "passes", "look_every")
         )
         _check_positive(self, ("alpha", "delta", "precision", "step_timeout_s", "iteration_seconds"))
+        if self.is_quick and self.objective != "median":
+            raise UsageError(
+                "effort quick compares medians of slices",
+                evidence=f"objective={self.objective}",
+                remedy="effort standard",
+            )
         if self.alpha >= 1:
             raise UsageError("alpha is a probability below 1", evidence=f"alpha={self.alpha}")
         if self.seed < 0 or type(self.seed) is not int:

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from turnkey.errors import MeasurementInvalid, ModelError, from_dict
 from turnkey.measure.crew import LoadReport, SliceReport, WorkerLost
+from turnkey.measure.progress import TELL_S
 from turnkey.measure.target import TargetDescription
 from turnkey.measure.warmup import WarmUp
 
@@ -39,6 +40,8 @@ class ProcessWorkers:
         logs: directory for their standard output and error.
         step_timeout_s: how long one step may keep a worker awake.
         stop_peers: False where processes cannot or must not be stopped.
+        meanwhile: called every ten seconds while a process imports or loads, which may take minutes; never while it
+            makes calls that are timed.
     """
 
     def __init__(
@@ -49,8 +52,10 @@ class ProcessWorkers:
         same_input: bool = False,
         cold_cache: bool = False,
         stop_peers: bool = True,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._logs = logs
+        self._meanwhile = meanwhile
         self._step_timeout_s = step_timeout_s
         self._same_input = same_input
         self._cold_cache = cold_cache
@@ -70,6 +75,7 @@ class ProcessWorkers:
             same_input=self._same_input,
             cold_cache=self._cold_cache,
             stop=self._stop_peers and description.facts.get("device", "cpu") == "cpu",
+            meanwhile=self._meanwhile,
         )
 
 
@@ -87,8 +93,10 @@ class ProcessWorker:
         same_input: bool,
         cold_cache: bool,
         stop: bool,
+        meanwhile: Callable[[], None],
     ) -> None:
         self._log = log
+        self._meanwhile = meanwhile
         self._timeout_s = step_timeout_s
         self._stop = stop
         self._asleep = False
@@ -143,10 +151,11 @@ class ProcessWorker:
 
     def arrive(self) -> None:
         for _ in ("started", "imported"):
-            self._answer()
+            self._answer(meanwhile=self._meanwhile)
 
     def load(self) -> LoadReport:
-        return self._typed(LoadReport, self._request({"do": "load"}), tuples=("notes",))
+        self._send({"do": "load"})
+        return self._typed(LoadReport, self._answer(meanwhile=self._meanwhile), tuples=("notes",))
 
     def calibrate(self, *, call_ns: float) -> WarmUp:
         return self._warm_up({"do": "calibrate", "with": {"call_ns": call_ns}})
@@ -203,7 +212,7 @@ class ProcessWorker:
     def _warm_up(self, command: Mapping[str, Any]) -> WarmUp:
         begin = time.perf_counter_ns()
         done = self._typed(WarmUp, self._request(command), tuples=("ns",))
-        self._check_times(done.ns, count=len(done.ns), elapsed=time.perf_counter_ns() - begin)
+        self._check_times(done.ns, count=max(1, len(done.ns)), elapsed=time.perf_counter_ns() - begin)
         return done
 
     def _request(self, command: Mapping[str, Any]) -> Any:
@@ -217,8 +226,8 @@ class ProcessWorker:
         except BrokenPipeError:
             raise self._lost() from None
 
-    def _answer(self) -> Any:
-        line = self._read_line()
+    def _answer(self, *, meanwhile: Callable[[], None] | None = None) -> Any:
+        line = self._read_line(meanwhile)
         try:
             reply = json.loads(line, parse_constant=_refuse_constant)
             if "ok" in reply:
@@ -228,7 +237,8 @@ class ProcessWorker:
             raise self._garbled(f"{error}; reply: {line[:200]!r}") from error
         raise WorkerLost("raised", raised, final=ours)
 
-    def _read_line(self) -> bytes:
+    def _read_line(self, meanwhile: Callable[[], None] | None) -> bytes:
+        """Sleep until a line has come; only with ``meanwhile`` wake up in between."""
         poll = select.poll()
         poll.register(self._replies, select.POLLIN | select.POLLHUP)
         deadline = time.monotonic() + self._timeout_s
@@ -239,7 +249,11 @@ class ProcessWorker:
                 return line
             if len(self._buffer) > _LARGEST_REPLY:
                 raise self._garbled(f"a reply of more than {_LARGEST_REPLY >> 20} MiB")
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            left = max(0.0, deadline - time.monotonic())
+            if not poll.poll(1000 * (left if meanwhile is None else min(left, TELL_S))):
+                if meanwhile is not None and left > TELL_S:
+                    meanwhile()
+                    continue
                 error = ModelError(
                     f"no answer within {self._timeout_s:g} s",
                     evidence=self.log_tail(),

@@ -259,24 +259,7 @@ class Record:
 
     def verdicts_json(self) -> list[dict[str, Any]]:
         """All verdicts against the reference, as ``run.json`` keeps them."""
-        found = [self.verdict(key) for key in self.keys]
-        return [
-            {
-                "key": item.key,
-                "reference": item.reference,
-                "kind": str(item.kind),
-                "ratio": item.ratio,
-                "low": item.low,
-                "high": item.high if math.isfinite(item.high) else None,
-                "rounds": item.rounds,
-                "level": item.level,
-                "negligible": item.negligible,
-                "valid": item.is_valid,
-                "notes": list(item.notes),
-            }
-            for item in found
-            if item is not None
-        ]
+        return [found.to_json() for key in self.keys if (found := self.verdict(key)) is not None]
 
     def _spoilers(self, key: str, other: str) -> list[str]:
         return [

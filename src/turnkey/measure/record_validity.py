@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 def reasons_of(record: Record) -> tuple[Reason, ...]:
     """The first reason of each code for each candidate; empty if all of the record may be used."""
-    found: dict[tuple[str, str], Reason] = {}
-    for item in _all(record):
-        found.setdefault((item.code, item.key), item)
-    return tuple(found.values())
+    return validity.first_of_each(_all(record))
 
 
 def _all(record: Record) -> Iterator[Reason]:

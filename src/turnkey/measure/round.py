@@ -11,10 +11,12 @@ from typing import Any
 from turnkey import host
 from turnkey.errors import TurnkeyError
 from turnkey.measure import environment, schedule, validity
+from turnkey.measure.budget import Budget
 from turnkey.measure.crew import WorkerFactory, WorkerLost
 from turnkey.measure.environment import Pulse
 from turnkey.measure.muster import Member, Muster, RoundReport
 from turnkey.measure.plan import Settings
+from turnkey.measure.progress import Progress
 from turnkey.measure.schedule import SliceSize
 from turnkey.measure.slices import TWIN_SUFFIX, Slice
 from turnkey.measure.target import TargetDescription
@@ -31,14 +33,14 @@ class Bounds:
         sizes: of the slices, by key.
         passes: how many; with ``exact`` the length of that.
         exact: entries of every pass, where exactly so many calls are asked; None otherwise.
-        deadline: monotonic seconds after which no further pass starts; None without one.
+        budget: no further pass starts when it is spent; None where all are made.
         wants_more: asked after the last pass: whether another one is to follow.
     """
 
     sizes: Mapping[str, SliceSize]
     passes: int
     exact: tuple[int, ...] | None = None
-    deadline: float | None = None
+    budget: Budget | None = None
     wants_more: Callable[[], bool] | None = None
 
 
@@ -50,6 +52,7 @@ class Rounds:
         threads: by key.
         workers: starts a worker.
         write: takes every slice.
+        progress: is told where a round is, before its processes load and before its slices.
         pulse: reads the host; None where there is no host to read (a simulation).
         cpus: how many CPUs are ours.
         joules: energy counter of the processor packages; None where there is none.
@@ -64,6 +67,7 @@ class Rounds:
         settings: Settings,
         workers: WorkerFactory,
         write: Callable[[Slice], None],
+        progress: Progress,
         pulse: Callable[[], Pulse] | None,
         cpus: int,
         joules: Callable[[], float | None] | None = None,
@@ -73,6 +77,7 @@ class Rounds:
         self._in_process = in_process
         self._settings = settings
         self._write = write
+        self._progress = progress
         self._pulse = pulse
         self._cpus = cpus
         self._recovered_s = 0.0
@@ -89,7 +94,7 @@ class Rounds:
     def gather(self, keys: Sequence[str]) -> RoundReport:
         """Let the processes that are going to be calibrated import side by side; they sleep until their turn."""
         report = RoundReport(number=0)
-        self._muster.gather(keys, report)
+        self._gather(keys, report)
         return report
 
     def calibrate(self, key: str, report: RoundReport) -> tuple[dict[str, Any], Slice | None, TurnkeyError | None]:
@@ -103,12 +108,8 @@ class Rounds:
         """
         error: TurnkeyError | None = None
         for attempt in (0, 1):
-            if attempt == 0 and key in report.lost:  # while it imported
-                error = report.lost[key]
-                if report.last(key)["lost"]["final"]:
-                    break
-                continue
-            member = self._muster.load(key, report, attempt=attempt)
+            is_gone = attempt == 0 and key in report.lost  # it was lost while it imported
+            member = None if is_gone else self._muster.load(key, report, attempt=attempt)
             if member is None:
                 error = report.lost[key]
                 if report.last(key)["lost"]["final"]:
@@ -117,14 +118,13 @@ class Rounds:
             try:
                 t0 = time.monotonic_ns()
                 found = member.worker.calibrate(call_ns=member.call_ns)
-                third = sorted(found.ns[2 * len(found.ns) // 3 :])
                 facts = {
                     **member.facts,
                     "n_warm": found.n_warm,
                     "settled": found.settled,
                     "warm_calls": len(found.ns),
                     "warm_ns": sum(found.ns),
-                    "call_ns": float(third[len(third) // 2]),
+                    "call_ns": found.steady_ns,
                     "peak_bytes": member.worker.peak_memory(),
                     "notes": [*member.facts["notes"], *(["warm-up-untested"] if found.untested else [])],
                 }
@@ -160,8 +160,9 @@ class Rounds:
         report = RoundReport(number=number)
         try:
             order = schedule.load_order(names, seed=self._settings.seed, round_=number)
-            self._muster.gather(order, report)
-            for name in order:
+            self._gather(order, report)
+            for place, name in enumerate(order, 1):
+                self._progress.reach(f"loading and warming {name} ({place} of {len(order)})")
                 self._muster.enter(name, report, n_warm)
                 if report.crowded:
                     return report
@@ -177,19 +178,25 @@ class Rounds:
         """End every process that is left."""
         self._muster.end()
 
+    def _gather(self, names: Sequence[str], report: RoundReport) -> None:
+        self._progress.reach("starting processes")
+        self._muster.gather(names, report)
+
     def _passes(self, report: RoundReport, bounds: Bounds, n_warm: Mapping[str, int], first_pass: int) -> None:
         for number in itertools.count():
             if number >= bounds.passes and (bounds.wants_more is None or not bounds.wants_more()):
                 break
-            if number and bounds.deadline is not None and time.monotonic() > bounds.deadline:
+            if number and bounds.budget is not None and bounds.budget.is_spent:
                 break
             present = sorted(self._muster.members)
             if not present:
                 break
+            self._progress.reach_pass(number, bounds.passes)
             index = first_pass + number
             before, ours = self._read_host()
             written: list[Slice] = []
             for position, name in enumerate(schedule.order(present, seed=self._settings.seed, index=index)):
+                self._progress.remind()  # of calls that take seconds a pass takes minutes
                 size = bounds.sizes[name.removesuffix(TWIN_SUFFIX)]
                 if bounds.exact is not None:
                     size = SliceSize(entries=bounds.exact[number])

@@ -9,6 +9,7 @@ from typing import Any
 
 from turnkey.measure import schedule, windows
 from turnkey.measure.allocation import RoundSpread, best_passes, round_spread
+from turnkey.measure.budget import Budget
 from turnkey.measure.journal import Journal
 from turnkey.measure.plan import Settings
 from turnkey.measure.round import Bounds
@@ -22,12 +23,12 @@ class RoundLength:
 
     Args:
         journal: of the experiment, read as it grows.
-        deadline: monotonic seconds at which the budget is spent.
+        budget: of the experiment.
     """
 
-    def __init__(self, journal: Journal, *, deadline: float) -> None:
+    def __init__(self, journal: Journal, *, budget: Budget) -> None:
         self._journal = journal
-        self._deadline = deadline
+        self._budget = budget
         self._calls: dict[str, float] = {}
         self._spreads: list[RoundSpread] = []
         self._read_slices = 0
@@ -63,7 +64,7 @@ class RoundLength:
         # A round that may be the last goes on until the window rule has its answer.
         is_prolonged = settings.windows is not None and cycle >= settings.fewest_rounds
         wants_more = (lambda: self._is_unstable(settings, live())) if is_prolonged else None
-        return Bounds(sizes=sizes, passes=passes, deadline=self._deadline, wants_more=wants_more)
+        return Bounds(sizes=sizes, passes=passes, budget=self._budget, wants_more=wants_more)
 
     def _best_passes(self, fewest: int, most: int) -> int:
         """As many as the rounds so far say are worth more than another start."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,6 +83,14 @@ def remedy(code: str) -> str:
     return REASONS[code][2] if code in REASONS else ""
 
 
+def first_of_each(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The first reason of each code for each candidate."""
+    found: dict[tuple[str, str], Reason] = {}
+    for item in reasons:
+        found.setdefault((item.code, item.key), item)
+    return tuple(found.values())
+
+
 def of_process(key: str, facts: Mapping[str, Any]) -> list[Reason]:
     """Reasons in one process's record: a wrong output, a fall-back."""
     found = []
@@ -133,10 +141,15 @@ def of_host(spans: Sequence[Span]) -> list[Reason]:
         found.append(reason("temperature", f"CPUs slowed down because of heat in {hot} of {len(spans)} passes"))
     found += _of_gpu(spans)
     governors = {item.governor for item in spans}
+    limits = sorted({item.limit_khz for item in spans if item.limit_khz is not None})
     if any(item.on_mains is False for item in spans):
         found.append(reason("power", "on battery"))
     elif len(governors) > 1:
         found.append(reason("power", f"governor changed: {', '.join(sorted(map(str, governors)))}"))
+    elif len(limits) > 1:
+        found.append(
+            reason("power", f"the frequency limit changed: {limits[0] / 1e6:.2f} to {limits[-1] / 1e6:.2f} GHz")
+        )
     return found
 
 

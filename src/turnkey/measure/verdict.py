@@ -1,4 +1,4 @@
-"""The rule: races between looks, and the verdict about a pair. Pure. spec/measuring.md §9 and §10.
+"""The verdict about a pair, from the interval of their difference. Pure. spec/measuring.md §9 and §10.
 
 Trade-offs: estimates that stopped early lean away from 1; the interval printed is that of the look that ended it.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from turnkey.measure import statistics
 from turnkey.measure.plan import QUICK_MARGIN, Settings
@@ -55,6 +56,22 @@ class Verdict:
     def is_tie(self) -> bool:
         return self.kind is Kind.SAME or self.negligible
 
+    def to_json(self) -> dict[str, Any]:
+        """An entry of ``verdicts`` in ``run.json``."""
+        return {
+            "key": self.key,
+            "reference": self.reference,
+            "kind": str(self.kind),
+            "ratio": self.ratio,
+            "low": self.low,
+            "high": self.high if math.isfinite(self.high) else None,
+            "rounds": self.rounds,
+            "level": self.level,
+            "negligible": self.negligible,
+            "valid": self.is_valid,
+            "notes": list(self.notes),
+        }
+
     def __str__(self) -> str:
         return f"{self.kind} {ratio_text(self.ratio, self.low, self.high)}" + ("" if self.is_valid else " INVALID")
 
@@ -72,28 +89,6 @@ class Floor:
     size: float = 0.0
     interval: Interval | None = None
     is_biased: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """One look at all pairs after ``rounds`` rounds.
-
-    Attributes:
-        k: number of the look, from 1.
-        best: fastest live variant.
-        leaves: variants that are slower than the best beyond doubt.
-        pending: pairs (key, other) still in doubt, both families.
-        pairs: interval of u[key] − u[other] for every pair looked at.
-    """
-
-    k: int
-    rounds: int
-    level: float
-    best: str
-    floor: Floor
-    leaves: tuple[str, ...] = ()
-    pending: tuple[tuple[str, str], ...] = ()
-    pairs: Mapping[tuple[str, str], Interval] = field(default_factory=dict)
 
 
 def ratio_text(ratio: float, low: float, high: float) -> str:
@@ -119,68 +114,6 @@ def difference(units: Units, a: str, b: str, *, level: float, yardstick: str | N
     if len(first) < 2 or len(second) < 2:
         return None
     return statistics.welch_interval(list(first.values()), list(second.values()), level=level)
-
-
-def look(
-    units: Units,
-    *,
-    live: Sequence[str],
-    variants: int,
-    reference: str | None,
-    twin: Sequence[float],
-    k: int,
-    settings: Settings,
-    yardstick: str | None = None,
-) -> Look:
-    """Decide who leaves and what is still in doubt.
-
-    Args:
-        units: of the live variants and the reference.
-        live: variants still racing; the reference is among them until its pairs are decided.
-        variants: how many started: the number of pairs that may be decided is fixed by it.
-        reference: the named baseline, a second family of pairs; None if there is none.
-        twin: differences twin − original, one per round.
-        k: number of this look, from 1.
-        yardstick: the variant that all others were paired with, where not all ran together.
-    """
-    level = statistics.spending(k, settings.alpha, variants - 1)
-    floor = noise_floor(twin, k=k, delta=settings.delta)
-    rounds = max(len(units[v]) for v in live)
-    best = fastest(units, live, yardstick=yardstick)
-    pairs: dict[tuple[str, str], Interval] = {}
-    if len(live) == 1 and variants == 1:
-        own = statistics.t_interval(list(units[best].values()), level=level)
-        pending = () if own.half_width <= math.log1p(settings.precision) else ((best, best),)
-        pairs[best, best] = own
-        return Look(k=k, rounds=rounds, level=level, best=best, floor=floor, pending=pending, pairs=pairs)
-    doubts: list[tuple[str, str]] = []
-    slower: list[str] = []
-    owed: set[str] = set()
-    named = reference if reference in live else None
-    is_gate = settings.limit is not None and named is not None
-    families = [(v, best) for v in live if v != best and not (is_gate and best != named)]
-    families += [(v, named) for v in live if named is not None and v != named and named != best]
-    for v, other in families:
-        interval = difference(units, v, other, level=level, yardstick=yardstick)
-        if interval is None:
-            doubts.append((v, other))
-            continue
-        pairs[v, other] = interval
-        if is_gate:
-            if exceeds(interval, limit=settings.limit or 0.0, floor=floor.size) is None:
-                doubts.append((v, other))
-            continue
-        kind = decide(interval, floor=floor.size, delta=settings.delta)
-        if other == best and kind is Kind.SLOWER:
-            slower.append(v)
-        elif kind is Kind.UNDECIDED or (other == best and kind is Kind.FASTER):
-            doubts.append((v, other))
-            if other == named:
-                owed |= {v, other}  # neither leaves before their own pair is decided
-    leaves = tuple(v for v in slower if v not in owed)
-    return Look(
-        k=k, rounds=rounds, level=level, best=best, floor=floor, leaves=leaves, pending=tuple(doubts), pairs=pairs
-    )
 
 
 def decide(difference: Interval, *, floor: float, delta: float) -> Kind:

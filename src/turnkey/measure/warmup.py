@@ -48,6 +48,12 @@ class WarmUp:
     settled: bool
     untested: bool = False
 
+    @property
+    def steady_ns(self) -> float:
+        """Median of the last third: how long a call takes now."""
+        third = sorted(self.ns[2 * len(self.ns) // 3 :])
+        return float(third[len(third) // 2])
+
 
 def calibrate(time_calls: TimeCalls, *, call_ns: float, cap_calls: int = CAP_CALLS) -> WarmUp:
     """Once per variant: call without pause until the last third is no faster than the middle one, twice running."""

@@ -66,8 +66,9 @@ def _compared(found: Verdict) -> str:
 
 
 def _caveats(record: Record) -> str:
-    said = []
-    failed = [key for key in record.keys if key not in record.measured]
+    objective = record.settings.objective
+    said = [] if objective == "median" else [f"by the {objective} of each round"]
+    failed = [key for key in record.keys if key not in record.measured or record.summary(key).error is not None]
     if failed:
         said.append(f"{_listed(failed)} failed")
     invalid = sorted({item.code for item in record.reasons if item.code != "crashed"})

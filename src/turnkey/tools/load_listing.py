@@ -10,7 +10,7 @@ from turnkey.report.figure import NONE, number
 
 if TYPE_CHECKING:
     from turnkey.measure import LoadResult
-    from turnkey.measure.load_experiment import Trial
+    from turnkey.measure.load_result import Trial
 
 _Column = tuple[str, Callable[["Trial"], str]]
 _LATENCIES: tuple[_Column, ...] = (
