@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import json
 import math
 import os
@@ -30,7 +28,6 @@ from turnkey import LexerContext
 from turnkey.errors import ArtifactError, InputError, UsageError
 from turnkey.lexer import LexerArtifact, compare, load
 from turnkey.lexer.comparison import compare_rows
-from turnkey.lexer.report import csv_text
 from turnkey.pipeline.archive import read_archive, write_archive
 
 FAST = {"exporter": "torchscript", "enable_stdout": False, "num_iterations": 3}
@@ -408,10 +405,3 @@ def test_a_model_with_1200_megabytes_of_weights(tmp_path: Path) -> None:
     artifact = load(path)
     assert artifact.damaged() == ()
     assert [each.verdict for each in artifact.verify()] == ["pass"]
-
-
-def test_the_text_of_a_table_is_no_formula(flushed: Path) -> None:
-    text = csv_text([replace(load(flushed)[0], class_name="=cmd()")])
-
-    [line] = csv.DictReader(io.StringIO(text))
-    assert line["class_name"] == "'=cmd()"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ArtifactError
 from turnkey.lexer import table
 from turnkey.lexer.metadata import SCHEMA_VERSION
 from turnkey.lexer.report import HEADINGS, BenchmarkReport
-from turnkey.lexer.row import COLUMNS, BenchmarkRow
+from turnkey.lexer.result_table import read_rows
+from turnkey.lexer.row import BenchmarkRow
 from turnkey.pipeline.archive import Archive, Member, read_archive
+from turnkey.report.terminal import printable
 
 if TYPE_CHECKING:
     from turnkey.lexer.comparison import Difference
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 
 _TOML_LIMIT_BYTES = 16 << 20
 _CSV_LIMIT_BYTES = 64 << 20
-_ROW_LIMIT = 100_000
-_MS2_PER_S2 = 1e6
-_ORIGINAL_COLUMNS = COLUMNS[:15]
-_TYPES = get_type_hints(BenchmarkRow)
 
 
 class LexerArtifact(Sequence[BenchmarkRow]):
@@ -151,15 +146,17 @@ class LexerArtifact(Sequence[BenchmarkRow]):
         return table.data_frame([row.to_dict() for row in self.rows])
 
     def __str__(self) -> str:
-        return printable("\n".join([*self._heading(), "", *self._tables(), *self.notes]))
+        return printable("\n".join([*self._heading(), "", *self._tables(), *self.notes]), keep="\n")
 
     def __repr__(self) -> str:
         return f"<LexerArtifact {self.path.name}: {len(self.members)} members, {len(self.rows)} rows>"
 
     def __rich__(self) -> Any:
         """A table for rich consoles."""
-        cells = [[printable(cell) for cell in line] for line in BenchmarkReport(self.rows, class_name="").cells()]
-        return table.rich_table(HEADINGS, cells, title=printable("\n".join(self._heading())))
+        cells = [
+            [printable(cell, keep="\n") for cell in line] for line in BenchmarkReport(self.rows, class_name="").cells()
+        ]
+        return table.rich_table(HEADINGS, cells, title=printable("\n".join(self._heading()), keep="\n"))
 
     def _heading(self) -> list[str]:
         machine = self.environment
@@ -203,7 +200,7 @@ def load(path: str | Path) -> LexerArtifact:
         rows: list[BenchmarkRow] = []
         for name in archive.names:
             if name.lower().endswith(".csv"):
-                rows += _rows(archive, name, original=original)
+                rows += _rows(archive, name, is_original=original)
         if original and rows:
             notes.append("written by the original software: its variances, s², are shown as ms²")
         rows = _with_units(rows, mappings_at(metadata, "runs"))
@@ -227,11 +224,6 @@ def mappings_at(content: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def printable(text: str) -> str:
-    """Without control characters: text from a file must not move the cursor."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
-
-
 def _metadata(archive: Archive) -> dict[str, Any]:
     names = [name for name in archive.names if _is_metadata(name)]
     if len(names) != 1:
@@ -246,51 +238,12 @@ def _is_metadata(name: str) -> bool:
     return name.lower().endswith(".toml") and "/" not in name
 
 
-def _rows(archive: Archive, name: str, *, original: bool) -> Iterator[BenchmarkRow]:
+def _rows(archive: Archive, name: str, *, is_original: bool) -> list[BenchmarkRow]:
     text = archive.text(name, limit_bytes=_CSV_LIMIT_BYTES)
-    reader = csv.DictReader(io.StringIO(text), restval="")
-    missing = [column for column in _ORIGINAL_COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise _refuse(archive.path, f"{name} lacks the columns {', '.join(missing)}")
     try:
-        for number, cells in enumerate(reader):
-            if number >= _ROW_LIMIT:
-                raise _refuse(archive.path, f"{name} has more than {_ROW_LIMIT} rows")
-            yield _row(cells, class_name=name[: -len(".csv")], original=original)
-    except (ValueError, csv.Error) as error:
-        raise _refuse(archive.path, f"{name}, line {reader.line_num}: {error}") from error
-
-
-def _row(cells: Mapping[str, Any], *, class_name: str, original: bool) -> BenchmarkRow:
-    """A line as a row; columns that we do not know are left alone. Raises ValueError for a cell of the wrong kind."""
-    from turnkey.report.cell import unguarded
-
-    known = {name for name in COLUMNS if cells.get(name)}
-    values = {name: _value(name, unguarded(str(cells[name]))) for name in known}
-    values.setdefault("class_name", class_name)
-    for column in _ORIGINAL_COLUMNS:
-        values.setdefault(column, "" if _TYPES[column] is str else math.nan if _TYPES[column] is float else 0)
-    if original:
-        values["variance"] *= _MS2_PER_S2
-    variance = values["variance"]
-    values.setdefault("std_ms", math.sqrt(variance) if variance >= 0 else math.nan)
-    return BenchmarkRow(**values)
-
-
-def _value(name: str, text: str) -> Any:
-    kind = _TYPES[name]
-    if isinstance(kind, UnionType):
-        kind = next(each for each in get_args(kind) if each is not type(None))
-    if kind is bool:
-        if text not in ("true", "false"):
-            raise ValueError(f"{name} is {text!r}")
-        return text == "true"
-    if kind is str:
-        return text
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is {text!r}")
-    return int(value) if kind is int else value
+        return list(read_rows(text, class_name=name[: -len(".csv")], is_original=is_original))
+    except ValueError as error:
+        raise _refuse(archive.path, f"{name}: {error}") from error
 
 
 def _with_units(rows: Sequence[BenchmarkRow], runs: Sequence[Mapping[str, Any]]) -> list[BenchmarkRow]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import from_dict
-from turnkey.host import fair_threads
 from turnkey.lexer.options import LexerSettings
 
 if TYPE_CHECKING:
@@ -87,6 +86,7 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
         TurnkeyError: nothing could be measured; the error of the first engine.
     """
     from turnkey.measure import Settings
+    from turnkey.tools.experiment import compared, measured_here
 
     asked = Settings(
         effort="quick" if settings.effort == "single" else settings.effort,
@@ -100,10 +100,8 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
         state = _state(subject, export, workdir)
         candidates = _candidates(state, subject, settings)
         if settings.effort == "single" and set(settings.engine_names) <= _HARMLESS:
-            record = _here(subject, candidates, asked)
+            record = measured_here(subject.source, subject.source.samples, candidates, asked)
         else:
-            from turnkey.tools.experiment import compared
-
             record, notes = compared(state, subject.source, subject.source.samples, candidates, asked)
     if not record.measured:
         error = record.summary(candidates[0].key).error
@@ -148,9 +146,9 @@ def _candidates(state: State, subject: Subject, settings: LexerSettings) -> list
 def _with_format_of(state: State, engine: str, subject: Subject) -> State:
     """The state with a variant that the engine executes, made by the shortest way from what is there."""
     from turnkey.formats.route import formats_named
+    from turnkey.pipeline.stored_form import stored_as
     from turnkey.runtimes import find_runtime
     from turnkey.tools.conversion import Wish, reached
-    from turnkey.tools.verdicts import stored_as
 
     executed = find_runtime(engine).executes
     if subject.source.live_format in executed or any(stored_as(variant) in executed for variant in state.variants):
@@ -159,25 +157,6 @@ def _with_format_of(state: State, engine: str, subject: Subject) -> State:
     if found.error is not None:
         raise found.error
     return found.state
-
-
-def _here(subject: Subject, candidates: Sequence[Candidate], asked: Any) -> Record:
-    from turnkey.measure import run_in_process
-    from turnkey.tools.candidates import reference_of
-
-    threads = asked.threads or fair_threads()
-    samples = subject.source.samples
-    targets = {candidate.key: candidate.target(subject.source, samples, threads=threads) for candidate in candidates}
-    try:
-        return run_in_process(
-            targets,
-            reference=reference_of(candidates, fair_threads=threads),
-            settings=replace(asked, threads=threads),
-            facts={candidate.key: candidate.facts() for candidate in candidates},
-        )
-    finally:
-        for target in targets.values():
-            target.close()
 
 
 def _apart(record: Record, candidates: Sequence[Candidate]) -> list[str]:

@@ -22,7 +22,7 @@ from turnkey.lexer.artifact import LexerArtifact, load, mapping_at, mappings_at
 from turnkey.lexer.member_names import MemberNames, artifact_stem
 from turnkey.lexer.metadata import GENERATOR, SCHEMA_VERSION, moment_text
 from turnkey.lexer.packing import digest, write_lexer
-from turnkey.lexer.report import csv_text
+from turnkey.lexer.result_table import csv_text
 from turnkey.lexer.row import BenchmarkRow
 from turnkey.lexer.toml_text import Commented
 from turnkey.pipeline.archive import read_archive

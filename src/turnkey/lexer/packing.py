@@ -17,7 +17,7 @@ from typing import Any
 
 from turnkey.errors import ArtifactError
 from turnkey.lexer.metadata import HEADING, metadata_of
-from turnkey.lexer.report import csv_text
+from turnkey.lexer.result_table import csv_text
 from turnkey.lexer.row import BenchmarkRow
 from turnkey.lexer.run import Run
 from turnkey.lexer.toml_text import toml_text

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from turnkey.lexer import table
-from turnkey.lexer.row import COLUMNS, PRINTED_DEVICES, PRINTED_ENGINES, BenchmarkRow
+from turnkey.lexer.result_table import csv_text
+from turnkey.lexer.row import PRINTED_DEVICES, PRINTED_ENGINES, BenchmarkRow
 
 if TYPE_CHECKING:
     from turnkey.lexer.comparison import Difference
@@ -158,32 +157,6 @@ class BenchmarkReport(Sequence[BenchmarkRow]):
             ]
             for row in self.rows
         ]
-
-
-def csv_text(rows: Iterable[BenchmarkRow]) -> str:
-    """A header and one line per row; plain decimal numbers; nothing that a spreadsheet would execute."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(value) for value in row.to_dict().values()])
-    return stream.getvalue()
-
-
-def _cell(value: Any) -> str:
-    import numpy as np
-
-    from turnkey.report.cell import guarded
-
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        if not np.isfinite(value):  # of an artifact that did not have it
-            return ""
-        return str(np.format_float_positional(value, trim="0"))
-    return guarded(str(value))
 
 
 def _printed(row: BenchmarkRow) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import InputError, UsageError
-from turnkey.lexer.options import KEYS, TABLES, check_value, unknown_key
+from turnkey.lexer.options import KEYS, TABLES, check_value, checked, unknown_key
 
 FILE_NAME = ".lexer_config.toml"
 VARIABLE = "LEXER_CONFIG_PATH"
@@ -38,6 +38,29 @@ def find_settings_file(*, start: Path | None = None, environment: Mapping[str, s
     above = _upwards(start or Path.cwd(), FILE_NAME)
     home = Path.home() / FILE_NAME
     return above or (home if home.is_file() else None)
+
+
+def user_settings(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Checked settings by key of what a context was given: a file or its directory, or the settings themselves.
+
+    Args:
+        config: None is the file that is found.
+
+    Raises:
+        UsageError: there is no file where it was said to be; else as `read_user_settings`.
+    """
+    if isinstance(config, Mapping):
+        return checked(config, where="LexerContext(config=…)")
+    if config is None:
+        return read_user_settings(find_settings_file())
+    path = find_settings_file(environment={VARIABLE: str(config)})
+    if path is None:
+        raise UsageError(
+            "there is no settings file where the context was told to look",
+            evidence=f"config={str(config)!r}",
+            remedy="name the file, or the directory of a .lexer_config.toml",
+        )
+    return read_user_settings(path)
 
 
 def read_user_settings(path: Path | None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
         import pandas  # type: ignore[import-untyped]  # its stubs are another distribution
     except ImportError as error:
         raise MissingDependencyError(
-            "a data frame needs pandas", evidence=str(error), remedy="pip install pandas"
+            "a data frame needs pandas", evidence=str(error), remedy="pip install 'turnkey[report]'"
         ) from error
     return pandas.DataFrame(list(rows))
 

@@ -86,9 +86,10 @@ def _show(files: Sequence[str]) -> Outcome:
 
 
 def _diff(files: Sequence[str]) -> Outcome:
-    from turnkey.lexer.artifact import load, printable
+    from turnkey.lexer.artifact import load
     from turnkey.lexer.comparison import compare
     from turnkey.lexer.table import plain_table
+    from turnkey.report.terminal import printable
 
     first, *others = [load(file) for file in files]
     content, texts = [], []
@@ -111,7 +112,7 @@ def _diff(files: Sequence[str]) -> Outcome:
             ["class", "engine", "inputs", "batch", "threads", "first ms", "second ms", "second against first"], rows
         )
         texts.append(f"{first.path.name} and {other.path.name}\n{table}")
-    return content, printable("\n\n".join(texts)), 0
+    return content, printable("\n\n".join(texts), keep="\n"), 0
 
 
 def _merge(files: Sequence[str], output: str) -> Outcome:
@@ -129,7 +130,8 @@ def _point(difference: Difference) -> list[str]:
 
 
 def _verify(files: Sequence[str]) -> Outcome:
-    from turnkey.lexer.artifact import load, printable
+    from turnkey.lexer.artifact import load
+    from turnkey.report.terminal import printable
 
     content, lines, wrong = [], [], False
     for file in files:
@@ -143,4 +145,4 @@ def _verify(files: Sequence[str]) -> Outcome:
         if not found:
             lines.append("  no ONNX file to verify")
         wrong = wrong or bool(damaged) or any(each.is_wrong for each in found)
-    return content, printable("\n".join(lines)), int(wrong)
+    return content, printable("\n".join(lines), keep="\n"), int(wrong)

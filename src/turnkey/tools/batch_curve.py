@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,6 @@ from turnkey.tools.batch_samples import samples_at
 from turnkey.tools.candidates import Candidate, reference_of
 from turnkey.tools.curve_listing import curve_entry, curve_table
 from turnkey.tools.experiment import record_path, tell, tell_round
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """A rule under settings: what the name of its records is made from."""
-
-    rule: LadderRule
-    settings: Settings
-
-    def to_json(self) -> dict[str, Any]:
-        return {"rule": asdict(self.rule), "settings": self.settings.to_json()}
 
 
 def climbed(
@@ -59,7 +48,7 @@ def climbed(
         ModelError: the live model cannot leave this process, or fails at the first batch size.
         TurnkeyError: no candidate could be measured; the error of the first.
     """
-    path = record_path(state, candidates, _Plan(rule=rule, settings=settings))
+    path = record_path(state, candidates, {"rule": asdict(rule), "settings": settings.to_json()})
     found = _climb(reference, samples, candidates, signature, rule=rule, settings=settings, path=path)
     errors = [climb.error for climb in found.climbs.values() if climb.error is not None]
     if not any(climb.rungs for climb in found.climbs.values()):

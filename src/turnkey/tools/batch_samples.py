@@ -8,10 +8,10 @@ from dataclasses import replace
 from turnkey.errors import UsageError
 from turnkey.model.samples import SampleSet
 from turnkey.model.signature import Signature, TensorSpec
+from turnkey.pipeline.stored_form import stored_as
 from turnkey.runtimes.file_verifier import signature_of
 from turnkey.runtimes.reference import Reference
 from turnkey.tools.candidates import Candidate
-from turnkey.tools.verdicts import stored_as
 from turnkey.verify import batch_size
 from turnkey.verify.batch import batch_symbol, resized
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from turnkey.pipeline.quantity import size_text
 from turnkey.report.aligned import aligned
-from turnkey.report.figure import NONE, number
+from turnkey.report.figure import NONE, interval, number
 
 if TYPE_CHECKING:
     from turnkey.measure import CandidateSummary, Record
@@ -34,7 +34,7 @@ def benchmark_table(record: Record, *, batch: int, size_bytes: dict[str, int]) -
         rows.append(
             (
                 key,
-                _latency(summary),
+                interval(summary.latency_ms, summary.low_ms, summary.high_ms),
                 *(number(summary.percentiles_ms.get(q)) for q in (50, 90, 99)),
                 NONE if summary.throughput_per_s is None else f"{summary.throughput_per_s * batch:,.4g}",
                 NONE if summary.peak_memory_bytes is None else size_text(summary.peak_memory_bytes),
@@ -80,13 +80,6 @@ def _threads(summary: CandidateSummary) -> str:
     if summary.threads_used is None:
         return NONE if summary.threads is None else f"of {summary.threads}"
     return f"{summary.threads_used:.2g} of {summary.threads}"
-
-
-def _latency(summary: CandidateSummary) -> str:
-    bounds = ""
-    if summary.low_ms is not None and summary.high_ms is not None:
-        bounds = f" [{number(summary.low_ms)}, {number(summary.high_ms)}]"
-    return number(summary.latency_ms) + bounds
 
 
 def _against(record: Record, key: str, summary: CandidateSummary) -> str:

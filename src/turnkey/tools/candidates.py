@@ -12,10 +12,10 @@ from turnkey.measure import TargetDescription
 from turnkey.model.samples import SampleSet
 from turnkey.model.source import SourceModel
 from turnkey.pipeline.state import State, Variant
+from turnkey.pipeline.stored_form import stored_as
 from turnkey.runtimes import RUNTIMES, LoadRequest, Runtime, default_runtime, find_runtime
 from turnkey.runtimes.handover import Handover
 from turnkey.runtimes.target import ModelTarget
-from turnkey.tools.verdicts import stored_as
 from turnkey.verify import Tolerances, precision_of
 
 LIVE = ("torch", "python")

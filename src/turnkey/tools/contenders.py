@@ -11,12 +11,12 @@ from turnkey.formats.route import formats_named, installed_format
 from turnkey.host import has_bfloat16
 from turnkey.model.source import SourceModel
 from turnkey.pipeline.state import State, Variant
+from turnkey.pipeline.stored_form import stored_as
 from turnkey.runtimes import RUNTIMES, Runtime, default_runtime, find_runtime
 from turnkey.runtimes.verification import VariantVerification
 from turnkey.tools.calibration import calibrating, split
 from turnkey.tools.candidates import LIVE, Candidate
 from turnkey.tools.conversion import Wish, reached
-from turnkey.tools.verdicts import stored_as
 from turnkey.verify import VerificationVerdict, precision_of
 from turnkey.verify.tolerance import QUANTIZED_4_BITS, QUANTIZED_8_BITS
 

@@ -22,9 +22,9 @@ from turnkey.model.source import SourceModel
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.capture import captured
 from turnkey.pipeline.state import State, Variant
+from turnkey.pipeline.stored_form import stored_as
 from turnkey.tools.format_settings import settings_of
 from turnkey.tools.onnx_state import onnx_stage, with_onnx, without_stale
-from turnkey.tools.verdicts import stored_as
 
 _EXPORTED = "onnx"
 """The format that other ONNX files are made from, whoever exported it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def compared(
                 [candidate.description(handover) for candidate in candidates],
                 reference=reference_of(candidates, fair_threads=fair_threads()),
                 settings=settings,
-                path=record_path(state, candidates, settings),
+                path=record_path(state, candidates, settings.to_json()),
                 listen=tell_round,
             )
         errors = [record.summary(key).error or {} for key in live]
@@ -62,7 +62,8 @@ def compared(
         )
     note = f"measured in this process, without fresh ones: the model cannot leave it ({reason})"
     tell(note)
-    return _compared_here(state, source, samples, candidates, settings), [note]
+    path = record_path(state, candidates, settings.to_json())
+    return measured_here(source, samples, candidates, settings, path=path, listen=tell_round), [note]
 
 
 @contextmanager
@@ -92,13 +93,13 @@ def gpu_clocks(device: str, *, lock: bool, cache_dir: Path) -> Iterator[None]:
         yield
 
 
-def record_path(state: State, candidates: Sequence[Candidate], plan: Any) -> Path:
+def record_path(state: State, candidates: Sequence[Candidate], plan: Mapping[str, Any]) -> Path:
     """``runs/<UTC time>-<digest of the plan>.zip``; an unfinished record of the same plan is taken up again.
 
     Args:
-        plan: what is going to be done with them; has ``to_json``.
+        plan: what is going to be done with them.
     """
-    asked = [[c.key, c.facts()] for c in candidates], plan.to_json()
+    asked = [[c.key, c.facts()] for c in candidates], plan
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:6]
     directory = BuildPaths(state.cache_dir, state.build_name).records
     directory.mkdir(parents=True, exist_ok=True)
@@ -119,12 +120,23 @@ def tell(text: str) -> None:
     print(text, flush=True)
 
 
-def _compared_here(
-    state: State, source: SourceModel, samples: SampleSet, candidates: Sequence[Candidate], settings: Settings
+def measured_here(
+    source: SourceModel,
+    samples: SampleSet,
+    candidates: Sequence[Candidate],
+    settings: Settings,
+    *,
+    path: Path | None = None,
+    listen: Callable[[str], None] | None = None,
 ) -> Record:
+    """The record of candidates that are measured in this process, with what that says of replication.
+
+    Args:
+        path: where the record grows; None keeps it in memory.
+        listen: is told where the measurement is.
+    """
     from turnkey.runtimes.torch_eager import left_as_it_was
 
-    assert source.module is not None, "only a live model can fail to leave this process"
     threads = settings.threads or fair_threads()
     targets = {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates}
     # Runners load in shuffled order, so that what each of them restores is not what was at the start.
@@ -134,8 +146,8 @@ def _compared_here(
                 targets,
                 reference=reference_of(candidates, fair_threads=threads),
                 settings=replace(settings, threads=threads),
-                path=record_path(state, candidates, settings),
-                listen=tell_round,
+                path=path,
+                listen=listen,
                 facts={candidate.key: candidate.facts() for candidate in candidates},
             )
         finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from turnkey import settings
+from turnkey.errors import TurnkeyError, UsageError
 from turnkey.pipeline.quantity import percentage, positive_number
 from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Steps, Tool, ToolKind
 from turnkey.tools.candidate_arguments import parse_runtime
@@ -133,8 +135,6 @@ class Gate(Tool):
         import json
         import sys
 
-        from turnkey import settings
-        from turnkey.errors import TurnkeyError, UsageError
         from turnkey.measure import Settings
         from turnkey.report.gate.check import GateRequest, check
         from turnkey.report.gate.judgement import Answer, overall
@@ -187,8 +187,6 @@ def _given(inputs: Sequence[str], runtime: str | None) -> list[GateInput]:
     Raises:
         UsageError: a file that is neither a script nor an ONNX file.
     """
-    from turnkey import settings
-    from turnkey.errors import UsageError
     from turnkey.report.gate.check import GateInput
 
     found = []

@@ -96,7 +96,9 @@ class LoadMlf(Tool):
         samples = SampleSet(structure=None, inputs=tuple(inputs), outputs=(None,) * len(inputs), seed=seed)
         write_samples(samples, paths.samples)
         arrays = module.parameters().values()
-        weights = Weights(int(sum(array.size for array in arrays)), int(sum(array.nbytes for array in arrays)))
+        weights = Weights(
+            elements=sum(array.size for array in arrays), size_bytes=sum(array.nbytes for array in arrays)
+        )
         state = with_onnx_source(state, target, samples, name=source.stem, class_name=module.name, weights=weights)
         facts = {"opset": opset_of(model)}
         state = with_onnx(state, Conversion(path=target, exporter="loaded", facts=facts), key="onnx", parent=None)

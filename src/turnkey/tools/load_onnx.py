@@ -10,6 +10,7 @@ from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 
 if TYPE_CHECKING:
     from turnkey.pipeline.state import State
+    from turnkey.tools.onnx_state import Weights
 
 _SAMPLES = 4
 _SOON_READ_BYTES = 64 << 20
@@ -82,7 +83,7 @@ class LoadOnnx(Tool):
         from turnkey.model.samples import SampleSet, write_samples
         from turnkey.pipeline.build import BuildPaths
         from turnkey.pipeline.source_file import digests
-        from turnkey.tools.onnx_state import Weights, with_onnx, with_onnx_source
+        from turnkey.tools.onnx_state import with_onnx, with_onnx_source
 
         source = Path(arguments["input"])
         if arguments.get("target"):
@@ -114,7 +115,7 @@ class LoadOnnx(Tool):
         imported = digests(path.absolute() for path in external_files(source))
         state = replace(state, input={**state.input, "imported": imported})
         state = with_onnx_source(
-            state, target, samples, name=source.stem, class_name=class_name, weights=Weights(*_weights(model))
+            state, target, samples, name=source.stem, class_name=class_name, weights=_weights(model)
         )
         notes = []
         free = [name for name in symbols if name not in dimensions]
@@ -140,13 +141,14 @@ def _dimensions(texts: Any, symbols: tuple[str, ...]) -> dict[str, int]:
     return dimensions
 
 
-def _weights(model: Any) -> tuple[int, int]:
-    """Elements and bytes of the floating-point initialisers, which play the part of parameters."""
+def _weights(model: Any) -> Weights:
+    """The floating-point initialisers, which play the part of parameters."""
     from math import prod
 
     import onnx
 
     from turnkey.formats.onnx_signature import dtype_of
+    from turnkey.tools.onnx_state import Weights
 
     count = size_bytes = 0
     for tensor in model.graph.initializer:
@@ -154,4 +156,4 @@ def _weights(model: Any) -> tuple[int, int]:
         if dtype.kind in "fcV":
             count += prod(tensor.dims)
             size_bytes += prod(tensor.dims) * dtype.itemsize
-    return count, size_bytes
+    return Weights(elements=count, size_bytes=size_bytes)

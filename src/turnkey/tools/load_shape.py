@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import MeasurementInvalid, ModelError, TurnkeyError, UsageError
@@ -21,17 +22,6 @@ if TYPE_CHECKING:
     from turnkey.tools.candidates import Candidate
 
 _BOUNDS = {"p99_bound_ms": 0.99, "p95_bound_ms": 0.95, "p90_bound_ms": 0.90}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """A shape under settings: what the name of its record is made from."""
-
-    shape: Shape
-    settings: Settings
-
-    def to_json(self) -> dict[str, Any]:
-        return {"shape": asdict(self.shape), "settings": self.settings.to_json()}
 
 
 def shape_of(arguments: Mapping[str, Any]) -> Shape:
@@ -114,7 +104,7 @@ def _results(
     results: dict[str, tuple[LoadResult, str]] = {}
     errors: dict[str, TurnkeyError] = {}
     paths = BuildPaths(state.cache_dir, state.build_name)
-    plan = _Plan(shape=shape, settings=settings)
+    plan = {"shape": asdict(shape), "settings": settings.to_json()}
     live = any(candidate.variant is None for candidate in candidates)
     try:
         with handed_over(source, samples, with_module=live) as handover:
@@ -123,7 +113,13 @@ def _results(
                 path = record_path(state, [candidate], plan)
                 try:
                     lenient = replace(settings, strict=False)
-                    found = run_load(candidate.description(handover), shape, settings=lenient, path=path)
+                    found = run_load(
+                        candidate.description(handover),
+                        shape,
+                        settings=lenient,
+                        path=path,
+                        listen=partial(_tell_of, candidate.key),
+                    )
                 except TurnkeyError as error:
                     errors[candidate.key] = error
                 else:
@@ -135,6 +131,10 @@ def _results(
             remedy="export it and load the file: export-pytorch benchmark --load ... --runtime onnxruntime",
         ) from impossible
     return results, errors
+
+
+def _tell_of(key: str, text: str) -> None:
+    tell_round(f"{key}: {text}")
 
 
 def client_counts(text: str) -> tuple[int, ...]:

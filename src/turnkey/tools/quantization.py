@@ -13,6 +13,7 @@ from turnkey.measure import Settings, Verdict
 from turnkey.model.samples import Sample
 from turnkey.model.source import SourceModel
 from turnkey.pipeline.state import State, Variant
+from turnkey.pipeline.stored_form import stored_as
 from turnkey.runtimes import LoadRequest, default_runtime, find_runtime
 from turnkey.runtimes.divergence import Form, layer_losses
 from turnkey.runtimes.reference import Reference
@@ -27,7 +28,7 @@ from turnkey.tools.quantized import Quantized
 from turnkey.tools.race import race, verified
 from turnkey.tools.recommendation import recommend
 from turnkey.tools.results import Results
-from turnkey.tools.verdicts import keep_reference_outputs, stored_as
+from turnkey.tools.verdicts import with_reference_outputs
 from turnkey.verify import Tolerances, VerificationVerdict, precision_of
 from turnkey.verify.loss import output_losses
 
@@ -120,11 +121,7 @@ def judged(
     """Verdict, loss and metric of every variant that was made; what fails is refused with its reason."""
     keys = dict.fromkeys(key for attempt in attempts if attempt.key for key in (attempt.base, attempt.key))
     state, verdicts = verified(state, source, keys)
-    reference = Reference(source)
-    try:
-        _, complete = keep_reference_outputs(state, reference)
-    finally:
-        reference.close()
+    _, complete = with_reference_outputs(state, source)
     inputs = [complete.inputs[index] for index in calibration.judged]
     wanted = [output for index in calibration.judged if (output := complete.outputs[index]) is not None]
     results = []

@@ -14,7 +14,7 @@ from turnkey.runtimes.verification import VariantVerification
 from turnkey.tools.candidates import Candidate
 from turnkey.tools.experiment import compared, rotated
 from turnkey.tools.results import Results, results_of
-from turnkey.tools.verdicts import keep_reference_outputs, variant_verification
+from turnkey.tools.verdicts import keep_reference_outputs, variant_verification, with_reference_outputs
 from turnkey.verify import Tolerances
 
 
@@ -52,11 +52,7 @@ def race(
     Raises:
         TurnkeyError: none could be measured; the error of the first.
     """
-    reference = Reference(source)
-    try:
-        state, complete = keep_reference_outputs(state, reference)
-    finally:
-        reference.close()
+    state, complete = with_reference_outputs(state, source)
     samples = rotated(complete)
     record, notes = compared(state, source, samples, candidates, settings)
     return results_of(state, source, samples, candidates, record, notes, goal=goal)

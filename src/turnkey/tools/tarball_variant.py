@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turnkey.file_digest import digest_of_files
 from turnkey.pipeline.state import Variant
 from turnkey.verify import precision_of
 
@@ -22,15 +22,15 @@ def tarball_variant(library: Library, path: Path, *, parent: Variant, build_dir:
     Args:
         path: of the tarball, inside of ``build_dir``.
     """
-    content = path.read_bytes()
+    digest = digest_of_files([path])
     on_bytes = any(module.computes_on_bytes for module in library.modules)
     marked = f"{parent.key}-int8" if on_bytes and precision_of(parent.key) is None else parent.key
     return Variant(
         key=f"{marked}-mlf",
         format="mlf",
         path=path.relative_to(build_dir).as_posix(),
-        sha256=sha256(content).hexdigest(),
+        sha256=digest.sha256,
         lineage=(*parent.lineage, parent.key),
         exporter=exporter,
-        size_bytes=len(content),
+        size_bytes=digest.size_bytes,
     )

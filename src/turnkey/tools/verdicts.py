@@ -1,26 +1,20 @@
-"""What the verifying tools share: a variant of a state, its file, and the reference outputs of the build."""
+"""What the verifying tools share: the verdict about one variant of a state, and the reference outputs of the build."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from turnkey.formats import find_format
 from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.host import fair_threads
 from turnkey.model.samples import SampleSet, write_samples
+from turnkey.model.source import SourceModel
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State, Variant
+from turnkey.pipeline.stored_form import stored_as
 from turnkey.runtimes.file_verifier import verify_file
 from turnkey.runtimes.reference import Reference
 from turnkey.runtimes.verification import VariantVerification
 from turnkey.verify import Tolerances, precision_of
-
-
-def stored_as(variant: Variant) -> str:
-    """The format in which runtimes see the variant's file: ``onnx`` for every ONNX file."""
-    if variant.path.endswith(".onnx"):  # without importing the exporter, and with it torch
-        return "onnx"
-    return find_format(variant.format).stored_as
 
 
 def keep_reference_outputs(state: State, reference: Reference) -> tuple[State, SampleSet]:
@@ -39,6 +33,15 @@ def keep_reference_outputs(state: State, reference: Reference) -> tuple[State, S
     if state.model is not None:
         state = replace(state, model=replace(state.model, samples=complete))
     return state, complete
+
+
+def with_reference_outputs(state: State, source: SourceModel) -> tuple[State, SampleSet]:
+    """`keep_reference_outputs`, by a reference that nothing else is asked of."""
+    reference = Reference(source)
+    try:
+        return keep_reference_outputs(state, reference)
+    finally:
+        reference.close()
 
 
 def variant_verification(

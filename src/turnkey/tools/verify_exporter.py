@@ -104,17 +104,20 @@ def _judged(state: State, variant: Variant, path: Path, arguments: dict[str, Any
     assert state.model is not None, "the caller made sure"
     rtol, atol = arguments.get("rtol", RTOL), arguments.get("atol", ATOL)
     reference = Reference(state.model)
-    state, complete = keep_reference_outputs(state, reference)
-    reference.source = replace(reference.source, samples=complete)
-    found = verify_file(
-        reference,
-        key=variant.key,
-        path=path,
-        stored_as="onnx",
-        exported=path,
-        tolerances=Tolerances(rtol=rtol, atol=atol, scaled=(rtol, atol) == (RTOL, ATOL)),
-        threads=fair_threads(),
-    )
+    try:
+        state, complete = keep_reference_outputs(state, reference)
+        reference.source = replace(reference.source, samples=complete)
+        found = verify_file(
+            reference,
+            key=variant.key,
+            path=path,
+            stored_as="onnx",
+            exported=path,
+            tolerances=Tolerances(rtol=rtol, atol=atol, scaled=(rtol, atol) == (RTOL, ATOL)),
+            threads=fair_threads(),
+        )
+    finally:
+        reference.close()
     state = state.with_statistics(torch_export_validity=found.verdict.value)
     sentence = f"export by {variant.exporter}: {found.sentence.removeprefix(f'{variant.key}: ')}"
     if found.verdict is not VerificationVerdict.VALID:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 from turnkey.errors import UsageError
 from turnkey.lexer.call import Call
 from turnkey.lexer.decoration import decoration_of
-from turnkey.lexer.member_names import MemberNames, artifact_stem
+from turnkey.lexer.member_names import artifact_stem
 from turnkey.lexer.options import LexerSettings, checked, resolve
-from turnkey.lexer.settings_file import find_settings_file, read_project_settings, read_user_settings
+from turnkey.lexer.runs import Runs
+from turnkey.lexer.settings_file import read_project_settings, user_settings
 from turnkey.lexer.working_directory import WorkingDirectory
 
 if TYPE_CHECKING:
     from turnkey.lexer.onnx_export import ExportResult
     from turnkey.lexer.report import BenchmarkReport
-    from turnkey.lexer.row import BenchmarkRow
     from turnkey.lexer.run import Run
     from turnkey.lexer.subject import Subject
     from turnkey.lexer.sweep import Sweep
@@ -48,13 +47,10 @@ class LexerContext:
     def __init__(
         self, *, config: str | Path | Mapping[str, Any] | None = None, workdir: str | Path | None = None
     ) -> None:
-        self._layers = (_file_layer(config), read_project_settings())
+        self._layers = (user_settings(config), read_project_settings())
         self._created = datetime.now(UTC)
-        self._lock = threading.RLock()
         self._directory = WorkingDirectory(None if workdir is None else Path(workdir))
-        self._runs: list[Run] = []
-        self._count = 0
-        self._names = MemberNames()
+        self._runs = Runs()
 
     @property
     def settings(self) -> LexerSettings:
@@ -64,7 +60,7 @@ class LexerContext:
     @property
     def runs(self) -> tuple[Run, ...]:
         """What `flush` packs, in the order of the calls."""
-        return tuple(self._runs)
+        return self._runs.kept
 
     def export(
         self, torch_model: Any, input: Any, *, input_kwargs: Mapping[str, Any] | None = None, **settings: Any
@@ -89,7 +85,7 @@ class LexerContext:
             subject = _subject(torch_model, input, input_kwargs, call.settings)
             with left_alone(subject.module):
                 result = self._export(subject, call)
-        self._remember(subject, call, export=result)
+        self._runs.remember(subject, call, export=result)
         if call.settings.enable_stdout:
             print(result)
         return result
@@ -192,14 +188,15 @@ class LexerContext:
             UsageError: a name that cannot be a file's, or a context that is closed.
             InputError: the directory cannot be written; an older artifact stays as it is.
         """
+        from turnkey.lexer.measuring import one_at_a_time
         from turnkey.lexer.packing import pack
 
-        self._directory.require_open()
         stem = artifact_stem(name)
         own = checked({"tags": dict(tags)}, where="flush()")["tags"] if tags is not None else {}
-        with self._lock:
-            path = Path(target_directory or ".").expanduser().absolute() / f"{stem}.lexer"
-            missing = pack(path, self._runs, created=self._created, tags={**self.settings.tags, **own})
+        path = Path(target_directory or ".").expanduser().absolute() / f"{stem}.lexer"
+        with one_at_a_time():
+            self._directory.require_open()
+            missing = pack(path, self.runs, created=self._created, tags={**self.settings.tags, **own})
         for text in missing:
             warnings.warn(f"{path.name}: {text}", stacklevel=2)
         if self.settings.enable_stdout:
@@ -208,9 +205,7 @@ class LexerContext:
 
     def clear(self) -> None:
         """Forget all results: the next artifact starts empty."""
-        with self._lock:
-            self._runs.clear()
-            self._names = MemberNames()
+        self._runs.clear()
 
     def close(self) -> None:
         """Remove the private directory; paths of export results are gone with it.
@@ -230,16 +225,14 @@ class LexerContext:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<LexerContext with {len(self._runs)} runs>"
+        return f"<LexerContext with {len(self.runs)} runs>"
 
     def _effective(self, model: Any, given: Mapping[str, Any], *, where: str) -> LexerSettings:
         return resolve(*self._layers, decoration_of(model), checked(given, where=where))
 
     def _begin(self, kind: str, settings: LexerSettings) -> Call:
         self._directory.require_open()
-        with self._lock:
-            self._count += 1
-            return Call(number=self._count, kind=kind, settings=settings, started=_now())
+        return self._runs.begin(kind, settings)
 
     def _benchmark(self, subject: Subject, call: Call, *, exports: list[tuple[str, ExportResult]]) -> BenchmarkReport:
         """Export unless one of ``exports`` (by identity of what they were made for) will do; time; remember."""
@@ -254,7 +247,7 @@ class LexerContext:
             if call.settings.engine_names:
                 found = measured(subject, export, call.settings, self._folder(call.number))
         rows = [] if found is None else call.rows(found, subject, export)
-        self._remember(subject, call, export=export, rows=tuple(rows))
+        self._runs.remember(subject, call, export=export, rows=tuple(rows))
         return BenchmarkReport(
             rows,
             class_name=subject.class_name,
@@ -266,75 +259,17 @@ class LexerContext:
     def _export(self, subject: Subject, call: Call) -> ExportResult:
         from turnkey.lexer.onnx_export import ValidationError, export_subject
 
-        with self._lock:
-            stem = self._names.model_stem(subject.class_name, subject.identity)
         try:
-            path = self._folder(call.number) / f"{stem}.onnx"
+            path = self._folder(call.number) / f"{self._runs.model_stem(subject)}.onnx"
             return export_subject(subject, call.settings, path, directory=self._directory)
         except ValidationError as error:
-            self._remember(subject, call, export=error.result, error=error.what)
+            self._runs.remember(subject, call, export=error.result, error=error.what)
             if call.settings.enable_stdout:
                 print(error.result)
             raise
 
-    def _remember(
-        self,
-        subject: Subject,
-        call: Call,
-        *,
-        export: ExportResult | None,
-        rows: tuple[BenchmarkRow, ...] = (),
-        error: str = "",
-    ) -> None:
-        from turnkey.lexer.run import Run, lineage_of
-
-        used = replace(
-            call.settings,
-            batch_size=call.batch_size(subject),
-            input_names=tuple(subject.inputs),
-            output_names=subject.output_names,
-        )
-        keeps = call.settings.store_samples and export is not None
-        with self._lock:
-            if export is not None:
-                model_stem = export.path.stem  # one that serves several inputs has one name
-            else:
-                model_stem = self._names.model_stem(subject.class_name, subject.identity)
-            run = Run(
-                number=call.number,
-                kind=call.kind,
-                class_name=subject.class_name,
-                stem=self._names.stem(subject.class_name),
-                model_stem=model_stem,
-                settings=used,
-                lineage=lineage_of(subject),
-                inputs=subject.inputs if keeps else None,
-                outputs=subject.outputs if keeps else None,
-                export=export,
-                rows=rows,
-                started=call.started,
-                ended=_now(),
-                error=error,
-            )
-            self._runs.append(run)
-
     def _folder(self, number: int) -> Path:
         return self._directory.path / str(number)
-
-
-def _file_layer(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
-    if isinstance(config, Mapping):
-        return checked(config, where="LexerContext(config=…)")
-    if config is None:
-        return read_user_settings(find_settings_file())
-    path = find_settings_file(environment={"LEXER_CONFIG_PATH": str(config)})
-    if path is None:
-        raise UsageError(
-            "there is no settings file where the context was told to look",
-            evidence=f"config={str(config)!r}",
-            remedy="name the file, or the directory of a .lexer_config.toml",
-        )
-    return read_user_settings(path)
 
 
 def _subject(model: Any, input: Any, input_kwargs: Mapping[str, Any] | None, settings: LexerSettings) -> Subject:
@@ -362,7 +297,3 @@ def _at_hand(subject: Subject, call: Call, exports: list[tuple[str, ExportResult
         return same
     found = (reused(export, subject, call.settings) for export in dict(exports).values())
     return next((export for export in found if export is not None), None)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

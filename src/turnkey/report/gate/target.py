@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import UsageError
-from turnkey.formats import find_format
 from turnkey.measure import TargetDescription
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.pipeline.state import Variant
+from turnkey.pipeline.stored_form import stored_as
 from turnkey.pipeline.stored_source import source_of
 from turnkey.report.gate.building import Built
 from turnkey.runtimes import LoadRequest, default_runtime, find_runtime
@@ -35,7 +35,7 @@ def runtime_of(built: Built, name: str | None) -> str:
         UsageError: it does not execute what the build holds.
     """
     variant = newest(built)
-    stored = _LIVE if variant is None else _stored_as(variant)
+    stored = _LIVE if variant is None else stored_as(variant)
     found = find_runtime(name or default_runtime(stored))
     if _LIVE not in found.executes and stored not in found.executes:
         raise UsageError(
@@ -112,7 +112,3 @@ def load_side(*, threads: int, factory: str, arguments: Mapping[str, Any]) -> Mo
 
 def _signature(samples: SampleSet) -> str:
     return ", ".join(f"{name}: {array.dtype}{list(array.shape)}" for name, array in samples.inputs[0].items())
-
-
-def _stored_as(variant: Variant) -> str:
-    return "onnx" if variant.path.endswith(".onnx") else find_format(variant.format).stored_as
