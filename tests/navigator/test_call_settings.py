@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
+from pathlib import Path
+
+import pytest
 
 from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.call_settings import stored_configs
 from turnkey.navigator.dispatch import optimize
+from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format_configs import OnnxConfig
 from turnkey.navigator.inplace_settings import OptimizeConfig
 
@@ -23,4 +27,14 @@ def test_the_signature_of_optimize_and_the_fields_of_a_call_are_the_same_names_w
     shown = {name: each.default for name, each in inspect.signature(optimize).parameters.items()}
     del shown["model"], shown["dataloader"]
     assert shown == {each.name: each.default for each in fields(CallArguments)}
-    assert {each.name for each in fields(OptimizeConfig)} <= set(shown), "in place takes some of them"
+    in_place = {each.name: each.default for each in fields(OptimizeConfig)}
+    assert in_place == {**shown, "batching": None}, "in place takes all of them"
+
+
+def test_a_module_in_place_has_a_workspace_of_its_own_and_no_other() -> None:
+    with pytest.raises(ConfigurationError, match="workspaces of their own"):
+        OptimizeConfig(workspace="there")
+    config = OptimizeConfig(threads=1, effort="standard", verify_func=max)
+    made = config.for_module(batching=False, custom_configs=[], workspace=Path("of-the-module"))
+    assert (made.threads, made.effort, made.verify_func, made.batching) == (1, "standard", max, False)
+    assert (made.workspace, made.override_workspace) == (Path("of-the-module"), True)

@@ -76,11 +76,13 @@ def test_a_timer_is_told_every_call_and_engines_are_built_in_the_modules_precisi
     wrapped(torch.ones(2, 4))
     assert [name for name, _ in told] == ["encoder", "encoder"]
     assert all(0 < seconds < 60 for _, seconds in told)
-    [engine] = wrapped._configs({"target_formats": ["onnx", "trt"]})
+    [engine] = wrapped._configs(nav.OptimizeConfig(target_formats=["onnx", "trt"]))
     assert isinstance(engine, nav.TensorRTConfig)
     assert engine.precision == (nav.TensorRTPrecision.FP16,)
     own = nav.TensorRTConfig(precision="fp32")
-    assert wrapped._configs({"target_formats": ["trt"], "custom_configs": [own]}) == [own], "the caller's own stays"
+    assert wrapped._configs(nav.OptimizeConfig(target_formats=["trt"], custom_configs=[own])) == [own], (
+        "the caller's own stays"
+    )
     with pytest.raises(ConfigurationError, match="precision"):
         turnkey.Module(Encoder(), precision="fp3")
     with pytest.raises(ConfigurationError, match="timer"):

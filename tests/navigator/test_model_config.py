@@ -48,6 +48,25 @@ def test_functions_of_jax_and_tensorflow_become_what_their_formats_make_of_them(
 
 
 @pytest.mark.parametrize(
+    ("module", "targets"),
+    [
+        ("keras.src.models.functional", ["python", "tf-savedmodel", "onnx"]),
+        ("tensorflow.python.eager.polymorphic_function", ["python", "tf-savedmodel", "onnx"]),
+        ("jaxlib._jax", ["python", "stablehlo"]),
+        ("mine", ["python"]),
+    ],
+)
+def test_a_callable_of_a_library_becomes_by_default_what_functions_of_that_library_can(
+    module: str, targets: list[str]
+) -> None:
+    kind = type("Model", (), {"__module__": module, "__call__": lambda self, x: x})
+    derived = type("Mine", (kind,), {"__module__": "mine"})
+    for model in (kind(), derived()):
+        assert [each.value for each in check_call(model, CallArguments()).targets] == targets
+    assert check_call(kind(), CallArguments(target_formats=["python"])).targets == (Format.PYTHON,)
+
+
+@pytest.mark.parametrize(
     ("key", "plugin"),
     [
         ("trt-fp32", "tensorrt"),
@@ -144,6 +163,9 @@ def test_all_problems_of_a_call_are_told_before_any_work_in_one_error() -> None:
 def test_runners_must_fit_the_device() -> None:
     with pytest.raises(ConfigurationError, match="problem"):
         check_call(np.sin, CallArguments(runners=["OnnxCUDA"], target_device="cpu"))
+    for given in (None, ["PythonRunner"]):
+        asked = check_call(np.sin, CallArguments(runners=given, target_device="cuda"))
+        assert "PythonRunner" in [kind.name for kind in asked.kinds], "a callable computes where it likes"
 
 
 def test_both_forms_of_the_profilers_configuration_contradict_each_other() -> None:
@@ -162,3 +184,13 @@ def test_the_later_form_equals_its_constructor_and_checks_its_windows() -> None:
         nav.OptimizationProfile(min_trials=2)
     with pytest.raises(ConfigurationError):
         nav.OptimizationProfile(throughput_backoff_limit=-1)
+
+
+def test_a_tensorrt_profile_varies_only_axes_that_the_file_leaves_free_and_batches_of_one_range() -> None:
+    profile = nav.TensorRTProfile().add("x", (1, 3), (2, 3), (4, 9)).add("y", (2, 3), (2, 3), (2, 3))
+    given = [nav.TensorRTConfig(trt_profile=profile), nav.OnnxConfig(dynamic_axes={"x": {0: "batch"}})]
+    with pytest.raises(ConfigurationError) as raised:
+        check_call(torch.nn.Identity(), CallArguments(custom_configs=given, input_names=["x"]))
+    assert "varies what dynamic_axes fixes: x, axis 1" in raised.value.evidence
+    assert "several batch ranges" in raised.value.evidence
+    assert "inputs ['x', 'y'], the model ['x']" in raised.value.evidence

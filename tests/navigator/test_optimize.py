@@ -306,6 +306,18 @@ def test_the_default_workspace_of_another_run_gets_a_neighbour(tmp_path: Path, m
     assert [one.workspace.name, two.workspace.name] == ["navigator_workspace", "navigator_workspace-2"]
 
 
+def test_a_profile_of_other_inputs_than_the_models_is_refused_before_anything_is_written(
+    made: Path, tmp_path: Path
+) -> None:
+    config = nav.TensorRTConfig(trt_profile=nav.TensorRTProfile().add("image", (1, 4), (2, 4), (8, 4)))
+    with pytest.raises(ConfigurationError, match="does not fit") as raised:
+        turnkey.onnx.optimize(
+            made.parent / "exp.onnx", samples(), custom_configs=[config], target_device="cpu", workspace=tmp_path / "w"
+        )
+    assert "inputs ['image'], the model ['x']" in raised.value.evidence
+    assert not (tmp_path / "w").exists()
+
+
 def test_the_same_call_again_repeats_nothing(tmp_path: Path, made: Path) -> None:
     shutil.copytree(made, tmp_path / "workspace")
     shutil.copy(made.parent / "exp.onnx", tmp_path)
@@ -441,6 +453,7 @@ def test_steps_are_told_on_the_error_stream_and_in_the_log(
     captured = capsys.readouterr()
     assert captured.out == "", "the terminal's output is the caller's"
     assert "python @ PythonRunner: Correctness OK\n" in captured.err
+    assert "3 samples, fewer than sample_count=100" in captured.err
     assert "python @ PythonRunner: Correctness OK\n" in (package.workspace / "navigator.log").read_text()
 
 

@@ -21,8 +21,10 @@ from turnkey.cli.main import main
 from turnkey.errors import ArtifactError, InputError
 from turnkey.navigator.exceptions import ConfigurationError, MissingSourceModelError, NotFoundError
 from turnkey.navigator.package_archive import MANIFEST
-from turnkey.navigator.self_check import compared, differences, verify_package
+from turnkey.navigator.remeasurement import compared, differences
+from turnkey.navigator.self_check import verify_package
 from turnkey.navigator.status import CommandStatus
+from turnkey.pipeline.archive import read_archive
 
 
 @pytest.fixture
@@ -94,22 +96,45 @@ def test_a_workspace_that_is_gone_is_told_and_one_is_removed_only_as_asked(
         nav.package.save(package, tmp_path / "b.nav")
 
 
-def test_a_package_verifies_itself_and_says_what_differs(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_package_verifies_itself_by_the_limits_in_it_and_says_what_differs(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["package", "verify", str(saved)]) == 0
-    assert "onnx @ OnnxCPU: valid" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "onnx @ OnnxCPU: valid" in text
+    assert "(allowed: y 1e-05 + 0.001 |r|)" in text, "the limits are in the package"
+    with read_archive(saved) as archive:
+        known = archive.sha256("onnx/model.onnx")
 
     def other_model(members: dict[str, bytes]) -> None:
         members["onnx/model.onnx"] = members["onnx/model.onnx"].replace(b"Exp", b"Sin")
 
-    changed = rewritten(saved, other_model)
-    assert main(["package", "verify", str(changed)]) == 1
-    assert "onnx @ OnnxCPU: invalid" in capsys.readouterr().out
+    def other_model_of_the_same_claim(members: dict[str, bytes]) -> None:
+        other_model(members)
+        new = hashlib.sha256(members["onnx/model.onnx"]).hexdigest()
+        members["status.yaml"] = members["status.yaml"].replace(known.encode(), new.encode())
+
+    for change, reason in ((other_model, "not the one that was made"), (other_model_of_the_same_claim, "instead of")):
+        assert main(["package", "verify", str(rewritten(saved, change))]) == 1
+        text = capsys.readouterr().out
+        assert "onnx @ OnnxCPU: invalid" in text
+        assert reason in text
 
 
 def test_a_package_without_samples_cannot_verify_itself(package: nav.Package, tmp_path: Path) -> None:
     nav.package.save(package, tmp_path / "lean.nav", save_data=False)
     with pytest.raises(NotFoundError, match="no samples"):
         verify_package(tmp_path / "lean.nav")
+
+
+def test_a_workspace_is_shown_and_verified_like_its_archive_and_stays_as_it_is(
+    package: nav.Package, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(package.workspace.rglob("*"))
+    assert main(["package", "show", str(package.workspace)]) == 0
+    assert "onnx @ OnnxCPU: " in capsys.readouterr().out
+    assert main(["package", "verify", str(package.workspace)]) == 0
+    assert sorted(package.workspace.rglob("*")) == before
 
 
 def test_a_claim_is_measured_again_and_compared_with_the_recorded_interval(saved: Path, capsys) -> None:
@@ -196,15 +221,20 @@ def test_optimising_a_loaded_package_again_makes_new_targets_from_its_files(save
     loaded = nav.package.load(saved, workspace=tmp_path / "loaded")
     loaded.status = replace(
         loaded.status,
-        config={**loaded.status.config, "sample_count": 3, "_input_names": ["x"]},
-        own={**loaded.status.own, "settings": {"tolerances": {"y": [0.5, 0.0]}}},
+        config={**loaded.status.config, "sample_count": 3, "_input_names": ["x"], "runner_names": ["OnnxCPU"]},
+        own={
+            **loaded.status.own,
+            "settings": {"tolerances": {"y": [0.5, 0.0]}, "threads": 1, "effort": "standard", "on_unstable": "flag"},
+        },
     )
     config = nav.ProfilerConfig(run_profiling=False)
     with pytest.raises(ConfigurationError, match="has 1 problem"):
         nav.package.optimize(loaded, target_formats=["nonsense"], runners=["OnnxCPU"])
-    found = nav.package.optimize(
-        loaded, target_formats=["onnx", "openvino"], runners=["OnnxCPU", "OpenVINO"], profiler_config=config
-    )
+    found = nav.package.optimize(loaded, target_formats=["onnx", "openvino"], profiler_config=config)
+    assert found.config["runner_names"] == ["OnnxCPU", "OpenVINO"], "its own, and the default ones of what is new"
+    asked = found.status.own["settings"]
+    assert (asked["threads"], asked["effort"], asked["on_unstable"]) == (1, "standard", "flag"), "as before"
+    assert list(found.status.commands) == ["LoadMetadata", "LoadSamples"]
     assert (found.config["sample_count"], found.config["_input_names"]) == (3, ["x"]), "of the samples in it"
     assert found.status.models["openvino"].runners_status["OpenVINO"].ended("Correctness") is CommandStatus.OK
     assert found.status.models["onnx"].sha256 == loaded.status.models["onnx"].sha256

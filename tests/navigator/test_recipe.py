@@ -136,6 +136,16 @@ def test_a_package_is_selected_from_saved_and_served_by_the_command_line(
     assert main(["package", "serve", str(tmp_path / "exp.nav")]) != 0, "without a repository"
 
 
+def test_an_option_that_an_action_does_not_act_on_is_refused(
+    package: nav.Package, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = str(package.workspace)
+    for words in (["verify", workspace, "--output", "x"], ["optimize", workspace, "--sample-count", "3"]):
+        assert main(["package", *words]) != 0
+        assert words[2] in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
 def test_every_argument_of_optimize_may_stand_in_a_recipe() -> None:
     from turnkey.navigator import recipe as module
 

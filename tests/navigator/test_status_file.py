@@ -16,10 +16,10 @@ import turnkey.navigator as nav
 from turnkey.errors import ArtifactError, TurnkeyError
 from turnkey.navigator.exceptions import BackwardCompatibilityError
 from turnkey.navigator.format import Format
-from turnkey.navigator.self_check import differences
+from turnkey.navigator.remeasurement import differences
 from turnkey.navigator.status import CommandRun, CommandStatus
 from turnkey.navigator.status_file import read_status, status_document, write_status
-from turnkey.navigator.stored_metadata import limits_of, metadata_of
+from turnkey.navigator.stored_metadata import limits_of_runner, metadata_of, threads_of
 from turnkey.pipeline import plain_yaml
 
 ROOT_KEYS = [
@@ -147,7 +147,13 @@ RICH = status_document(
             "fingerprint": "f",
             "structure": {"args": [{"tensor": "x"}], "kwargs": {}},
             "dynamic_axes": {"x": {"0": "batch"}},
-            "settings": {"threads": 2, "tolerances": {"y": [0.1, 0.1]}},
+            "settings": {
+                "threads": 2,
+                "effort": "quick",
+                "on_unstable": "flag",
+                "optimization_profile": nav.OptimizationProfile().to_dict(parse=True),
+                "tolerances": {"y": [0.1, 0.1]},
+            },
         },
     )
 )
@@ -174,7 +180,10 @@ def test_a_value_of_another_type_is_a_clear_error_or_harmless_wherever_it_stands
             found.summary()
             assert found.structure is None or found.structure.names
             metadata_of(found.status)
-            limits_of(found.status)
+            for each in found.status.models.values():
+                for one in each.runners_status.values():
+                    limits_of_runner(found.status, one)
+            threads_of(found.status)
             differences(found, rung(1.0, threads=2))
             write_status(found.status, tmp_path / "again.yaml")
             found.get_best_runtime()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,11 @@ def test_the_pareto_front_leaves_out_what_another_beats_in_everything() -> None:
 def test_any_function_of_the_candidates_is_a_goal() -> None:
     found = best_runtime(candidates_of(status(TORCH, FAST)), [lambda entries: entries[0]])
     assert found.model_key == "torch"
+
+
+def test_a_candidate_of_unknown_accuracy_is_within_no_bound() -> None:
+    unknown = model(Format.ONNX, replace(runner("OnnxCPU", rung(1.0)), tolerances=()))
+    assert chosen(nav.WithinAccuracyStrategy(rtol=1.0), TORCH, unknown).startswith("torch @")
 
 
 def test_a_tie_goes_to_the_smaller_memory_then_the_smaller_file_then_the_name_and_is_told() -> None:

@@ -75,6 +75,17 @@ def test_a_repository_has_the_documented_layout_and_returns_the_models_folder(tm
     assert config.HasField("dynamic_batching")
 
 
+@pytest.mark.defect("ND26")
+def test_external_data_stay_in_the_folder_in_which_the_model_looks_for_them(tmp_path, onnx_file) -> None:
+    found = onnx.load_model(str(onnx_file))
+    path = tmp_path / "nested" / "net.onnx"
+    (path.parent / "data").mkdir(parents=True)
+    onnx.save_model(found, str(path), save_as_external_data=True, location="data/w.bin", size_threshold=0)
+    made = add_model(tmp_path / "repo", "net", path, triton.ONNXModelConfig())
+    onnx.load_model(str(made / "1" / "model.onnx"))
+    assert (made / "1" / "data" / "w.bin").is_file()
+
+
 def test_every_part_of_a_configuration_parses_back_to_what_was_given(parse) -> None:
     policy = triton.QueuePolicy(
         timeout_action=triton.TimeoutAction.DELAY, default_timeout_microseconds=7, max_queue_size=3
@@ -246,6 +257,9 @@ def test_a_wrong_path_or_name_leaves_nothing_behind(tmp_path, onnx_file) -> None
         add_model(tmp_path / "repo", "../net", onnx_file, triton.ONNXModelConfig())
     with pytest.raises(WrongParameterError, match="takes"):
         add_model(tmp_path / "repo", "net", onnx_file, triton.TensorRTModelConfig())
+    tensor = [triton.InputTensorSpec(name="x", shape=(4,), dtype=np.float32)]
+    with pytest.raises(WrongParameterError, match=r"takes \.py"):
+        add_model(tmp_path / "repo", "net", onnx_file, triton.PythonModelConfig(inputs=tensor, outputs=tensor))
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
     with pytest.raises(InputError):

@@ -12,8 +12,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("api", "bundle", "exceptions", "onnx", "package", "python", "pytriton", "strategy", "torch", "triton")
-_INSTANCES = {"tensorflow": "frameworks:TENSORFLOW", "jax": "frameworks:JAX"}
+_MODULES = (
+    "jax",
+    "onnx",
+    "python",
+    "tensorflow",
+    "torch",
+    "api",
+    "bundle",
+    "exceptions",
+    "package",
+    "pytriton",
+    "strategy",
+    "triton",
+)
 _PLACES = {
     "CommandStatus": "status",
     "CustomConfig": "custom_config",
@@ -63,15 +75,12 @@ _PLACES = {
     "register_runner": "runner_adapter",
 }
 
-__all__ = sorted([*_MODULES, *_INSTANCES, *_PLACES])
+__all__ = sorted([*_MODULES, *_PLACES])
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
-    if name in _INSTANCES:
-        place, _, attribute = _INSTANCES[name].partition(":")
-        return getattr(import_module(f"{__name__}.{place}"), attribute)
     place = _PLACES.get(name, "")
     if not place:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.navigator.conversion import plugin_of
 from turnkey.navigator.format import Format
 from turnkey.navigator.model_config import ModelConfig
 from turnkey.navigator.preparation import Prepared
@@ -61,7 +62,7 @@ def _variant(model: ModelStatus, status: Status) -> Variant:
     config = model.model_config
     return Variant(
         key=config.key,
-        format=_plugin(config),
+        format=plugin_of(config),
         path=config.path,
         sha256=model.sha256,
         lineage=tuple(key for key in _ancestors(config, status) if status.models[key].files),
@@ -69,12 +70,6 @@ def _variant(model: ModelStatus, status: Status) -> Variant:
         size_bytes=model.size_bytes,
         notes=model.notes,
     )
-
-
-def _plugin(config: ModelConfig) -> str:
-    from turnkey.navigator.conversion import plugin_of
-
-    return plugin_of(config)
 
 
 def _ancestors(config: ModelConfig, status: Status) -> list[str]:
@@ -100,7 +95,7 @@ def _verification(model: ModelStatus) -> list[dict[str, Any]]:
                 "runtime": "" if kind is None else kind.runtime,
                 "verdict": "valid" if ended is CommandStatus.OK else "invalid",
                 "reason": runner.commands[CORRECTNESS].reason,
-                "outputs": [each.to_dict() for each in runner.tolerances],
+                "outputs": [each.documented() for each in runner.tolerances],
             }
         )
     return entries

@@ -15,7 +15,7 @@ from turnkey.navigator.data_object import parsed
 from turnkey.navigator.dataloader import VerifyFunction
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
 from turnkey.navigator.format import DeviceKind, Format, member
-from turnkey.navigator.format_configs import CONFIGS, TensorRTConfig, TorchTensorRTConfig
+from turnkey.navigator.format_configs import CONFIGS, OnnxConfig, TensorRTConfig, TorchTensorRTConfig
 from turnkey.navigator.model_config import DEFAULT_TARGETS, framework_of, source_format, targets_of
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
@@ -121,7 +121,7 @@ def check_call(model: Any, given: CallArguments, *, source: Format | None = None
         ),
         DeviceKind.CPU,
     )
-    targets = tried(lambda: targets_of(kind, given.target_formats), (kind,))
+    targets = tried(lambda: targets_of(kind, given.target_formats, model=model), (kind,))
     kinds = tried(lambda: chosen_kinds(given.runners, device), ())
     configs = tried(lambda: configs_by_format(given.custom_configs or ()), {})
     limits = tried(lambda: checked_limits(given.tolerances), {})
@@ -140,7 +140,7 @@ def check_call(model: Any, given: CallArguments, *, source: Format | None = None
         problems.append(f"effort is {given.effort!r}; one of quick, standard, rigorous")
     if given.on_unstable not in ("error", "flag"):
         problems.append(f"on_unstable is {given.on_unstable!r}; error or flag")
-    problems.extend(_profile_faults(configs, given.input_names))
+    problems.extend(profile_faults(configs, given.input_names))
     if problems:
         raise ConfigurationError(
             f"this call of optimize has {len(problems)} problem{'s' * (len(problems) > 1)}",
@@ -229,9 +229,15 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _profile_faults(configs: Mapping[Format, CustomConfigForFormat], names: Sequence[str] | None) -> list[str]:
-    """TensorRT profiles that contradict the inputs or themselves."""
+def profile_faults(configs: Mapping[Format, CustomConfigForFormat], names: Sequence[str] | None) -> list[str]:
+    """TensorRT profiles that contradict the inputs, the axes that the ONNX file leaves free, or themselves.
+
+    Args:
+        names: of the inputs; None where the samples are not read yet.
+    """
     faults = []
+    onnx = configs.get(Format.ONNX)
+    free = onnx.dynamic_axes if isinstance(onnx, OnnxConfig) else None
     for config in configs.values():
         if not isinstance(config, TensorRTConfig | TorchTensorRTConfig) or not config.trt_profile:
             continue
@@ -241,4 +247,13 @@ def _profile_faults(configs: Mapping[Format, CustomConfigForFormat], names: Sequ
         batches = {(shapes.min[0], shapes.opt[0], shapes.max[0]) for shapes in profile.values() if shapes.min}
         if len(batches) > 1:
             faults.append(f"the profile of {config.name()} has several batch ranges: {sorted(batches)}")
+        if free is not None and isinstance(config, TensorRTConfig):
+            fixed = [
+                f"{name}, axis {axis}"
+                for name, shapes in profile.items()
+                for axis, (low, high) in enumerate(zip(shapes.min, shapes.max, strict=True))
+                if low != high and axis not in free.get(name, ())
+            ]
+            if fixed:
+                faults.append(f"the profile of {config.name()} varies what dynamic_axes fixes: {'; '.join(fixed)}")
     return faults

@@ -10,7 +10,6 @@ from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.call_settings import CallSettings, check_call
 from turnkey.navigator.custom_config import CustomConfig
 from turnkey.navigator.dataloader import SizedDataLoader
-from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format import DeviceKind, Format
 from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.package_result import Package
@@ -100,21 +99,3 @@ def optimized(model: Any, dataloader: Any, asked: CallSettings) -> Package:
 
     status, workspace, _ = run_optimization(model, dataloader, asked)
     return Package(status, workspace.path, model)
-
-
-def of_kind(kind: Format, model: Any) -> Any:
-    """The model, if it is of the framework whose `optimize` was called.
-
-    Raises:
-        ConfigurationError: it is of another.
-    """
-    from turnkey.navigator.model_config import framework_of, source_format
-
-    found = source_format(model)
-    if found is not kind:
-        raise ConfigurationError(
-            f"{framework_of(kind)}.optimize takes another kind of model",
-            evidence=f"it was given a {type(model).__name__}",
-            remedy="turnkey.optimize(model, dataloader) takes every kind",
-        )
-    return model

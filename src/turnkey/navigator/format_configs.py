@@ -1,4 +1,8 @@
-"""The configurations per format. Every tuple multiplies the models made: one for each combination of values."""
+"""The configurations per format. Every tuple multiplies the models made: one for each combination of values.
+
+All documented fields are here, so that a call of the original is a call of ours and its packages load. Those that say
+"stored, without effect" change nothing; setting one of them is a warning.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,8 @@ class TorchConfig(_Defaulted):
     """How the source model itself is run.
 
     Attributes:
-        autocast: run under torch's automatic mixed precision. The reference of every comparison never is.
-        autocast_dtype: ``float16`` or ``bfloat16``; None is torch's choice for the device.
-        inference_mode: run under `torch.inference_mode` rather than `torch.no_grad`.
+        autocast, autocast_dtype, inference_mode: stored, without effect: the source runs in its own precision, and
+            under `torch.inference_mode`.
         jit_type: deprecated: of an older version, where it configured TorchScript; creates a `TorchScriptConfig`.
     """
 
@@ -62,7 +65,9 @@ class TorchScriptConfig(_Defaulted):
     """Export to TorchScript by scripting, tracing, or both as two models.
 
     Attributes:
+        jit_type: script, trace, or both.
         strict: of tracing: refuse containers that tracing would freeze.
+        autocast, autocast_dtype, inference_mode: stored, without effect.
     """
 
     jit_type: Any = _JIT
@@ -88,7 +93,8 @@ class TorchExportConfig(_Defaulted):
     """Export by `torch.export`.
 
     Attributes:
-        dynamic_shapes: as torch takes it; None is inferred from the samples.
+        autocast, autocast_dtype, inference_mode: stored, without effect.
+        dynamic_shapes: stored, without effect: free axes are inferred from the samples.
     """
 
     autocast: bool = False
@@ -139,7 +145,14 @@ class OnnxConfig(_Defaulted):
 
 @dataclass
 class _Engine(_Defaulted):
-    """What both builders of TensorRT engines take."""
+    """What both builders of TensorRT engines take.
+
+    Attributes:
+        precision: one engine for each; fp32 and fp16 can be built.
+        precision_mode: stored, without effect: a builder may use the precision and float32.
+        trt_profile: its largest batch bounds the engine; the other extents are inferred from the samples.
+        max_workspace_size: bytes.
+    """
 
     precision: Any = _PRECISIONS
     precision_mode: Any = TensorRTPrecisionMode.HIERARCHY
@@ -155,7 +168,7 @@ class _Engine(_Defaulted):
 
 @dataclass
 class TorchTensorRTConfig(_Engine):
-    """Compile by Torch-TensorRT; ``max_workspace_size`` in bytes."""
+    """Compile by Torch-TensorRT."""
 
     @classmethod
     def name(cls) -> str:
@@ -168,7 +181,14 @@ class TorchTensorRTConfig(_Engine):
 
 @dataclass
 class TensorRTConfig(_Engine):
-    """Build a TensorRT engine from ONNX; ``max_workspace_size`` in bytes."""
+    """Build a TensorRT engine from ONNX.
+
+    Attributes:
+        optimization_level: 0 (fast build) to 5 (fast engine); None is TensorRT's own.
+        compatibility_level, timing_cache_dir: stored, without effect: an engine is for this kind of GPU, and its
+            tactics are timed anew.
+        model_path: an engine to use instead of building one.
+    """
 
     optimization_level: int | None = None
     compatibility_level: Any = None

@@ -1,52 +1,66 @@
-"""``nav.tensorflow`` and ``nav.jax``: functions and models of these frameworks, as Python callables of arrays."""
+"""`optimize` for the models of one framework; ``nav.torch``, ``nav.onnx``, ``nav.python``, ``nav.jax`` … have it.
+
+TensorFlow and JAX bring functions and models that are called with arrays and return arrays: Python callables here.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
 from turnkey.errors import MissingDependencyError
 from turnkey.navigator import dispatch
 from turnkey.navigator.dataloader import SizedDataLoader
+from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format import Format
+from turnkey.navigator.model_config import CALLABLE_TARGETS, source_format
 from turnkey.navigator.package_result import Package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallableFramework:
-    """A framework whose models are called with arrays and return arrays.
+class Framework:
+    """A framework with its own `optimize`.
 
     Attributes:
-        name: of the package.
-        install: the command that installs it.
-        targets: formats that its functions become, beside the callable itself.
+        kind: of its models.
+        library: of callables, that must be installed and says what they become; empty for other frameworks.
     """
 
-    name: str
-    install: str
-    targets: tuple[Format, ...]
+    kind: Format
+    library: str = ""
 
-    def optimize(self, model: Any, dataloader: SizedDataLoader, **arguments: Any) -> Package:
-        """Optimise a function or a model of the framework; arguments and errors as `turnkey.optimize`.
+    def optimize(self, model: Any, dataloader: SizedDataLoader, *args: Any, **kwargs: Any) -> Package:
+        """Optimise a model of this framework; arguments and errors as `turnkey.optimize`.
 
-        Without ``target_formats`` it becomes all that functions of the framework can become.
+        Without ``target_formats`` a callable of a library becomes all that functions of it can become.
 
         Raises:
-            MissingDependencyError: the framework is not installed.
+            ConfigurationError: the model is of another kind.
+            MissingDependencyError: the library is not installed.
         """
-        if importlib.util.find_spec(self.name) is None:
-            raise MissingDependencyError(
-                f"{self.name} is not installed", evidence=f"no module named {self.name!r}", remedy=self.install
+        call = inspect.signature(dispatch.optimize).bind(model, dataloader, *args, **kwargs)
+        if self.library:
+            if importlib.util.find_spec(self.library) is None:
+                raise MissingDependencyError(
+                    f"{self.library} is not installed",
+                    evidence=f"no module named {self.library!r}",
+                    remedy=f"pip install 'turnkey[{self.library}]'",
+                )
+            if call.arguments.get("target_formats") is None:
+                call.arguments["target_formats"] = CALLABLE_TARGETS[self.library]
+        if source_format(model) is not self.kind:
+            raise ConfigurationError(
+                f"{self.library or self.kind.value}.optimize takes another kind of model",
+                evidence=f"it was given a {type(model).__name__}",
+                remedy="turnkey.optimize(model, dataloader) takes every kind",
             )
-        if arguments.get("target_formats") is None:
-            arguments["target_formats"] = self.targets
-        return dispatch.optimize(dispatch.of_kind(Format.PYTHON, model), dataloader, **arguments)
+        return dispatch.optimize(*call.args, **call.kwargs)
 
 
-TENSORFLOW = CallableFramework(
-    name="tensorflow",
-    install="pip install 'turnkey[tensorflow]'",
-    targets=(Format.PYTHON, Format.TF_SAVEDMODEL, Format.ONNX),
-)
-JAX = CallableFramework(name="jax", install="pip install 'turnkey[jax]'", targets=(Format.PYTHON, Format.STABLEHLO))
+TORCH = Framework(kind=Format.TORCH)
+ONNX = Framework(kind=Format.ONNX)
+PYTHON = Framework(kind=Format.PYTHON)
+TENSORFLOW = Framework(kind=Format.PYTHON, library="tensorflow")
+JAX = Framework(kind=Format.PYTHON, library="jax")

@@ -13,13 +13,14 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from turnkey.navigator import dispatch
+from turnkey.navigator.call_settings import check_call
 from turnkey.navigator.call_structure import CallStructure, stored_workspaces, structure_key
 from turnkey.navigator.custom_config import CustomConfig
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, NotFoundError
@@ -138,16 +139,15 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
                 message = f"{self.optimized_name} returns more than tensors: it goes on answering such calls itself"
                 warnings.warn(message, ConfigurationWarning, stacklevel=2)
                 continue
-            arguments = config.to_arguments()
-            batching = self.options["batching"]
-            arguments["batching"] = (
-                batching if batching is not None else arguments.get("batching", bool(structure.batches))
-            )
-            arguments["custom_configs"] = self._configs(arguments)
+            said = [self.options["batching"], config.batching, bool(structure.batches)]
             workspace = self.directory / key
-            package = dispatch.optimize(
-                self._target(), list(structure.samples), workspace=workspace, override_workspace=True, **arguments
+            given = config.for_module(
+                batching=next(each for each in said if each is not None),
+                custom_configs=self._configs(config),
+                workspace=workspace,
             )
+            target = self._target()
+            package = dispatch.optimized(target, list(structure.samples), check_call(target, given))
             structure.write(workspace)
             structure.activate(package)
         object.__setattr__(self, "state", "optimized")
@@ -187,13 +187,13 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         """The package of each structure that was optimised, by its key."""
         return {path.name: load_from_workspace(path) for path in stored_workspaces(self.directory)}
 
-    def _configs(self, arguments: Mapping[str, Any]) -> list[CustomConfig]:
+    def _configs(self, config: OptimizeConfig) -> list[CustomConfig]:
         """The custom configs of a call, with the module's precision for engines that none of them is for."""
-        given: list[CustomConfig] = list(arguments.get("custom_configs") or ())
-        targets = targets_of(Format.TORCH, arguments.get("target_formats"))
+        given: list[CustomConfig] = list(config.custom_configs or ())
+        targets = targets_of(Format.TORCH, config.target_formats)
         named = {each.name() for each in given}
-        for config in (TensorRTConfig, TorchTensorRTConfig):
-            made = config(precision=self.options["precision"])
+        for kind in (TensorRTConfig, TorchTensorRTConfig):
+            made = kind(precision=self.options["precision"])
             if made.format in targets and made.name() not in named:
                 given.append(made)
         return given

@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from turnkey import settings
+from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.custom_config import CustomConfig
-from turnkey.navigator.format import DeviceKind, Format
-from turnkey.navigator.profiler_config import ProfilerConfig
+from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.settings import absolute_path
 
 MOST_SAMPLES = 10
 """Recorded samples that are kept per input structure."""
 
 
-@dataclass
-class OptimizeConfig:
-    """How recorded modules are optimised; the fields are arguments of `turnkey.optimize`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeConfig(CallArguments):
+    """How recorded modules are optimised: the arguments of `turnkey.optimize`, but for the workspace.
 
-    sample_count: int = 100
+    Attributes:
+        batching: None asks each module, then whether a batch size was said when it was recorded.
+
+    Raises:
+        ConfigurationError: a workspace is named; every module has one of its own.
+    """
+
     batching: bool | None = None
-    input_names: Sequence[str] | None = None
-    output_names: Sequence[str] | None = None
-    target_formats: Sequence[Format | str] | None = None
-    target_device: DeviceKind | str | None = None
-    runners: Sequence[Any] | None = None
-    profiler_config: ProfilerConfig | None = None
-    verbose: bool = False
-    debug: bool = False
-    verify_func: Any = None
-    custom_configs: Sequence[CustomConfig] | None = None
 
-    def to_arguments(self) -> dict[str, Any]:
-        """Arguments for `turnkey.optimize`."""
-        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value for name, value in given.items() if value is not None}
+    def __post_init__(self) -> None:
+        if self.workspace is not None or self.override_workspace:
+            raise ConfigurationError(
+                "wrapped modules have workspaces of their own",
+                evidence=f"workspace={self.workspace!r}, override_workspace={self.override_workspace!r}",
+                remedy="turnkey.Module(module, model_path=DIRECTORY), or turnkey.navigator.inplace_config.cache_dir",
+            )
+
+    def for_module(self, *, batching: bool, custom_configs: Sequence[CustomConfig], workspace: Path) -> CallArguments:
+        """The call that optimises one module in a workspace, whatever an earlier one left there."""
+        given = {each.name: getattr(self, each.name) for each in fields(CallArguments)}
+        own = {"batching": batching, "custom_configs": custom_configs, "workspace": workspace}
+        return CallArguments(**{**given, **own, "override_workspace": True})
 
 
 @dataclass

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -76,9 +76,13 @@ class WorkerJobs:
         self._buffer = b""
 
     @classmethod
-    def of_files(cls) -> WorkerJobs:
-        """A worker without a source model: for jobs on files alone, within the time limit of the environment."""
-        context: dict[str, Any] = {"module": None, "sets": [], "class_name": "", "facts": {}}
+    def of_files(cls, sets: Sequence[Path] = ()) -> WorkerJobs:
+        """A worker without a source model: for jobs on files alone, within the time limit of the environment.
+
+        Args:
+            sets: directories of sample sets, for conversions of files.
+        """
+        context = {"module": None, "sets": [str(each) for each in sets], "class_name": "", "facts": {}}
         return cls(context, timeout_s=environment_settings.timeout_seconds())
 
     def perform(self, job: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 from turnkey import settings as environment_settings
@@ -17,6 +18,7 @@ from turnkey.navigator.max_batch import smaller_batches
 from turnkey.navigator.model_config import ModelConfig
 from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.progress import Progress
+from turnkey.navigator.source import SourceFacts
 from turnkey.navigator.status import CommandStatus
 from turnkey.navigator.workbench import Workbench
 from turnkey.runtimes.handover import HandoverImpossible, handed_over
@@ -45,14 +47,7 @@ def start_jobs(prepared: Prepared, sets: list[Path], progress: Progress, stack: 
             "module": None if module is None else dict(module),
             "sets": [str(path) for path in sets[: len(prepared.sets)]],
             "class_name": source.class_name,
-            "facts": {
-                "model_hash": source.model_hash,
-                "hash_basis": source.hash_basis,
-                "weights_hash": source.weights_hash,
-                "parameter_count": source.parameter_count,
-                "parameter_bytes": source.parameter_bytes,
-                "data_dependent": source.data_dependent,
-            },
+            "facts": asdict(SourceFacts.of(source)),
         },
         timeout_s=environment_settings.timeout_seconds(),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +38,13 @@ KNOWN_TARGETS: Mapping[Format, tuple[Format, ...]] = {
     Format.ONNX: (*DEFAULT_TARGETS[Format.ONNX], Format.OPENVINO),
     Format.PYTHON: (Format.PYTHON, Format.STABLEHLO, Format.TF_SAVEDMODEL, Format.ONNX),
 }
+CALLABLE_TARGETS: Mapping[str, tuple[Format, ...]] = {
+    "tensorflow": (Format.PYTHON, Format.TF_SAVEDMODEL, Format.ONNX),
+    "jax": (Format.PYTHON, Format.STABLEHLO),
+}
+"""What callables of a library become by default, by the library's name."""
+_LIBRARIES = {"tensorflow": "tensorflow", "keras": "tensorflow", "jax": "jax", "jaxlib": "jax"}
+"""By the package in which the type of a callable is defined."""
 _FRAMEWORKS = {Format.TORCH: "torch", Format.ONNX: "onnx", Format.PYTHON: "none"}
 
 
@@ -93,14 +99,20 @@ def framework_of(source: Format) -> str:
     return _FRAMEWORKS[source]
 
 
-def targets_of(source: Format, given: Sequence[Format | str] | None) -> tuple[Format, ...]:
+def targets_of(source: Format, given: Sequence[Format | str] | None, *, model: Any = None) -> tuple[Format, ...]:
     """The formats to make, the source first.
+
+    Args:
+        model: the source, where it is at hand: a Keras model or a compiled function of JAX or TensorFlow says by its
+            type what it can become. A plain function does not: `nav.jax.optimize` and `nav.tensorflow.optimize`.
 
     Raises:
         ConfigurationError: a format that cannot be made from such a source.
     """
     if given is None:
-        wanted = DEFAULT_TARGETS[source]
+        packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
+        library = next((_LIBRARIES[name] for name in packages if name in _LIBRARIES), "")
+        wanted = CALLABLE_TARGETS[library] if source is Format.PYTHON and library else DEFAULT_TARGETS[source]
     else:
         texts = [given] if isinstance(given, str | Format) else list(given)
         wanted = tuple(member(Format, each, what="a target format") for each in texts)
@@ -133,7 +145,7 @@ def plan_models(
     if Format.TORCHSCRIPT in targets:
         chosen = config(Format.TORCHSCRIPT, TorchScriptConfig())
         for jit in chosen.jit_type:
-            add(_model(Format.TORCHSCRIPT, root, {"jit_type": jit.value, **_of(chosen, "jit_type")}, jit.value))
+            add(_model(Format.TORCHSCRIPT, root, {"jit_type": jit.value, **_of(chosen)}, jit.value))
     of_program = {Format.TORCH_EXPORTEDPROGRAM, Format.TORCH_TRT, Format.TORCH_AOTI} & set(targets)
     if of_program and source is Format.TORCH:
         chosen = config(Format.TORCH_EXPORTEDPROGRAM, TorchExportConfig())
@@ -181,13 +193,12 @@ def _marks(model: ModelConfig) -> list[str]:
 
 
 def _engines(add: Any, kind: Format, parent: ModelConfig, config: Any) -> None:
-    for precision, _ in itertools.product(config.precision, (config.precision_mode,)):
+    for precision in config.precision:
         fields = {"precision": precision.value, **_of(config, "precision")}
         add(_model(kind, parent, fields, precision.value))
 
 
 def _of(config: CustomConfigForFormat, *without: str) -> dict[str, Any]:
     """A configuration's own fields as plain data."""
-    fields: dict[str, Any] = parsed(config.to_dict(filter_fields=without))
-    fields.pop("jit_type", None)
+    fields: dict[str, Any] = parsed(config.to_dict(filter_fields=("jit_type", *without)))
     return fields

@@ -21,9 +21,10 @@ from turnkey.errors import TurnkeyError, VerificationError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion, environment
 from turnkey.navigator.build_state import write_build_state
-from turnkey.navigator.call_settings import CallSettings
+from turnkey.navigator.call_settings import CallSettings, profile_faults
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.conversion_cache import ConversionCache
+from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format import DeviceKind
 from turnkey.navigator.journal import Journal
 from turnkey.navigator.making import make_model, reason_of, start_jobs
@@ -81,9 +82,11 @@ def run_optimization(model: Any, dataloader: Any, asked: CallSettings) -> tuple[
         say=said.append,
     )
     try:
+        faults = profile_faults(asked.configs, [spec.name for spec in prepared.metadata.inputs])
+        if faults:
+            raise ConfigurationError("a TensorRT profile does not fit the model", evidence="\n".join(faults))
         content = fingerprint(prepared.source, prepared.sets)
-        settings = repr((_without_chatter(asked.to_config()), asked.to_own()))
-        mark = hashlib.sha256(f"{content} {settings}".encode()).hexdigest()
+        mark = mark_of(content, asked)
         workspace = claim(
             asked.workspace,
             is_same_run=lambda found: _holds(found, mark),
@@ -97,6 +100,12 @@ def run_optimization(model: Any, dataloader: Any, asked: CallSettings) -> tuple[
             return run.go(), workspace, prepared
     finally:
         prepared.source.close()
+
+
+def mark_of(content: str, asked: CallSettings) -> str:
+    """What names a run: the digest of its source with samples, and all that is asked for but how much it prints."""
+    config = {name: value for name, value in asked.to_config().items() if name not in ("verbose", "debug")}
+    return hashlib.sha256(f"{content} {(config, asked.to_own())!r}".encode()).hexdigest()
 
 
 def _holds(workspace: Workspace, mark: str) -> bool:
@@ -131,8 +140,13 @@ class Optimization:
         self._journal = Journal(workspace, status, verbose=asked.verbose, debug=asked.debug)
         self.progress = self._journal.progress
 
-    def go(self) -> Status:
-        """All steps that are not done yet."""
+    def go(self, *, records: Path | None = None) -> Status:
+        """All steps that are not done yet.
+
+        Args:
+            records: directory of the measurements; finished ones of this run that lie in it are not repeated. None is
+                the workspace's own.
+        """
         journal = self._journal
         self._sets = list(self._prepared.stored) or write_sets(self._prepared, self._workspace)
         models = plan_models(self._asked.source, self._asked.targets, self._asked.configs)
@@ -152,7 +166,7 @@ class Optimization:
             for config in models:
                 for kind in self._kinds_of(config):
                     self._check(config, kind)
-        self._profile(models)
+        self._profile(models, records or self._workspace.records)
         if self._asked.verify_func is not None:
             for config in models:
                 for kind in self._kinds_of(config):
@@ -227,6 +241,8 @@ class Optimization:
         reason = obstacle(kind)
         if not model.is_there:
             reason = f"{config.key} was not made"
+        if config.format.is_source and not self._prepared.source.can_run:
+            reason = "the source model is not attached"
         if reason:
             self._journal.end_runner(config.key, kind, CORRECTNESS, SKIPPED, reason=reason)
             return
@@ -260,7 +276,7 @@ class Optimization:
             notes=(f"compared at batch sizes {', '.join(map(str, answer['batch_sizes']))}",),
         )
 
-    def _profile(self, models: Sequence[ModelConfig]) -> None:
+    def _profile(self, models: Sequence[ModelConfig], records: Path) -> None:
         """Performance of every runner whose outputs are right; the others are skipped with the reason."""
         contestants: dict[str, tuple[str, RunnerKind]] = {}
         for config in models:
@@ -295,7 +311,7 @@ class Optimization:
                 self._prepared,
                 entries,
                 self._asked.profile,
-                records=self._workspace.records,
+                records=records,
                 relative_to=self._workspace.path,
                 say=self.progress.step,
                 listen=self.progress.detail,
@@ -341,11 +357,6 @@ class Optimization:
         path = conversion.file_of(self._journal.status.models[config.key], self._workspace)
         reason = verify_runner(self._asked.verify_func, kind, path, self._prepared)
         self._journal.end_runner(config.key, kind, VERIFY, FAIL if reason else OK, reason=reason, started=started)
-
-
-def _without_chatter(config: dict[str, Any]) -> dict[str, Any]:
-    """What a call asks for without how much it prints: a resumed call may be more talkative."""
-    return {name: value for name, value in config.items() if name not in ("verbose", "debug")}
 
 
 def _now() -> str:

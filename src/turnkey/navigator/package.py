@@ -11,12 +11,14 @@ from turnkey.navigator.call_settings import check_call, default_targets, stored_
 from turnkey.navigator.custom_config import CustomConfig
 from turnkey.navigator.exceptions import EmptyPackageError, MissingSourceModelError, NotFoundError
 from turnkey.navigator.format import DeviceKind, Format
+from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.package_archive import load, load_from_workspace, save
 from turnkey.navigator.package_profile import profile
 from turnkey.navigator.package_result import Package, source_format_of
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.runner_table import runner_kinds
-from turnkey.navigator.status import VERIFY, CommandRun, CommandStatus, ModelStatus
+from turnkey.navigator.status import LOADING, VERIFY, CommandRun, CommandStatus, ModelStatus
+from turnkey.navigator.stored_metadata import limits_of, metadata_of, threads_of
 from turnkey.navigator.strategy import Strategy
 from turnkey.navigator.workspace import Workspace
 
@@ -46,11 +48,15 @@ def optimize(
     verify_func: Callable[..., bool] | None = None,
     custom_configs: Sequence[CustomConfig] | None = None,
     defaults: bool = True,
+    *,
+    threads: int | None = None,
+    effort: str | None = None,
 ) -> Package:
     """Convert, check and profile again, from what the package already has, with what is asked for anew.
 
     Args:
-        target_formats, runners, profiler_config: None takes them from the package, then from the framework.
+        target_formats, runners, profiler_config, threads, effort: None takes them from the package, then from the
+            framework.
         defaults: reset the parameters of stored custom configs first.
 
     Raises:
@@ -59,11 +65,10 @@ def optimize(
         NotFoundError: it holds no samples to compare with.
         ConfigurationError: the call contradicts itself.
     """
-    from turnkey.navigator.optimization import Optimization
+    from turnkey.navigator.optimization import Optimization, mark_of
     from turnkey.navigator.preparation import stored
     from turnkey.navigator.source import Source, fingerprint
     from turnkey.navigator.status_file import write_status
-    from turnkey.navigator.stored_metadata import limits_of, metadata_of
 
     source = source_format_of(package)
     has_files = any(model.files for model in package.status.models.values())
@@ -84,14 +89,14 @@ def optimize(
     given = CallArguments(
         target_formats=targets or default_targets(package.framework),
         target_device=target_device or config.get("target_device"),
-        runners=_runners(runners, config, target_device),
-        profiler_config=profiler_config or ProfilerConfig.from_dict(config.get("profiler_config") or {}),
+        runners=_runners(runners, config, target_device, target_formats),
         verbose=verbose,
         debug=debug,
         verify_func=verify_func,
         custom_configs=[*(custom_configs or ()), *_kept(config, custom_configs, defaults=defaults)],
         batching=config.get("batch_dim") == 0,
         tolerances=limits_of(package.status),
+        **_profiling(package, profiler_config, threads=threads, effort=effort),
     )
     asked = check_call(package.model, given, source=source)
     workspace = Workspace(package.workspace)
@@ -99,16 +104,22 @@ def optimize(
     structure = package.structure
     model = package.get_model_path(_first_key(package)) if source is Format.ONNX else package.model
     prepared = stored(Source(model=model, format=source, structure=structure), metadata, workspace)
+    content = fingerprint(prepared.source, prepared.sets)
+    mark = mark_of(content, asked)
     fresh = {key: _without_runners(each) for key, each in package.status.models.items()}
     as_before = {name: config[name] for name in _OF_THE_SAMPLES if name in config}
-    status = replace(package.status, models=fresh, config={**config, **asked.to_config(), **as_before})
+    status = replace(
+        package.status,
+        models=fresh,
+        config={**config, **asked.to_config(), **as_before},
+        commands={name: CommandRun(status=CommandStatus.OK) for name in LOADING},
+        own={**package.status.own, "settings": asked.to_own(), "fingerprint": mark},
+    )
     try:
         with workspace.held():
             write_status(status, workspace.status)
-            mark = str(status.own.get("fingerprint", ""))
-            content = fingerprint(prepared.source, prepared.sets)
             run = Optimization(prepared, asked, workspace, seconds=0.0, mark=mark, content=content)
-            status = run.go()
+            status = run.go(records=workspace.fresh_records())
     finally:
         prepared.source.close()
     return Package(status, workspace.path, package.model)
@@ -142,12 +153,42 @@ def set_verified(package: Package, model_key: str, runner_name: str) -> None:
     package.save_status_file()
 
 
-def _runners(given: Sequence[Any] | None, config: dict[str, Any], device: Any) -> Sequence[Any] | None:
-    """The package's own runners where they are known here and the device stays the same."""
+def _profiling(package: Package, config: ProfilerConfig | None, **given: Any) -> dict[str, Any]:
+    """Arguments of profiling: what is asked for anew, else what the package was profiled with."""
+    stored = package.status.own.get("settings") or {}
+    before = {
+        "effort": stored.get("effort"),
+        "on_unstable": stored.get("on_unstable"),
+        "threads": threads_of(package.status),
+    }
+    found = {name: given.get(name) or value for name, value in before.items() if given.get(name) or value}
+    later = stored.get("optimization_profile")
+    if config is None and later is not None:
+        return {**found, "optimization_profile": OptimizationProfile.from_dict(later)}
+    known = package.config.get("profiler_config") or {}
+    return {**found, "profiler_config": config or ProfilerConfig.from_dict(known)}
+
+
+def _runners(
+    given: Sequence[Any] | None, config: dict[str, Any], device: Any, targets: Sequence[Any] | None
+) -> Sequence[Any] | None:
+    """The package's own runners where they are known here and the device stays the same.
+
+    A format that is asked for anew and that none of them runs gets the default ones.
+    """
     if given is not None or device is not None:
         return given
-    known = [name for name in config.get("runner_names") or () if name in runner_kinds()]
-    return known or None
+    kinds = runner_kinds()
+    known = [kinds[name] for name in config.get("runner_names") or () if name in kinds]
+    if not known:
+        return None
+    new = {getattr(each, "value", each) for each in targets or ()} - {kind.format.value for kind in known}
+    more = [
+        kind
+        for kind in kinds.values()
+        if kind.format.value in new and kind.is_default and kind.device is known[0].device
+    ]
+    return [kind.name for kind in (*known, *more)]
 
 
 def _kept(config: dict[str, Any], given: Sequence[CustomConfig] | None, *, defaults: bool) -> list[CustomConfig]:

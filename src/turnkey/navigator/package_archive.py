@@ -16,8 +16,10 @@ schema    what changed
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -52,7 +54,7 @@ _EXPORTED = ("torchscript", "torch-exportedprogram", "onnx", "openvino", "tf-sav
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class CheckedArchive:
     """An archive that was looked at.
 
     Attributes:
@@ -116,13 +118,13 @@ def load(path: str | Path, workspace: str | Path | None = None) -> Package:
     """
     source = Path(path)
     with read_archive(source) as archive:
-        opened = check_archive(archive)
+        checked = check_archive(archive)
         target = new_workspace(workspace, beside=source)
-        names = [name for name in opened.names if not name.endswith(_NOT_EXTRACTED) and name != MANIFEST]
+        names = [name for name in checked.names if not name.endswith(_NOT_EXTRACTED) and name != MANIFEST]
         try:
             archive.extract(target.path, names)
             status = read_status(target.status)
-            if not opened.is_ours:
+            if not checked.is_ours:
                 status = _foreign(status, target)
                 write_status(status, target.status)
         except BaseException:
@@ -131,13 +133,27 @@ def load(path: str | Path, workspace: str | Path | None = None) -> Package:
     return Package(status, target.path)
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[Package]:
+    """The package of a file or of a workspace, to be looked at; a file is unpacked into a scratch directory.
+
+    Raises:
+        InputError, ArtifactError: as `load` and `load_from_workspace`.
+    """
+    if path.is_dir():
+        yield load_from_workspace(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="turnkey-package-") as scratch:
+        yield load(path, workspace=Path(scratch) / "package")
+
+
 def load_from_workspace(workspace: str | Path) -> Package:
     """The package of a workspace. Raises InputError if there is none, ArtifactError if it is corrupt."""
     found = Workspace(Path(workspace).absolute())
     return Package(read_status(found.status), found.path)
 
 
-def check_archive(archive: Archive) -> Opened:
+def check_archive(archive: Archive) -> CheckedArchive:
     """Compare every member with the manifest, before anything is written anywhere.
 
     Raises:
@@ -150,9 +166,9 @@ def check_archive(archive: Archive) -> Opened:
     if "status.yaml" not in archive:
         raise refusal(archive, "it has no status.yaml: it is no package", what="package")
     if MANIFEST not in archive:
-        return Opened(is_ours=False, names=archive.names)
+        return CheckedArchive(is_ours=False, names=archive.names)
     checked_manifest(archive, MANIFEST, what="package")
-    return Opened(is_ours=True, names=archive.names)
+    return CheckedArchive(is_ours=True, names=archive.names)
 
 
 def _read_back(path: Path) -> None:

@@ -16,14 +16,15 @@ from turnkey.navigator.exceptions import MissingSourceModelError
 from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.package_result import Package
-from turnkey.navigator.preparation import Prepared
+from turnkey.navigator.preparation import Prepared, by_names
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiling import profile_contestants
 from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import chosen_kinds, obstacle, runner_kinds
 from turnkey.navigator.sample_sets import Choice
 from turnkey.navigator.source import callable_of
-from turnkey.navigator.status import CORRECTNESS, CommandStatus
+from turnkey.navigator.status import CORRECTNESS, CommandStatus, Rung
+from turnkey.navigator.stored_metadata import threads_of
 from turnkey.navigator.workspace import Workspace
 from turnkey.pipeline import durable, plain_yaml
 from turnkey.pipeline.plain_data import plain
@@ -31,7 +32,11 @@ from turnkey.pipeline.plain_data import plain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerProfile:
-    """One runner: status OK or FAIL, and the results of each sample by its index."""
+    """One runner: status OK or FAIL, and the results of each sample by its index.
+
+    A result has the documented fields, and what says how far they can be believed: ``stable``, ``ci_low`` and
+    ``ci_high`` (milliseconds), ``validity``.
+    """
 
     status: CommandStatus
     detailed: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -90,16 +95,20 @@ def profile(
     throughput_cutoff_threshold: float | None = 0.05,
     throughput_backoff_limit: int = 2,
     verbose: bool = False,
+    *,
+    threads: int | None = None,
 ) -> ProfilingResults:
-    """Profile every sample on the runners of a package whose outputs are right.
+    """Profile every sample on the runners of a package whose outputs are right. What was measured before stays.
 
     Args:
         dataloader: samples; None takes those of the package.
         target_formats, runners: None takes all of the package.
+        threads: of every runner; None is what `optimize` was told.
 
     Raises:
         ConfigurationError: values that do not mean anything.
         MissingSourceModelError: a dataloader is given for a package without its source, whose calls are not known.
+        UserInputError: the dataloader's samples do not have the inputs of the package.
     """
     later = OptimizationProfile(
         max_batch_size=max_batch_size,
@@ -112,8 +121,10 @@ def profile(
         throughput_cutoff_threshold=throughput_cutoff_threshold,
         throughput_backoff_limit=throughput_backoff_limit,
     )
-    ask = ProfilePlan(config=later.profiler_config(), later=later, on_unstable="flag")
     workspace, prepared = reopened(package)
+    threads = threads or threads_of(package.status)
+    ask = ProfilePlan(config=later.profiler_config(), later=later, on_unstable="flag", threads=threads)
+    records = workspace.fresh_records()
     kind = prepared.source.format
     if dataloader is not None:
         prepared = _with_samples(prepared, package, kind, dataloader)
@@ -139,7 +150,7 @@ def profile(
                 one,
                 contestants,
                 ask,
-                records=workspace.records / f"profile-{index}",
+                records=records / f"sample-{index}",
                 relative_to=workspace.path,
                 say=say,
             )
@@ -147,7 +158,7 @@ def profile(
             reasons.update({each.key: error.what for each in contestants})
             continue
         for key, result in found.items():
-            detailed[key][index] = [rung.documented() for rung in result.rungs]
+            detailed[key][index] = [_result(rung) for rung in result.rungs]
             if result.error is not None:
                 reasons[key] = result.error.what
     return ProfilingResults(
@@ -177,7 +188,7 @@ def _contestants(
             kind = runner_kinds().get(name)
             if kind is None or obstacle(kind) or runner.ended(CORRECTNESS) is not CommandStatus.OK:
                 continue
-            if (named is not None and name not in named) or (device is not None and kind.device is not device):
+            if (named is not None and name not in named) or (device is not None and not kind.is_for(device)):
                 continue
             path = file_of(model, workspace)
             found.append(Contestant(model_key=key, kind=kind, path=path, sha256=model.sha256))
@@ -190,14 +201,18 @@ def _with_samples(prepared: Prepared, package: Package, kind: Format, dataloader
             "samples of a dataloader become calls of the source model, which is not attached",
             remedy="package.load_source_model(model)",
         )
+    takes = None if kind is Format.ONNX else callable_of(package.model, kind)
+    calls = read_calls(dataloader, takes=takes, names=package.config.get("_input_names"))
     names = [spec.name for spec in package.status.input_metadata]
-    calls = read_calls(
-        dataloader, takes=None if kind is Format.ONNX else callable_of(package.model, kind), names=names
-    )
-    samples = SampleSet(
-        structure=prepared.source.structure, inputs=calls.samples, outputs=(None,) * len(calls.samples)
-    )
-    return replace(prepared, samples=calls.samples, sets=(samples,))
+    inputs = tuple(by_names(sample, names) for sample in calls.samples)
+    samples = SampleSet(structure=prepared.source.structure, inputs=inputs, outputs=(None,) * len(inputs))
+    return replace(prepared, samples=inputs, sets=(samples,))
+
+
+def _result(rung: Rung) -> dict[str, Any]:
+    """A batch size as `RunnerProfile` holds it."""
+    beside = {"stable": rung.stable, "ci_low": rung.ci_low, "ci_high": rung.ci_high, "validity": rung.validity}
+    return {**rung.documented(), **beside}
 
 
 def _by_model(

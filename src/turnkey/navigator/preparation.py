@@ -29,6 +29,8 @@ _ROTATED_BYTES = 256 << 20
 _COPIES = 4
 """Of one input or output that exist at once: here, in the file for workers, in the worker, in the runtime's form."""
 SEED = 0
+_SHAPES, _BATCH = "shapes", "batch"
+"""Of the directories of sample sets: further shapes of the dataloader, and other batch sizes made of its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,8 @@ def prepare(
         structure=None if kind is Format.ONNX else structure,
         output_names=None if output_names is None else tuple(output_names),
     )
+    if len(samples) < sample_count:
+        say(f"the dataloader has {len(samples)} samples, fewer than sample_count={sample_count}: all are compared")
     choice = choose(samples, count=sample_count, seed=SEED)
     if profiled_with is not None:
         samples = (*samples, _read(model, kind, profiled_with, input_names, names)[0][-1])
@@ -176,32 +180,33 @@ def prepare(
 def stored(source: Source, metadata: Metadata, workspace: Workspace) -> Prepared:
     """What an earlier run prepared, from its workspace; the source may be one that cannot run.
 
+    Samples are those of the dataloader that were stored, without the ones that were made of them for other batch
+    sizes. They are grouped by shape, in order of first occurrence: the profiling sample has the shape that it had.
+
     Raises:
         ArtifactError: samples that cannot be read.
         NotFoundError: the workspace holds none.
     """
-    directories = [workspace.samples, *sorted(path for path in workspace.samples.glob("*-*") if path.is_dir())]
+    shapes, batches = (_numbered(workspace.samples, kind) for kind in (_SHAPES, _BATCH))
     if not (workspace.samples / "samples.json").is_file():
         raise NotFoundError(
             "the package holds no samples to compare with",
             evidence=str(workspace.samples),
             remedy="save it with save_data=True",
         )
-    sets = [replace(read_samples(path), structure=source.structure) for path in directories]
+    given = [workspace.samples, *shapes]
+    sets = [replace(read_samples(path), structure=source.structure) for path in given]
     samples = tuple(sample for each in sets for sample in each.inputs)
-    shapes = [sum(array.size for array in sample.values()) for sample in sets[0].inputs]
+    outputs = enumerate(output for each in sets for output in each.outputs)
+    chosen = choose(samples, count=len(samples), seed=SEED)
     return Prepared(
         source=source,
         samples=samples,
-        outputs={
-            index: found
-            for index, found in enumerate(output for each in sets for output in each.outputs)
-            if found is not None
-        },
+        outputs={index: found for index, found in outputs if found is not None},
         metadata=metadata,
-        choice=Choice(profiling=(shapes.index(max(shapes)),), correctness=(), conversion=()),
-        sets=tuple(each for path, each in zip(directories, sets, strict=True) if not path.name.startswith("batch-")),
-        stored=tuple(directories),
+        choice=replace(chosen, correctness=(), conversion=()),
+        sets=tuple(sets),
+        stored=(*given, *batches),
     )
 
 
@@ -219,14 +224,19 @@ def write_sets(prepared: Prepared, workspace: Workspace) -> list[Path]:
     write_documented(workspace.outputs, prepared.choice, prepared.outputs, batched=output_batched)
     directories = []
     for number, samples in enumerate(prepared.sets):
-        directory = workspace.samples if number == 0 else workspace.samples / f"shapes-{number}"
+        directory = workspace.samples if number == 0 else workspace.samples / f"{_SHAPES}-{number}"
         write_samples(samples, directory)
         directories.append(directory)
     for size, samples in prepared.sizes.items():
-        directory = workspace.samples / f"batch-{size}"
+        directory = workspace.samples / f"{_BATCH}-{size}"
         write_samples(samples, directory)
         directories.append(directory)
     return directories
+
+
+def _numbered(directory: Path, kind: str) -> list[Path]:
+    """Directories ``<kind>-<number>`` in the order of their numbers."""
+    return sorted(directory.glob(f"{kind}-*"), key=lambda path: (len(path.name), path.name))
 
 
 def _other_sizes(prepared: Prepared, further: Sequence[int]) -> tuple[dict[int, SampleSet], list[str]]:
@@ -278,7 +288,7 @@ def _read(
     calls = read_calls(dataloader, takes=callable_of(model, kind), names=None if of_file is not None else given)
     if of_file is None:
         return calls.samples, calls.structure
-    return tuple(_by_file_names(sample, of_file) for sample in calls.samples), calls.structure
+    return tuple(by_names(sample, of_file) for sample in calls.samples), calls.structure
 
 
 def _item_bytes(dtype: str) -> int:
@@ -291,14 +301,18 @@ def _row_shapes(sample: Sample, batched: Sequence[str]) -> list[tuple[int, ...]]
     return [array.shape[1:] if name in batched else array.shape for name, array in sample.items()]
 
 
-def _by_file_names(sample: Sample, names: Sequence[str]) -> Sample:
-    """A sample under the file's input names: by key where it has keys, else by position."""
+def by_names(sample: Sample, names: Sequence[str]) -> Sample:
+    """A sample under the model's input names: by key where it has keys, else by position.
+
+    Raises:
+        UserInputError: it has other keys, or another number of tensors.
+    """
     if set(sample) == set(names):
         return {name: sample[name] for name in names}
     if len(sample) == len(names) and all(name.startswith("input__") for name in sample):
         return dict(zip(names, sample.values(), strict=True))
     raise UserInputError(
-        "the samples do not have the inputs of the ONNX file",
-        evidence=f"the file takes {', '.join(names)}; a sample has {', '.join(sample)}",
-        remedy="yield dictionaries with the file's input names, or tensors in their order",
+        "the samples do not have the inputs of the model",
+        evidence=f"it takes {', '.join(names)}; a sample has {', '.join(sample)}",
+        remedy="yield dictionaries with these names, or tensors in their order",
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from turnkey.errors import TurnkeyError, from_dict
 from turnkey.measure.climb import Climb
-from turnkey.measure.ladder import Stop
+from turnkey.measure.ladder import LadderRule, Stop
 from turnkey.navigator.exceptions import UnstableMeasurementError
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.rung import rung_of
@@ -31,13 +32,13 @@ class Profiled:
 
 def profiled_of(climb: Climb, ask: ProfilePlan, *, batched: bool, relative_to: Path) -> Profiled:
     """What a climb showed: its rungs, and the documented error where one did not become stable."""
-    rungs = []
-    for number, (found, record) in enumerate(zip(climb.rungs, climb.records, strict=True)):
-        if not found.stable and ask.on_unstable != "flag":
-            continue
-        is_last = number == len(climb.rungs) - 1
-        rung = rung_of(climb.key, record, batch=found.batch if batched else None, relative_to=relative_to)
-        rungs.append(replace(rung, saturated=is_last and climb.stop is Stop.SATURATED))
+    rungs = [
+        rung_of(climb.key, record, batch=found.batch if batched else None, relative_to=relative_to)
+        for found, record in zip(climb.rungs, climb.records, strict=True)
+        if found.stable or ask.on_unstable == "flag"
+    ]
+    if climb.stop is Stop.SATURATED:
+        rungs = saturated(rungs, ask.rule(batched=batched))
     error: TurnkeyError | None = None
     if climb.error is not None:
         error = from_dict(dict(climb.error))
@@ -51,3 +52,13 @@ def profiled_of(climb: Climb, ask: ProfilePlan, *, batched: bool, relative_to: P
             means_ms=means,
         )
     return Profiled(rungs=tuple(rungs), stop_reason="" if climb.stop is None else str(climb.stop), error=error)
+
+
+def saturated(rungs: Sequence[Rung], rule: LadderRule) -> list[Rung]:
+    """Rungs of a climb that ended because throughput stopped growing; those after the last that gained are marked."""
+    factor = 1 + (rule.throughput_cutoff_threshold or 0.0)
+    best, gained = 0.0, 0
+    for number, rung in enumerate(rungs):
+        if rung.throughput >= best * factor:
+            best, gained = rung.throughput, number
+    return [replace(rung, saturated=number > gained) for number, rung in enumerate(rungs)]

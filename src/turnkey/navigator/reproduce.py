@@ -28,7 +28,7 @@ from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.profiling import profile_contestants
 from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import runner_kind
-from turnkey.navigator.stored_metadata import limits_of
+from turnkey.navigator.stored_metadata import limits_of_runner
 from turnkey.navigator.workbench import Workbench
 from turnkey.navigator.workspace import Workspace
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 def _jobs(package: Package, prepared: Prepared) -> JobRunner:
     """In this process where the source is at hand, since a script is a process of its own."""
     if package.model is None:
-        return WorkerJobs.of_files()
+        return WorkerJobs.of_files(prepared.stored[: len(prepared.sets)])
     source = prepared.source.with_facts(prepared.sets)
     return HereJobs(Workbench(source=source, module=package.model, structure=package.structure))
 
@@ -115,7 +115,7 @@ def _correctness(package: Package, key: str, runner: str) -> int:
             runner_kind(runner),
             prepared.stored,
             workspace,
-            limits=limits_of(package.status),
+            limits=limits_of_runner(package.status, model.runners_status[runner]),
             threads=fair_threads(),
             log=log,
         )

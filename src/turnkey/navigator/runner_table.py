@@ -27,6 +27,7 @@ class RunnerKind:
         options: of the runtime.
         is_default: whether it runs where the caller names no runners.
         place: ``module:class`` of a registered runner class; empty for those of the table.
+        runs_anywhere: whether the device is the model's own affair: a callable computes where it likes.
     """
 
     name: str
@@ -36,6 +37,11 @@ class RunnerKind:
     options: Mapping[str, Any] = field(default_factory=dict)
     is_default: bool = True
     place: str = ""
+    runs_anywhere: bool = False
+
+    def is_for(self, device: DeviceKind) -> bool:
+        """Whether it is one of a device's runners."""
+        return self.runs_anywhere or self.device is device
 
 
 def _pair(name: str, format: Format, runtime: str, **fields: Any) -> tuple[RunnerKind, RunnerKind]:
@@ -47,7 +53,7 @@ def _pair(name: str, format: Format, runtime: str, **fields: Any) -> tuple[Runne
 
 
 _TABLE = (
-    RunnerKind(name="PythonRunner", format=Format.PYTHON, runtime="python"),
+    RunnerKind(name="PythonRunner", format=Format.PYTHON, runtime="python", runs_anywhere=True),
     *_pair("Torch", Format.TORCH, "torch"),
     *_pair("TorchCompile", Format.TORCH, "torch-compile"),
     *_pair("TorchScript", Format.TORCHSCRIPT, "torchscript"),
@@ -139,10 +145,10 @@ def chosen_kinds(given: Iterable[Any] | None, device: DeviceKind) -> tuple[Runne
         ConfigurationError: an unknown runner, or none that fits the device.
     """
     if given is None:
-        return tuple(kind for kind in runner_kinds().values() if kind.device is device and kind.is_default)
+        return tuple(kind for kind in runner_kinds().values() if kind.is_for(device) and kind.is_default)
     names = [given] if isinstance(given, str) else list(given)
     kinds = tuple(runner_kind(each if isinstance(each, str) else each.name()) for each in names)
-    unfit = [kind.name for kind in kinds if kind.device is not device]
+    unfit = [kind.name for kind in kinds if not kind.is_for(device)]
     if unfit or not kinds:
         raise ConfigurationError(
             f"the runners {', '.join(unfit) or '(none)'} do not run on {device.value}",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from turnkey.errors import ModelError, TurnkeyError
-from turnkey.measure.ladder import Stop, sizes
+from turnkey.measure import ladder
+from turnkey.measure.ladder import Stop
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.profile_plan import ProfilePlan
-from turnkey.navigator.profiled import Profiled
+from turnkey.navigator.profiled import Profiled, saturated
 from turnkey.navigator.rung_targets import fits
 from turnkey.navigator.runner_adapter import registered_class
 from turnkey.navigator.runner_table import RunnerKind
@@ -27,8 +27,8 @@ def self_stabilized(contestant: Contestant, prepared: Prepared, ask: ProfilePlan
     batched = prepared.metadata.batch_dim == 0 and not ask.config.is_as_given
     cls = registered_class(contestant.kind.name, place=contestant.kind.place)
     rungs: list[Rung] = []
-    threshold = 1 + (ask.config.throughput_cutoff_threshold or 0.0)
-    for batch in sizes(ask.rule(batched=batched)):
+    rule = ask.rule(batched=batched)
+    for batch in ladder.sizes(rule):
         if rungs and batched and not fits(prepared, batch):
             return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.MEMORY_GUARD))
         try:
@@ -47,9 +47,9 @@ def self_stabilized(contestant: Contestant, prepared: Prepared, ask: ProfilePlan
                 f"{contestant.key} fails at batch {batch}", evidence=f"{type(error).__name__}: {error}"
             )
             return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.ERROR), error=failure)
-        if len(rungs) > 1 and not ask.config.never_stops and rungs[-1].throughput < rungs[-2].throughput * threshold:
-            rungs[-1] = replace(rungs[-1], saturated=True)
-            return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.SATURATED))
+        climbed = [ladder.Rung(batch=rung.batch_size or 1, throughput=rung.throughput) for rung in rungs]
+        if ladder.is_saturated(climbed, rule):
+            return Profiled(rungs=tuple(saturated(rungs, rule)), stop_reason=str(Stop.SATURATED))
     return Profiled(rungs=tuple(rungs), stop_reason=str(Stop.COMPLETE))
 
 

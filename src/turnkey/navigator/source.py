@@ -7,7 +7,7 @@ import hashlib
 import io
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,23 @@ from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format import Format
 from turnkey.runtimes.python import python_outputs
 from turnkey.runtimes.reference import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """Hashes and counts of a source under the names of `SourceModel`; empty where nobody asked for them."""
+
+    model_hash: str = ""
+    hash_basis: str = ""
+    weights_hash: str = ""
+    parameter_count: int = 0
+    parameter_bytes: int = 0
+    data_dependent: bool = False
+
+    @classmethod
+    def of(cls, model: SourceModel) -> SourceFacts:
+        """Those that the core's form of a source has."""
+        return cls(**{each.name: getattr(model, each.name) for each in fields(cls)})
 
 
 @dataclass(slots=True)
@@ -72,25 +89,26 @@ class Source:
         return named
 
     def with_facts(self, samples: Sequence[SampleSet]) -> SourceModel:
-        """The source as the core sees it, with its hashes."""
-        facts = source_facts(self.model, self.format, self.structure, samples[0].inputs[0])
-        return SourceModel(
-            module=None if self.format is Format.ONNX else self.model,
-            path=Path(self.model) if self.format is Format.ONNX else None,
-            samples=samples[0],
-            further_samples=tuple(samples[1:]),
-            class_name=name_of(self.model),
-            model_hash=str(facts["model_hash"]),
-            hash_basis=str(facts["hash_basis"]),
-            weights_hash=str(facts["weights_hash"]),
-            parameter_count=int(facts["parameter_count"]),
-            parameter_bytes=int(facts["parameter_bytes"]),
-            data_dependent=bool(facts["data_dependent"]),
-        )
+        """The source as the core sees it, with its hashes where there is a model."""
+        facts = SourceFacts()
+        if self.can_run:
+            facts = source_facts(self.model, self.format, self.structure, samples[0].inputs[0])
+        return self._for_core(samples, facts)
 
     def bare(self, samples: SampleSet) -> SourceModel:
         """The source without hashes and counts, for what only calls or writes it."""
-        return _bare(self.model, self.format, samples)
+        return self._for_core([samples], SourceFacts())
+
+    def _for_core(self, samples: Sequence[SampleSet], facts: SourceFacts) -> SourceModel:
+        is_file = self.format is Format.ONNX
+        return SourceModel(
+            module=None if is_file else self.model,
+            path=Path(self.model) if is_file and self.can_run else None,
+            samples=samples[0],
+            further_samples=tuple(samples[1:]),
+            class_name=name_of(self.model),
+            **asdict(facts),
+        )
 
     def close(self) -> None:
         """Free the session over a source file."""
@@ -110,7 +128,7 @@ class Source:
                 ) from error
         if self._reference is None:
             samples = SampleSet(structure=self.structure, inputs=(sample,), outputs=(None,))
-            self._reference = Reference(_bare(self.model, self.format, samples))
+            self._reference = Reference(self.bare(samples))
         return self._reference.outputs(sample, self.structure)
 
 
@@ -145,16 +163,16 @@ def onnx_input_names(path: Path) -> tuple[str, ...]:
     return tuple(spec.name for spec in read_signature(load_graph(path)).inputs)
 
 
-def source_facts(model: Any, kind: Format, structure: CallStructure | None, sample: Sample) -> dict[str, Any]:
-    """Hashes and counts of a source, plain data."""
+def source_facts(model: Any, kind: Format, structure: CallStructure | None, sample: Sample) -> SourceFacts:
+    """Hashes and counts of a source; a module is called once for them."""
     if kind is Format.ONNX:
         from turnkey.model.onnx_hash import onnx_hash, weights_hash_of_onnx
 
         digest, basis = onnx_hash(Path(model))
         weights = weights_hash_of_onnx(Path(model))
-        return _facts(digest, basis, weights)
+        return SourceFacts(model_hash=str(digest), hash_basis=str(basis), weights_hash=str(weights))
     if kind is Format.PYTHON:
-        return _facts(_hash_of_function(model), "code", "")
+        return SourceFacts(model_hash=_hash_of_function(model), hash_basis="code")
     from turnkey.model.hash import replay_hash, weights_hash
     from turnkey.model.replay import replay
     from turnkey.model.torch_bridge import is_materialized
@@ -166,12 +184,14 @@ def source_facts(model: Any, kind: Format, structure: CallStructure | None, samp
         played = replay(model, structure, sample)
     hashed = replay_hash(played)
     parameters = [each for each in model.parameters() if is_materialized(each)]
-    return {
-        **_facts(hashed.digest, hashed.basis, weights_hash(model)),
-        "parameter_count": sum(each.numel() for each in parameters),
-        "parameter_bytes": sum(each.numel() * each.element_size() for each in parameters),
-        "data_dependent": bool(played.data_reads),
-    }
+    return SourceFacts(
+        model_hash=str(hashed.digest),
+        hash_basis=str(hashed.basis),
+        weights_hash=str(weights_hash(model)),
+        parameter_count=sum(each.numel() for each in parameters),
+        parameter_bytes=sum(each.numel() * each.element_size() for each in parameters),
+        data_dependent=bool(played.data_reads),
+    )
 
 
 def fingerprint(source: Source, samples: Sequence[SampleSet]) -> str:
@@ -188,36 +208,11 @@ def fingerprint(source: Source, samples: Sequence[SampleSet]) -> str:
     return digest.hexdigest()
 
 
-def _bare(model: Any, kind: Format, samples: SampleSet) -> SourceModel:
-    return SourceModel(
-        module=None if kind is Format.ONNX else model,
-        path=Path(model) if kind is Format.ONNX and model is not None else None,
-        samples=samples,
-        class_name=name_of(model),
-        model_hash="",
-        hash_basis="",
-        weights_hash="",
-        parameter_count=0,
-        parameter_bytes=0,
-    )
-
-
 def _documented_names(outputs: Sample) -> Sample:
     """``output__0`` … for results without names of their own; keys of mappings and of ONNX files stay."""
     if not all(name == "output" or name.startswith("output.") for name in outputs):
         return outputs
     return {f"output__{index}": array for index, array in enumerate(outputs.values())}
-
-
-def _facts(digest: str, basis: str, weights: str) -> dict[str, Any]:
-    return {
-        "model_hash": digest,
-        "hash_basis": basis,
-        "weights_hash": weights,
-        "parameter_count": 0,
-        "parameter_bytes": 0,
-        "data_dependent": False,
-    }
 
 
 def _hash_of_function(function: Any) -> str:

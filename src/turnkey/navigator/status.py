@@ -17,6 +17,8 @@ PREPROCESSING = (
     "DumpInputModelData",
     "DumpOutputModelData",
 )
+LOADING = ("LoadMetadata", "LoadSamples")
+"""In place of the preprocessing steps where a run begins with a package."""
 FIND_MAX_BATCH_SIZE = "FindMaxBatchSize"
 CORRECTNESS = "Correctness"
 PERFORMANCE = "Performance"
@@ -55,13 +57,21 @@ class CommandRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputTolerance:
-    """Largest differences of one output over all samples; ``rtol`` over elements of the reference that are not 0."""
+    """How far one output lies from its reference, over all samples.
+
+    Attributes:
+        atol, rtol: largest differences; ``rtol`` over elements of the reference that are not 0.
+        limit_atol, limit_rtol: by which it was judged; None where it was only recorded, or where nobody wrote it down.
+    """
 
     output_name: str
     atol: float | None
     rtol: float | None
+    limit_atol: float | None = None
+    limit_rtol: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def documented(self) -> dict[str, Any]:
+        """The fields of the original's record, and no other."""
         return {"output_name": self.output_name, "atol": self.atol, "rtol": self.rtol}
 
 
@@ -89,7 +99,7 @@ class Rung:
         stable: whether the last windows agreed.
         ci_center, ci_low, ci_high: the measuring engine's latency (exponential of the mean log of all slices) with
             its interval; the median of the last windows alone, `p50_latency`, may lie elsewhere on a busy machine.
-        saturated: this rung did not gain enough over the one before.
+        saturated: throughput stopped growing before this rung.
         record: the measurement with every call, relative to the workspace.
         validity: of the measurement, with the reasons against it.
         ties: runners, as ``model key @ runner``, that were not proven slower than this one at this batch size.
@@ -163,7 +173,7 @@ class RunnerStatus:
         """What the commands found, in the documented form."""
         found: dict[str, Any] = {}
         if CORRECTNESS in self.commands:
-            found[CORRECTNESS] = {"per_output_tolerance": [each.to_dict() for each in self.tolerances]}
+            found[CORRECTNESS] = {"per_output_tolerance": [each.documented() for each in self.tolerances]}
         if PERFORMANCE in self.commands:
             found[PERFORMANCE] = {"profiling_results": [rung.documented() for rung in self.rungs]}
         return found
@@ -226,7 +236,7 @@ class Status:
         models: by key, the source first.
         dataloader_trt_profile: range of every input's shape.
         dataloader_max_batch_size: largest batch that was seen.
-        commands: of the package as a whole (the preprocessing steps).
+        commands: of the package as a whole: the preprocessing steps, or those of loading.
         own: what only Turnkey knows: fingerprint, seeds, structure of the call.
         timestamp: UTC, ISO 8601.
     """

@@ -8,6 +8,7 @@ from typing import Any
 
 from turnkey.model.call import CallStructure
 from turnkey.navigator.exceptions import ConfigurationError
+from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.typed_record import mapping, typed
 
@@ -76,6 +77,12 @@ def check_facts(facts: dict[str, Any]) -> dict[str, Any]:
     typed(int | None, facts.get("max_batch"), "max_batch")
     settings = mapping(facts.get("settings"))
     typed(int | None, settings.get("threads"), "threads")
+    for name in ("effort", "on_unstable"):
+        typed(str | None, settings.get(name), name)
+    try:
+        OptimizationProfile.from_dict(mapping(settings.get("optimization_profile")))
+    except ConfigurationError as error:
+        raise ValueError(f"optimization_profile: {error.evidence}") from error
     for pair in mapping(settings.get("tolerances")).values():
         limits = () if pair is None else typed(tuple[float, ...], pair, "tolerances")
         if pair is not None and (len(limits) != 2 or not all(0 <= limit < math.inf for limit in limits)):

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnkey.formats.dynamic_axes import BATCH, DynamicAxes
+from turnkey.host import fair_threads
 from turnkey.navigator.metadata import VARIES, Metadata, TensorMetadata
-from turnkey.navigator.status import Status
+from turnkey.navigator.status import RunnerStatus, Status
 from turnkey.navigator.tensorrt_profile import TensorRTProfile
 from turnkey.navigator.tolerances import Limits
 
@@ -32,9 +33,25 @@ def metadata_of(status: Status) -> Metadata:
 
 
 def limits_of(status: Status) -> Limits:
-    """By which limits the run judged its outputs; empty where it took the defaults."""
+    """The limits that the call named; empty where it took the defaults."""
     stored: Mapping[str, Any] = (status.own.get("settings") or {}).get("tolerances") or {}
     return {name: None if pair is None else (float(pair[0]), float(pair[1])) for name, pair in stored.items()}
+
+
+def threads_of(status: Status) -> int | None:
+    """How many threads of every runner the call asked for; None if it did not, or this process may not use so many."""
+    asked = (status.own.get("settings") or {}).get("threads")
+    return asked if asked is not None and asked <= fair_threads() else None
+
+
+def limits_of_runner(status: Status, runner: RunnerStatus) -> Limits:
+    """By which limits the outputs of a runner were judged: whoever checks it again judges by the same."""
+    written = {
+        each.output_name: (each.limit_atol, each.limit_rtol)
+        for each in runner.tolerances
+        if each.limit_atol is not None and each.limit_rtol is not None
+    }
+    return {**written, **limits_of(status)}
 
 
 def _axes(stored: Any, inputs: tuple[TensorMetadata, ...], *, batched: bool) -> DynamicAxes:

@@ -57,6 +57,21 @@ def checked_limits(given: Limits | None) -> dict[str, tuple[float, float] | None
     return found
 
 
+def effective_limits(
+    reference: Sample, actual: Sample, *, precision: str | None = None, limits: Limits | None = None
+) -> dict[str, tuple[float, float] | None]:
+    """By what each output of the reference is judged: its own limit, else that of the lowest precision involved.
+
+    Args:
+        precision: as `compare_outputs`.
+    """
+    known, aligned = limits or {}, under_names(reference, actual)
+    return {
+        name: known[name] if name in known else _default(array, aligned.get(name, array), precision)
+        for name, array in reference.items()
+    }
+
+
 def compare_outputs(
     reference: Sample, actual: Sample, *, precision: str | None = None, limits: Limits | None = None
 ) -> Comparison:
@@ -65,14 +80,11 @@ def compare_outputs(
     Args:
         precision: in which the variant computes, where it is coarser than its outputs' dtypes.
     """
-    known, aligned = limits or {}, under_names(reference, actual)
+    aligned = under_names(reference, actual)
     judged = []
-    for name, array in reference.items():
-        given = {name: aligned[name]} if name in aligned else {}
-        atol, rtol = _default(array, given.get(name, array), precision)
-        limit = known.get(name, (atol, rtol))
-        if limit is not None:
-            atol, rtol = limit
+    for name, limit in effective_limits(reference, actual, precision=precision, limits=limits).items():
+        array, given = reference[name], {name: aligned[name]} if name in aligned else {}
+        atol, rtol = limit or _default(array, given.get(name, array), precision)
         [output] = compare({name: array}, given, tolerances=Tolerances(atol=atol, rtol=rtol)).outputs
         if limit is None and output.failed_test in _NOT_JUDGED:
             output = replace(output, failed_test="", proves=True, reason="recorded, not judged")
@@ -80,16 +92,23 @@ def compare_outputs(
     return Comparison(outputs=tuple(judged), unexpected=tuple(name for name in aligned if name not in reference))
 
 
-def summarize(comparisons: Sequence[Comparison], *, outputs: Sequence[str]) -> Finding:
-    """One finding over all samples. Nothing compared is a failure, as is agreement that proves nothing."""
+def summarize(comparisons: Sequence[Comparison], *, outputs: Sequence[str], limits: Limits | None = None) -> Finding:
+    """One finding over all samples. Nothing compared is a failure, as is agreement that proves nothing.
+
+    Args:
+        limits: by which the outputs were judged, to be written down; see `effective_limits`.
+    """
     tolerances = []
     for name in outputs:
+        judged_by = (limits or {}).get(name)
         mine = [output for each in comparisons for output in each.outputs if output.name == name]
         tolerances.append(
             OutputTolerance(
                 output_name=name,
                 atol=max((output.max_abs for output in mine if output.max_abs is not None), default=None),
                 rtol=max((output.max_rel for output in mine if output.max_rel is not None), default=None),
+                limit_atol=None if judged_by is None else judged_by[0],
+                limit_rtol=None if judged_by is None else judged_by[1],
             )
         )
     found = tuple(tolerances)

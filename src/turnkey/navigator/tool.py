@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
+from turnkey.errors import UsageError
 from turnkey.pipeline.quantity import positive_count, positive_number
 from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Tool, ToolKind
-from turnkey.tools.measuring_arguments import threads
+from turnkey.tools.measuring_arguments import EFFORTS
 
-STEPS = ("optimize", "profile", "select", "save", "serve")
-CHECKS = ("show", "verify", "reproduce")
+_GOALS = ("strategy", "latency_budget")
+_RUNNERS = ("target_formats", "target_device", "runners", "batch_sizes", "threads", "output")
+TAKES = {
+    "optimize": (*_RUNNERS, "sample_count", "effort", "workspace", "plan", "override"),
+    "profile": (*_RUNNERS, "max_batch_size"),
+    "select": _GOALS,
+    "save": ("output", "override"),
+    "serve": (*_GOALS, "repository", "model_name", "warmup", "override"),
+    "show": (),
+    "verify": (),
+    "reproduce": ("all",),
+}
+"""Which options each action acts on; others are refused."""
+
+
+def _option(flag: str, help: str, **fields: Any) -> Argument:
+    """An option whose help says for which actions it is."""
+    made = Argument(flags=(flag,), help=help, **fields)
+    actions = ", ".join(action for action, keys in TAKES.items() if made.key in keys)
+    return replace(made, help=f"{actions}: {help}")
 
 
 class PackageTool(Tool):
@@ -29,160 +49,96 @@ class PackageTool(Tool):
     writes = "optimize: the workspace; save, serve, --output: what they name"
     example = "turnkey package verify resnet.nav\nturnkey package optimize recipe.yaml --output net.nav"
     arguments: ClassVar[tuple[Argument, ...]] = (
-        Argument(
-            flags=("action",), metavar="ACTION", choices=(*STEPS, *CHECKS), help=", ".join((*STEPS, *CHECKS)) + "."
-        ),
+        Argument(flags=("action",), metavar="ACTION", choices=tuple(TAKES), help="What to do."),
         Argument(flags=("file",), metavar="FILE", help="The recipe, the package or its workspace."),
-        Argument(
-            flags=("--target-formats",),
+        _option(
+            "--target-formats",
+            "formats to make, or to profile.",
             arity=Arity.MANY,
             metavar="FORMAT",
-            default_text="the recipe's",
-            help="optimize, profile: formats to make, or to profile.",
+            default_text="the recipe's or package's",
         ),
-        Argument(
-            flags=("--target-device",),
+        _option(
+            "--target-device",
+            "where runners run.",
             choices=("cpu", "cuda"),
-            default_text="the recipe's",
-            help="optimize, profile: where runners run.",
+            default_text="the recipe's or package's",
         ),
-        Argument(
-            flags=("--runners",),
-            arity=Arity.MANY,
-            metavar="NAME",
-            default_text="all of the device",
-            help="optimize, profile: runners by name.",
-        ),
-        Argument(
-            flags=("--batch-sizes",),
+        _option("--runners", "runners by name.", arity=Arity.MANY, metavar="NAME", default_text="all of the device"),
+        _option(
+            "--batch-sizes",
+            "batch sizes to profile.",
             arity=Arity.MANY,
             parse=positive_count,
             metavar="N",
-            default_text="the recipe's",
-            help="optimize, profile: batch sizes to profile.",
+            default_text="the recipe's; 1, 2, 4, …",
         ),
-        Argument(
-            flags=("--max-batch-size",),
+        _option(
+            "--max-batch-size",
+            "largest batch size.",
             parse=positive_count,
             metavar="N",
             default_text="until throughput stops growing",
-            help="profile: largest batch size.",
         ),
-        Argument(
-            flags=("--sample-count",),
+        _option(
+            "--sample-count",
+            "samples that are compared; not for packages, whose samples are in them.",
             parse=positive_count,
             metavar="N",
             default_text="the recipe's",
-            help="optimize: samples that are compared.",
         ),
-        threads("optimize: threads of every runner."),
-        Argument(
-            flags=("--workspace",),
+        _option(
+            "--threads",
+            "threads of every runner.",
+            parse=positive_count,
+            metavar="N",
+            default_text="the recipe's or package's, else the processor cores that this process may use",
+        ),
+        _option("--effort", "of each measurement.", choices=EFFORTS, default_text="the recipe's or package's"),
+        _option(
+            "--workspace",
+            "directory of the run; a killed one goes on in it.",
             metavar="DIR",
-            default_text="the recipe's, else navigator_workspace",
-            help="optimize: directory of the run; a killed one goes on in it.",
+            default_text="the recipe's, else navigator_workspace; a package's name",
         ),
-        Argument(
-            flags=("--strategy",),
+        _option(
+            "--strategy",
+            "what the best one is best at.",
             choices=("min-latency", "max-throughput", "max-throughput-and-min-latency"),
             default_text="the last, then the first",
-            help="select, serve: what the best one is best at.",
         ),
-        Argument(
-            flags=("--latency-budget",),
+        _option(
+            "--latency-budget",
+            "the largest throughput within so many milliseconds.",
             parse=positive_number,
             metavar="MS",
             default_text="none",
-            help="select, serve: the largest throughput within so many milliseconds.",
         ),
-        Argument(flags=("--repository",), metavar="DIR", default_text="none", help="serve: the model repository."),
-        Argument(
-            flags=("--model-name",),
-            metavar="NAME",
-            default_text="the file's name",
-            help="serve: name of the served model.",
-        ),
-        Argument(
-            flags=("--output",),
-            metavar="FILE",
-            default_text="none",
-            help="optimize, save: the package (.nav); profile: the results as YAML.",
-        ),
-        Argument(flags=("--plan",), arity=Arity.FLAG, default=False, help="optimize: only say what would be done."),
-        Argument(flags=("--warmup",), arity=Arity.FLAG, default=False, help="serve: send warm-up requests."),
-        Argument(
-            flags=("--override",),
-            arity=Arity.FLAG,
-            default=False,
-            help="optimize, save, serve: replace a file or version that is there.",
-        ),
-        Argument(
-            flags=("--all",),
-            arity=Arity.FLAG,
-            default=False,
-            help="reproduce: every result that has a file, not only the best.",
-        ),
+        _option("--repository", "the model repository.", metavar="DIR", default_text="none"),
+        _option("--model-name", "name of the served model.", metavar="NAME", default_text="the file's name"),
+        _option("--output", "the package (.nav); the results of profile (YAML).", metavar="FILE", default_text="none"),
+        _option("--plan", "only say what would be done.", arity=Arity.FLAG, default=False),
+        _option("--warmup", "send warm-up requests.", arity=Arity.FLAG, default=False),
+        _option("--override", "replace a file or version that is there.", arity=Arity.FLAG, default=False),
+        _option("--all", "every result that has a file, not only the best.", arity=Arity.FLAG, default=False),
     )
 
     def manage(self, context: ManagementContext, **arguments: Any) -> int:
-        """Do it. The exit code is 1 where an output is wrong, a result was not reproduced, or nothing was made."""
+        """Do it. The exit code is 1 where an output is wrong, a result was not reproduced, or nothing was made.
+
+        Raises:
+            UsageError: an option that the action does not act on.
+        """
         import json
         from pathlib import Path
 
-        path = Path(arguments["file"])
-        if arguments["action"] in STEPS:
-            from turnkey.navigator import package_steps
+        from turnkey.navigator import package_steps
 
-            told = getattr(package_steps, arguments["action"])(path, arguments)
-            print(json.dumps(told.document, indent=1, default=str) if context.as_json else "\n".join(told.lines))
-            return 1 if told.failed else 0
-        if arguments["action"] == "show":
-            text, facts = _shown(path)
-            print(json.dumps(facts, indent=1) if context.as_json else text)
-            return 0
-        if arguments["action"] == "verify":
-            from turnkey.navigator.self_check import verify_package
-
-            checked = verify_package(path)
-            lines = [f"{each.key}: {each.outcome}" + _behind(each.max_abs, each.reason) for each in checked]
-            entries = [each.to_dict() for each in checked]
-            failed = any(each.outcome == "invalid" for each in checked)
-            nothing = not any(each.outcome == "valid" for each in checked)
-            if nothing and not failed:
-                lines.append("nothing of this package could be checked here")
-            failed = failed or nothing
-        else:
-            from turnkey.navigator.self_check import reproduce_package
-
-            found = reproduce_package(path, every=bool(arguments.get("all")))
-            lines = [f"{each.key}, batch {each.batch_size}: {each.outcome}: {_compared(each)}" for each in found]
-            entries = [each.to_dict() for each in found]
-            failed = any(each.outcome != "reproduced" for each in found)
-        print(json.dumps(entries, indent=1) if context.as_json else "\n".join(lines))
-        return 1 if failed else 0
-
-
-def _shown(path: Any) -> tuple[str, dict[str, Any]]:
-    import tempfile
-    from pathlib import Path
-
-    from turnkey.navigator.package_archive import load
-    from turnkey.navigator.status_file import status_document
-
-    with tempfile.TemporaryDirectory(prefix="turnkey-package-") as scratch:
-        package = load(path, workspace=Path(scratch) / "package")
-        return package.summary(), status_document(package.status)
-
-
-def _behind(max_abs: float | None, reason: str) -> str:
-    words = "" if max_abs is None else f", largest difference {max_abs:.2g}"
-    return f"{words}: {reason}" if reason else words
-
-
-def _compared(each: Any) -> str:
-    def text(numbers: Any) -> str:
-        middle, low, high = numbers
-        return f"{middle:.4g} ms" + (f" [{low:.4g}, {high:.4g}]" if low is not None and high is not None else "")
-
-    words = f"{text(each.found)}, recorded {text(each.recorded)}"
-    return f"{words}; {each.reason}" if each.reason else words
+        action = arguments["action"]
+        given = [each for each in self.arguments if not each.is_positional and arguments.get(each.key)]
+        odd = [each.flags[0] for each in given if each.key not in TAKES[action]]
+        if odd:
+            raise UsageError(f"package {action} does not act on {', '.join(odd)}", remedy="turnkey package --help")
+        told = package_steps.STEPS[action](Path(arguments["file"]), arguments)
+        print(json.dumps(told.document, indent=1, default=str) if context.as_json else "\n".join(told.lines))
+        return 1 if told.failed else 0

@@ -1,19 +1,7 @@
-"""``nav.torch.optimize``: `turnkey.optimize` for PyTorch modules."""
+"""``nav.torch.optimize``: see `turnkey.navigator.frameworks`."""
 
 from __future__ import annotations
 
-from typing import Any
+from turnkey.navigator.frameworks import TORCH
 
-from turnkey.navigator import dispatch
-from turnkey.navigator.dataloader import SizedDataLoader
-from turnkey.navigator.format import Format
-from turnkey.navigator.package_result import Package
-
-
-def optimize(model: Any, dataloader: SizedDataLoader, *args: Any, **kwargs: Any) -> Package:
-    """Optimise one of the PyTorch modules; arguments and errors as `turnkey.optimize`.
-
-    Raises:
-        ConfigurationError: the model is of another kind.
-    """
-    return dispatch.optimize(dispatch.of_kind(Format.TORCH, model), dataloader, *args, **kwargs)
+optimize = TORCH.optimize

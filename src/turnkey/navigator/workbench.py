@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from turnkey.errors import ConversionError
 from turnkey.file_digest import digest_of_files
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.model.call import CallStructure
-from turnkey.model.samples import Sample, SampleSet, read_samples
+from turnkey.model.samples import Sample, read_samples
 from turnkey.model.source import SourceModel
 from turnkey.navigator.runner_adapter import runtime_of
-from turnkey.navigator.tolerances import compare_outputs, summarize
+from turnkey.navigator.tolerances import compare_outputs, effective_limits, summarize
 from turnkey.pipeline import durable
 from turnkey.runtimes import LoadRequest, Runner
 from turnkey.tools.format_settings import settings_of
@@ -31,13 +31,15 @@ class Workbench:
     """A source model, and what is done with it.
 
     Attributes:
-        source: for conversions; None where only files are compared.
+        source: the live source as the core sees it; None where there are files alone.
         module, structure: the live source and how it is called; None for files.
+        samples: what conversions of files are tuned and calibrated with; those of the source where there is one.
     """
 
     source: SourceModel | None
     module: Any = None
     structure: CallStructure | None = None
+    samples: tuple[Sample, ...] = ()
 
     def perform(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Do one job.
@@ -54,14 +56,13 @@ class Workbench:
         parent = None if job["parent"] is None else Path(job["parent"])
         path.parent.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        samples: Sequence[Sample] = () if self.source is None else self.source.samples.inputs
         conversion = form.convert(
             ConvertRequest(
                 source=self.source,
                 parent=parent,
                 path=path,
                 settings=settings_of(form, job["settings"]),
-                samples=tuple(samples),
+                samples=self.samples if self.source is None else self.source.samples.inputs,
             )
         )
         if parent is None and path.suffix == ".onnx":
@@ -83,7 +84,9 @@ class Workbench:
     def _check(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run all samples of the sets on one runner and compare them with the references beside them."""
         runner = self.load(job)
-        comparisons, sizes, outputs = [], [], []
+        comparisons, sizes = [], []
+        judged_by: dict[str, tuple[float, float] | None] = {}
+        given = {name: None if pair is None else (pair[0], pair[1]) for name, pair in job["limits"].items()}
         try:
             for directory in job["sets"]:
                 samples = read_samples(Path(directory))
@@ -91,20 +94,18 @@ class Workbench:
                     if reference is None:
                         continue
                     actual = runner.outputs(runner.run(runner.prepare(inputs)))
-                    found = compare_outputs(
-                        reference, actual, precision=job["precision"], limits=_limits(job["limits"])
-                    )
+                    found = compare_outputs(reference, actual, precision=job["precision"], limits=given)
+                    judged_by = effective_limits(reference, actual, precision=job["precision"], limits=given)
                     comparisons.append(found)
                     sizes.append(batch_size(inputs))
-                    outputs = list(reference)
                     print(f"batch {sizes[-1]}: {found.verdict.value} {found.reason}", flush=True)
         finally:
             runner.close()
-        finding = summarize(comparisons, outputs=outputs)
+        finding = summarize(comparisons, outputs=list(judged_by), limits=judged_by)
         return {
             "ok": finding.ok,
             "reason": finding.reason,
-            "tolerances": [each.to_dict() for each in finding.tolerances],
+            "tolerances": [asdict(each) for each in finding.tolerances],
             "batch_sizes": sorted(set(sizes)),
             "samples": len(comparisons),
         }
@@ -120,24 +121,6 @@ class Workbench:
             options=dict(job["options"]),
         )
         return runtime_of(job["runtime"], place=job["place"]).load(request)
-
-
-def source_in_memory(
-    module: Any, samples: SampleSet, further: Sequence[SampleSet], *, class_name: str, facts: Mapping[str, Any]
-) -> SourceModel:
-    """The source model of a workbench from a live module or callable."""
-    return SourceModel(
-        module=module,
-        samples=samples,
-        further_samples=tuple(further),
-        class_name=class_name,
-        model_hash=str(facts["model_hash"]),
-        hash_basis=str(facts["hash_basis"]),
-        weights_hash=str(facts["weights_hash"]),
-        parameter_count=int(facts["parameter_count"]),
-        parameter_bytes=int(facts["parameter_bytes"]),
-        data_dependent=bool(facts["data_dependent"]),
-    )
 
 
 def files_of(path: Path, companions: Sequence[str] = ()) -> list[Path]:
@@ -166,7 +149,3 @@ def _rename_outputs(path: Path, names: Sequence[str]) -> None:
     inputs = [spec.name for spec in read_signature(model).inputs]
     name_border(model.graph, input_names=inputs, output_names=names)
     durable.write_bytes(path, model.SerializeToString())
-
-
-def _limits(given: Mapping[str, Any]) -> dict[str, tuple[float, float] | None]:
-    return {name: None if pair is None else (pair[0], pair[1]) for name, pair in given.items()}

@@ -50,7 +50,8 @@ def plain_error(error: BaseException) -> dict[str, str]:
 def workbench(context: Mapping[str, Any]) -> Any:
     """The workbench of a context: the live source rebuilt from its file, with the samples that were handed over."""
     from turnkey.model.samples import read_samples
-    from turnkey.navigator.workbench import Workbench, source_in_memory
+    from turnkey.model.source import SourceModel
+    from turnkey.navigator.workbench import Workbench
 
     module = structure = None
     if context["module"] is not None:
@@ -59,11 +60,17 @@ def workbench(context: Mapping[str, Any]) -> Any:
         module, structure = read_module(context["module"])
     sets = [read_samples(Path(directory)) for directory in context["sets"]]
     if module is None or not sets:
-        return Workbench(source=None, module=module, structure=structure)
+        return Workbench(source=None, module=module, structure=structure, samples=sets[0].inputs if sets else ())
     from dataclasses import replace
 
     sets = [replace(each, structure=structure) for each in sets]
-    source = source_in_memory(module, sets[0], sets[1:], class_name=context["class_name"], facts=context["facts"])
+    source = SourceModel(
+        module=module,
+        samples=sets[0],
+        further_samples=tuple(sets[1:]),
+        class_name=context["class_name"],
+        **context["facts"],
+    )
     return Workbench(source=source, module=module, structure=structure)
 
 

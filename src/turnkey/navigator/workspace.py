@@ -66,6 +66,13 @@ class Workspace:
     def records(self) -> Path:
         return self.path / "runs"
 
+    def fresh_records(self) -> Path:
+        """A directory of records that nothing was measured into: who asks again gets a measurement, not a memory."""
+        number = 2
+        while (found := self.records / str(number)).exists():
+            number += 1
+        return found
+
     def model(self, key: str) -> Path:
         """Directory of one model."""
         return self.path / key

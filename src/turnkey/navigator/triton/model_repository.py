@@ -25,6 +25,7 @@ from turnkey.navigator.strategy import Candidates, RuntimeResult, Strategy, best
 from turnkey.navigator.triton.model_config import (
     ModelConfig,
     ONNXModelConfig,
+    PythonModelConfig,
     PyTorchModelConfig,
     TensorFlowModelConfig,
     TensorRTModelConfig,
@@ -40,6 +41,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _SUFFIXES = {
     ONNXModelConfig: (".onnx",),
     PyTorchModelConfig: (".pt",),
+    PythonModelConfig: (".py",),
     TensorRTModelConfig: (".plan",),
     TensorFlowModelConfig: (".savedmodel",),
 }
@@ -207,7 +209,7 @@ def _publish_version(source: Path, version: Path, config: ModelConfig, companion
             else:
                 shutil.copyfile(source, target)
             for each in {Path(companion) for companion in companions} | set(_external(source)):
-                shutil.copyfile(each, folder / each.name)
+                shutil.copyfile(each, _made(folder / _place(each, source)))
             older = Path(scratch) / "older"
             if version.exists():
                 version.rename(older)
@@ -221,6 +223,18 @@ def _publish_version(source: Path, version: Path, config: ModelConfig, companion
         raise DeployerError(
             f"version {version.name} cannot be written", evidence=f"{version}: {error.strerror or error}"
         ) from error
+
+
+def _place(companion: Path, source: Path) -> Path:
+    """Where a companion lies beside the model: external data are looked for in the folder that the model names."""
+    directory = source.absolute().parent
+    file = companion.absolute()
+    return file.relative_to(directory) if file.is_relative_to(directory) else Path(file.name)
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _external(source: Path) -> tuple[Path, ...]:
