@@ -13,11 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from turnkey.errors import MeasurementInvalid
+from turnkey.errors import MeasurementInvalid, ModelError
 from turnkey.measure import Record, Settings, TargetDescription, run_experiment
+from turnkey.measure.crew import LoadReport, WorkerLost
+from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorker
 
 HERE = str(Path(__file__).parent)
-QUICK = Settings(effort="quick", passes=3, step_timeout_s=120)
+BRIEF = Settings(effort="quick", passes=3, step_timeout_s=120)
 
 
 def good(key: str = "good") -> TargetDescription:
@@ -37,7 +39,7 @@ def faulty(fault: str, *, key: str = "faulty", **arguments: Any) -> TargetDescri
     )
 
 
-def measure(bad: TargetDescription, settings: Settings = QUICK, path: Path | None = None) -> Record:
+def measure(bad: TargetDescription, settings: Settings = BRIEF, path: Path | None = None) -> Record:
     record = run_experiment([good(), bad], reference="good", settings=settings, path=path)
     assert not workers_alive()
     return record
@@ -79,7 +81,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Record:
     path = tmp_path_factory.mktemp("troubled") / "run.zip"
     bad = [faulty(fault, key=fault, after=20) for fault in (*LOST, "wrong", "nan", "fallback", "missing")]
     bad.append(faulty("print", key="print", after=5))
-    record = run_experiment([good(), *bad], reference="good", settings=QUICK, path=path)
+    record = run_experiment([good(), *bad], reference="good", settings=BRIEF, path=path)
     assert not workers_alive()
     return record
 
@@ -120,8 +122,9 @@ def test_a_crash_by_chance_is_replaced_and_the_round_goes_on(tmp_path: Path, aft
 
 @pytest.mark.slow
 def test_a_worker_lost_in_a_later_round_keeps_the_rounds_before_it_and_the_others_go_on(tmp_path: Path) -> None:
-    lost = ("crash", "garbage", "raise", "raise-in-load")
+    lost = ("crash", "leak", "garbage", "raise", "raise-in-load")
     bad = [faulty(fault, key=fault, processes=str(tmp_path / fault)) for fault in (*lost, "wrong")]
+    bad.append(faulty("exit", key="never calibrated"))
     settings = Settings(min_rounds=3, max_rounds=3, passes=2, step_timeout_s=120)
     record = run_experiment([good(), *bad], reference="good", settings=settings)
     assert not workers_alive()
@@ -133,6 +136,11 @@ def test_a_worker_lost_in_a_later_round_keeps_the_rounds_before_it_and_the_other
         assert found.error is not None
         assert LOST[fault] in found.error["what"]
         assert found.validity == "INVALID"
+    never = record.summary("never calibrated")
+    assert never.latency_ms is None
+    assert never.error is not None
+    assert LOST["exit"] in never.error["what"]
+    assert all(fault in record.sentence() for fault in (*lost, "never calibrated"))
     # A wrong output that appears late spoils the early rounds too, and never wins.
     assert any("wrong-output" in reason for reason in record.summary("wrong").reasons)
     assert record.fastest == "good"
@@ -195,6 +203,34 @@ def test_strict_turns_invalid_into_an_error() -> None:
         run_experiment([faulty("wrong")], settings=Settings(effort="quick", passes=2, strict=True))
     assert "wrong-output" in caught.value.evidence
     assert isinstance(caught.value, RuntimeError)
+
+
+def test_a_baseline_that_is_lost_leaves_the_others_compared_and_the_twin_doubles_the_leader() -> None:
+    times = {"base": 5e6, "near": 6e6, "far": 7e6}
+    simulated = SimulatedHost(QUIET, seed=1)
+
+    class Dying(SimulatedWorker):
+        def load(self) -> LoadReport:
+            raise WorkerLost("crashed", ModelError("the worker ended: killed by SIGKILL"))
+
+    def start(description: TargetDescription, *, round_: int, **_: Any) -> SimulatedWorker:
+        kind = Dying if description.key == "base" and round_ >= 3 else SimulatedWorker
+        return kind(simulated, base=times[description.key], decay=5, peak_bytes=None, load_ns=1)
+
+    record = run_experiment(
+        [TargetDescription(key=key, factory="simulated:only") for key in times],
+        reference="base",
+        settings=Settings(seed=1, budget_s=1e6),
+        workers=start,
+    )
+    assert record.summary("base").rounds == 2
+    assert record.summary("near").rounds >= 5
+    assert "near~twin" in {process["v"] for process in record.run["rounds"][-1]["processes"]}
+    verdict = record.verdict("far", against="near")
+    assert verdict is not None
+    assert verdict.kind == "SLOWER"
+    assert verdict.is_valid
+    assert "base failed" in record.sentence()
 
 
 _PARENT = """
