@@ -155,6 +155,7 @@ def test_a_program_for_executorch_is_delegated_and_says_what_is_not(name, tmp_pa
     conversion = convert(name, source, tmp_path / "model.pte", samples=source.samples.inputs)
     assert read_stored_call(conversion.path).signature.inputs[0].shape == (4, 6)
     assert conversion.exporter == "executorch-xnnpack"
+    assert all("::" not in name and " " not in name for name in conversion.facts["portable_operators"])
     sample = source.samples.inputs[0]
     wanted, outputs = expected(module, sample)["logits"], run(name, conversion.path, sample)["logits"]
     error = np.linalg.norm(outputs - wanted) / np.linalg.norm(wanted)
