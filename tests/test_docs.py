@@ -21,7 +21,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 KEPT = ("TURNKEY_MACHINE_LOCK", "TURNKEY_CONVERSION_CACHE")
 """Variables of conftest.py that keep tests from waiting for each other and from each other's results."""
-PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md") for path in REPOSITORY.glob(pattern))
 _BLOCK = re.compile(
     r"(?P<skip><!-- not run: (?P<reason>.*?) -->\s*)?^```(?P<language>bash|python)\n(?P<code>.*?)^```",
     re.DOTALL | re.MULTILINE,
@@ -94,6 +94,12 @@ def test_every_heading_that_is_linked_is_there(page: Path) -> None:
             headings = re.findall(r"^#+ (.*)$", other.read_text(encoding="utf-8"), re.MULTILINE)
             known = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
             assert anchor in known, f"{match['target']}: {known}"
+
+
+def test_every_benchmark_is_listed_with_its_question() -> None:
+    scripts = [path for path in REPOSITORY.glob("benchmarks/*.py") if "__main__" in path.read_text(encoding="utf-8")]
+    listed = (REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in sorted(scripts) if f"`{path.name}`" not in listed] == []
 
 
 def test_the_command_line_reference_is_what_the_tools_say(monkeypatch: pytest.MonkeyPatch) -> None:

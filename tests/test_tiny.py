@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import turnkey
+import turnkey.navigator as nav
 from turnkey.measure import Record
 from turnkey.model.samples import read_samples
 from turnkey.report import get_dict, write_report
@@ -148,3 +153,45 @@ def test_a_report_has_a_row_per_build(script: Path, cache: Path, tmp_path: Path)
     report = write_report([cache], tmp_path / "reports")
     found = get_dict(report.files["csv"], ["author", "class", "build_status"])
     assert found == {"tour": {"author": "tour", "class": "Scale", "build_status": "successful"}}
+
+
+def test_a_decorated_class_is_benchmarked_into_one_file(tmp_path: Path) -> None:
+    @turnkey.Lexer(input_names=["x"], output_names=["y"], exporter="torchscript")
+    class Scores(torch.nn.Linear):
+        pass
+
+    with turnkey.LexerContext(config={"enable_stdout": False}) as context:
+        report = context.benchmark(Scores(4, 2), torch.ones(1, 4), num_iterations=20)
+        path = context.flush("tour", tmp_path)
+    assert [(row.engine, row.num_samples, row.validation) for row in report] == [
+        ("onnxruntime", 20, "pass"),
+        ("torch", 20, "pass"),
+    ]
+    assert {"Scores.onnx", "Scores.csv", "tour.toml"} <= set(zipfile.ZipFile(path).namelist())
+
+
+def test_one_call_makes_a_package_that_serves_the_best_verified_runtime(tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(ADD_ONE), tmp_path / "add_one.onnx")
+    package = turnkey.optimize(
+        tmp_path / "add_one.onnx",
+        dataloader=[{"x": np.full(2, value, np.float32)} for value in range(3)],
+        target_formats=["onnx"],
+        profiler_config=nav.ProfilerConfig(batch_sizes=[2], measurement_request_count=5, stability_percentage=1000.0),
+        workspace=tmp_path / "workspace",
+    )
+    with package.get_runner() as runner:
+        assert runner.infer({"x": np.ones(2, np.float32)})["y"].tolist() == [2.0, 2.0]
+
+
+def test_a_network_becomes_c_source_with_planned_memory(tmp_path: Path, cache: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    onnx.save(onnx.parser.parse_model(ADD_ONE), tmp_path / "add_one.onnx")
+    tarball = tmp_path / "add_one.tar"
+    tools = ("load-onnx", "--dim", "n=4", "export-mlf", "--output", tarball)
+    done = command("-i", tmp_path / "add_one.onnx", *tools, cache=cache)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tarball) as archive:
+        names = [name.removeprefix("./") for name in archive.getnames()]
+    assert "metadata.json" in names
+    assert any(name.endswith(".c") for name in names)

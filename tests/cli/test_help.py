@@ -10,7 +10,7 @@ from turnkey.cli.help import default_text, program_help, tool_help
 from turnkey.cli.main import main
 from turnkey.pipeline.arguments import effective_arguments
 from turnkey.pipeline.plain_data import plain
-from turnkey.pipeline.tool import Arity, Tool, ToolKind
+from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 from turnkey.pipeline.toolbox import TOOLS, find_tool
 
 HEADINGS = [
@@ -74,11 +74,31 @@ def test_the_help_of_a_tool_is_its_docstring_and_its_arguments(
     assert " ".join(tool.__doc__.split(".")[0].split()) in words
     for argument in tool.arguments:
         if not argument.hidden:
-            assert " ".join(argument.help.rstrip(".").split()) in words, argument.flags
+            assert " ".join(argument.help.rstrip(".").split()).casefold() in words.casefold(), argument.flags
     if tool.kind is not ToolKind.MANAGEMENT:
         assert tool.example
         assert tool.reads
         assert tool.writes
+
+
+def test_what_is_said_of_an_argument_begins_alike_whoever_wrote_it() -> None:
+    class Mixed(Tool):
+        """Do nothing."""
+
+        name = "mixed"
+        kind = ToolKind.MANAGEMENT
+        arguments = (
+            Argument(flags=("--small",), metavar="N", help="opset of the file"),
+            Argument(flags=("--large",), metavar="N", help="Threads of every runtime."),
+            Argument(flags=("--typed",), metavar="N", help="quick: one process each"),
+        )
+
+    text = tool_help(Mixed, width=100)
+    assert [line.split(maxsplit=2)[2] for line in text.splitlines() if line.startswith("  --")] == [
+        "Opset of the file",
+        "Threads of every runtime",
+        "quick: one process each",
+    ]
 
 
 @pytest.mark.parametrize("tool", ALL_TOOLS, ids=lambda tool: tool.name)

@@ -164,7 +164,7 @@ def _arguments(arguments: Sequence[Argument], *, width: int, indent: int) -> lis
     for argument in arguments:
         if argument.hidden:
             continue
-        text = argument.help.rstrip(".")
+        text = _phrase(argument.help)
         default = default_text(argument)
         if argument.choices and argument.metavar:
             text += f"; one of {', '.join(argument.choices)}"
@@ -172,6 +172,12 @@ def _arguments(arguments: Sequence[Argument], *, width: int, indent: int) -> lis
             text += f" (default: {default})"
         lines += _row(_spelling(argument, argument.flags), text, indent=indent, width=width)
     return lines
+
+
+def _phrase(text: str) -> str:
+    """Without a full stop; with a capital, unless it begins with what is typed: ``quick: …``, ``$CC``."""
+    first = text.partition(" ")[0].rstrip(",;").replace("-", "")
+    return (text[:1].upper() + text[1:] if first.isalpha() else text).rstrip(".")
 
 
 def _spelling(argument: Argument, flags: Sequence[str]) -> str:

@@ -70,6 +70,7 @@ def table(results: Sequence[Result]) -> str:
     """One row per input, its error under it, then the counts; of many inputs the failures by cause instead."""
     from turnkey.cli.causes import causes  # these import YAML, which management tools do without
     from turnkey.launch.tally import MANY_INPUTS
+    from turnkey.report.aligned import aligned_lines
 
     rows = [("input", "status", "hash", "result", "build directory")]
     rows += [
@@ -82,14 +83,12 @@ def table(results: Sequence[Result]) -> str:
         )
         for result in results
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = []
-    for index, row in enumerate(rows):
-        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
-        lines.append("  ".join([*cells, row[4]]).rstrip())
-        failure = results[index - 1].failure if index else None
-        if failure and len(results) < MANY_INPUTS:
-            lines += [f"  {line}" for line in failure_text(failure).splitlines()]
+    headings, *shown = aligned_lines(rows)
+    lines = [headings]
+    for result, line in zip(results, shown, strict=True):
+        lines.append(line)
+        if result.failure and len(results) < MANY_INPUTS:
+            lines += [f"  {line}" for line in failure_text(result.failure).splitlines()]
     found = causes(results)
     if len(results) >= MANY_INPUTS and found:
         lines += ["", "failures by cause", *(f"  {line}" for cause in found for line in str(cause).splitlines())]
@@ -107,6 +106,8 @@ def headline(result: Result) -> str:
 
 
 def _achievement(result: Result) -> str:
+    from turnkey.report.figure import interval
+
     if result.failure:
         return f"{result.failure.tool or 'turnkey'} failed"
     statistics = result.state.statistics if result.state else {}
@@ -115,8 +116,7 @@ def _achievement(result: Result) -> str:
     latency = statistics.get("median_latency_ms")
     if latency is not None:
         low, high = statistics.get("latency_low_ms"), statistics.get("latency_high_ms")
-        interval = f" [{_milliseconds(low)}, {_milliseconds(high)}]" if low is not None and high is not None else ""
-        text = f"{_milliseconds(latency)}{interval} ms on {statistics.get('runtime', '?')}"
+        text = f"{interval(latency, low, high)} ms on {statistics.get('runtime', '?')}"
         return text if statistics.get("validity") in (None, "VALID") else f"{text} ({statistics['validity']})"
     verified = statistics.get("verify_status")
     if verified:
@@ -144,7 +144,3 @@ def _telling_traceback(failure: Failure) -> str:
     shown = {line.strip() for line in str(failure.error).splitlines()}
     lines = failure.user_traceback.splitlines()
     return "" if all(line.strip() in shown for line in lines[1:]) else failure.user_traceback
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
