@@ -35,6 +35,7 @@ from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import evaluation_mode
 
 _LOWEST_OPSET = 7
+_LONGEST_CAUSE = 200
 _OTHER_OPSET = "it wrote opset"
 _WHATEVER_THE_AXES = ("GuardOnDataDependentSymNode", "UnsupportedOperatorError", _OTHER_OPSET)
 """Failures that fewer dynamic axes do not mend; another try would cost as much as the first."""
@@ -84,7 +85,7 @@ def export_module(source: SourceModel, path: Path, settings: OnnxExportSettings)
                 facts={"opset": settings.opset},
             )
     raise ConversionError(
-        f"no exporter could write {source.class_name} as ONNX",
+        _what_happened(source, attempts),
         evidence=attempts_table([asdict(attempt) for attempt in attempts]),
         remedy=_remedy(settings),
     )
@@ -140,8 +141,9 @@ def _try(
     finding = _judge(path, plan, axes)
     if finding.agreement is Agreement.DISAGREES:
         return "disagreed", finding.reason, ()
-    if finding.agreement is Agreement.UNPROVEN:
-        notes = (*notes, f"not proven: {finding.reason}")
+    if finding.reason:
+        is_proven = finding.agreement is Agreement.AGREES
+        notes = (*notes, finding.reason if is_proven else f"not proven: {finding.reason}")
     return "chosen", "", notes
 
 
@@ -158,13 +160,14 @@ def _finish(path: Path, plan: ExportPlan, axes: DynamicAxes, opset: int) -> None
 
 def _judge(path: Path, plan: ExportPlan, axes: DynamicAxes) -> Finding:
     captured = plan.captured
-    finding = judge_file(path, [each.inputs for each in captured], [each.outputs for each in captured])
+    references = [each.outputs for each in captured]
+    finding = judge_file(path, [each.inputs for each in captured], references, excuse=plan.excused)
     if finding.agreement is Agreement.DISAGREES and not plan.is_repeatable():
         return Finding(agreement=Agreement.UNPROVEN, reason="two runs of the module itself differ")
     if finding.agreement is not Agreement.AGREES:
         return finding
     for other in plan.other_sizes(axes):
-        resized = judge_file(path, [other.inputs], [other.outputs])
+        resized = judge_file(path, [other.inputs], [other.outputs], excuse=plan.excused)
         if resized.agreement is Agreement.DISAGREES:
             sizes = ", ".join(f"{symbol}={extent}" for symbol, extent in axes.extents(other.inputs).items())
             return Finding(agreement=resized.agreement, reason=f"at {sizes}: {resized.reason}")
@@ -179,6 +182,17 @@ def _refuse_unknown_opset(opset: int) -> None:
             evidence=f"the installed onnx knows opsets {_LOWEST_OPSET} to {highest}",
             remedy="--opset 20",
         )
+
+
+def _what_happened(source: SourceModel, attempts: Sequence[Attempt]) -> str:
+    """With the cause in it, since that is what failures of many models are sorted by; names stand in quotes."""
+    wrong = next((attempt for attempt in attempts if attempt.outcome == "disagreed"), None)
+    if wrong is not None:
+        reason = one_line(wrong.reason, limit=_LONGEST_CAUSE)
+        return f"no file that an exporter wrote agrees with '{source.class_name}': {wrong.exporter}: {reason}"
+    failed = next((attempt for attempt in attempts if attempt.exporter == onnx_dynamo.NAME), attempts[0])
+    reason = one_line(failed.reason, limit=_LONGEST_CAUSE)
+    return f"no exporter could write '{source.class_name}' as ONNX: {failed.exporter}: {reason}"
 
 
 def _remedy(settings: OnnxExportSettings) -> str:

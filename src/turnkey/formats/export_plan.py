@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from turnkey.errors import ConversionError, ModelError
+from turnkey.formats.conditioning import excused_as_rounding
 from turnkey.formats.dynamic_axes import BATCH, STATIC, DynamicAxes, batch_axes, observed_axes
 from turnkey.formats.failure_text import one_line
 from turnkey.formats.torch_call import PositionalCall, call_of, opaque_arguments, outputs_of
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension
 from turnkey.model.source import SourceModel
-from turnkey.verify import VerificationVerdict, compare
+from turnkey.verify import Comparison, VerificationVerdict, compare
 
 _CHECKED_SAMPLES = 2
 
@@ -54,6 +55,11 @@ class ExportPlan:
         first = self.captured[0]
         again = compare(first.outputs, outputs_of(self.call, first.inputs))
         return again.verdict is not VerificationVerdict.INVALID
+
+    def excused(self, comparison: Comparison, inputs: Sample, reference: Sample, actual: Sample) -> Comparison:
+        """A comparison that failed, without what is only rounding that the module itself makes large."""
+        call = self.call
+        return excused_as_rounding(comparison, call.module, call.structure, inputs, reference=reference, actual=actual)
 
     def other_sizes(self, axes: DynamicAxes) -> tuple[Evidence, ...]:
         """The evidence at other sizes that a file with these axes must agree with."""

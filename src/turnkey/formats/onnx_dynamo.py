@@ -16,6 +16,8 @@ LOWEST_OPSET = 18
 
 def export(job: ExportJob) -> tuple[str, ...]:
     """Write ``job.path``; the caller holds evaluation mode. Returns notes. Raises whatever torch raises."""
+    from turnkey.formats.onnx_grouped_matmul import translations  # onnxscript takes seconds: not for tracing alone
+
     symbols = job.axes.symbols
     shapes = tuple(dict(symbols[name]) if symbols.get(name) else None for name in job.call.input_names)
     with warnings.catch_warnings(), kept_table():
@@ -28,6 +30,7 @@ def export(job: ExportJob) -> tuple[str, ...]:
             dynamic_shapes={"tensors": shapes} if job.axes else None,
             verbose=False,
             optimize=True,
+            custom_translation_table=translations() or None,
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")

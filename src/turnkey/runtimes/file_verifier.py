@@ -14,9 +14,9 @@ from turnkey.errors import (
     TurnkeyError,
     UsageError,
 )
+from turnkey.formats.conditioning import excused_as_rounding
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.signature import Signature
-from turnkey.runtimes.conditioning import excused_as_rounding
 from turnkey.runtimes.hidden import HiddenComparison, compare_hidden, compare_values
 from turnkey.runtimes.lookup import find_runtime, runtimes_of
 from turnkey.runtimes.perturbation import compare_perturbed
