@@ -178,11 +178,14 @@ def test_options_reach_the_runtime_that_they_are_for(file):
     assert options == {"graph_optimization_level": "basic"}
 
 
-def test_the_seed_is_the_calls_unless_the_tool_has_its_own(file):
+def test_seed_budget_and_inputs_reach_the_measurement_and_the_seed_is_the_calls_unless_the_tool_has_its_own(file):
     seeded = replace(file, environment={"seed": 7})
-    for given, seed in (({}, 7), ({"seed": 3}, 3)):
+    own = {"seed": 3, "budget": 45.0, "inputs": "same"}
+    for given, expected in (({}, (7, 600.0, "rotate")), (own, (3, 45.0, "same"))):
         state = Benchmark().run(seeded, **QUICK, **given)
-        assert Record.load(state.build_dir / state.statistics["record"]).settings.seed == seed
+        record = Record.load(state.build_dir / state.statistics["record"])
+        assert (record.settings.seed, record.settings.budget, record.settings.inputs) == expected
+    assert any("same-input" in note for note in record.summary("onnx @ onnxruntime").notes)
 
 
 def test_a_second_benchmark_keeps_the_first_ones_record_and_replaces_its_numbers(file):
@@ -265,7 +268,7 @@ def test_what_says_how_to_load_is_refused_where_no_load_is_asked_for(file, given
         Benchmark().run(file, **QUICK, **given)
 
 
-@pytest.mark.parametrize("given", [{"iterations": 10}, {"details": True}])
+@pytest.mark.parametrize("given", [{"iterations": 10}, {"budget": 10.0}, {"details": True}])
 def test_what_is_for_single_calls_is_refused_under_a_load(file, given):
     [name] = given
     with pytest.raises(UsageError, match=f"--{name} is for single calls"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOADS = ("concurrency", "server", "offline")
 _OF_LOAD = ("clients", "load_seconds", "p99_bound_ms", "p95_bound_ms", "p90_bound_ms")
 """Arguments that mean something under a load only."""
-_NOT_OF_LOAD = ("iterations", "details")
+_NOT_OF_LOAD = ("iterations", "budget", "details")
 
 
 def parse_clients(text: str) -> str:
@@ -73,6 +73,19 @@ class Benchmark(Tool):
             metavar="N",
             default_text="the global --seed",
             help="Seed of the order in which candidates run.",
+        ),
+        Argument(
+            flags=("--budget",),
+            parse=positive_number,
+            metavar="S",
+            default_text="600; 1800 with effort rigorous",
+            help="Seconds after which no further round begins: what is undecided then stays so.",
+        ),
+        Argument(
+            flags=("--inputs",),
+            default="rotate",
+            choices=("rotate", "same"),
+            help="rotate: eight inputs in turn; same: one again and again, whose data may stay in the caches.",
         ),
         Argument(
             flags=("--details",),
@@ -218,4 +231,6 @@ def settings_of(arguments: Mapping[str, Any], counts: tuple[int, ...], *, seed: 
         compare_threads=len(counts) > 1,
         seed=seed if arguments.get("seed") is None else arguments["seed"],
         cold_cache=bool(arguments.get("cold_cache")),
+        budget_s=arguments.get("budget"),
+        inputs=arguments.get("inputs") or "rotate",
     )
