@@ -108,3 +108,24 @@ def test_a_file_that_openvino_refuses_is_a_conversion_error_and_leaves_nothing(t
     with pytest.raises(ConversionError, match=r"cannot convert odd\.onnx"):
         convert("openvino", tmp_path / "odd.onnx", tmp_path / "out" / "model.xml")
     assert not (tmp_path / "out").exists()
+
+
+FUSED_BORDER = """
+<ir_version: 9, opset_import: ["": 20]>
+tokens (int64[N,4] input_ids) => (float[N,4,3] hidden_state) {
+  ids = Reshape(input_ids, shape)
+  h = Gather(table, ids)
+  hidden_state = Identity(h)
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_inputs_and_outputs_keep_their_names_where_openvino_fuses_what_is_beside_them(name, tmp_path):
+    table = np.arange(15, dtype=np.float32).reshape(5, 3)
+    path = write_onnx(tmp_path / "tokens.onnx", FUSED_BORDER, {"table": table, "shape": np.array([-1, 4])})
+    if name != "onnx":
+        path = convert(name, path, tmp_path / "model.xml").path
+    sample = {"input_ids": np.array([[0, 3, 4, 1]])}
+    outputs, _ = run("openvino", path, sample)
+    np.testing.assert_array_equal(outputs["hidden_state"], table[sample["input_ids"]])

@@ -20,9 +20,14 @@ PRECISION_PLACE = ("turnkey", "inference_precision")
 
 
 def port_name(port: Any, otherwise: str) -> str:
-    """Name of an input or output as the ONNX file called it; OpenVINO keeps aliases beside it in a set."""
+    """Name of an input or output as the file calls it.
+
+    Its set of names also holds those of values that OpenVINO found to be the same, such as a reshaped input's; the
+    node at the border keeps the one that it was read with.
+    """
     names = sorted(port.get_names(), key=lambda name: (len(name), name))
-    return names[0] if names else otherwise
+    own = port.get_node().get_friendly_name().removesuffix("/sink_port_0")
+    return own if own in names else (names[0] if names else otherwise)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
