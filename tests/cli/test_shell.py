@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnkey.cli.catalogue import grammar
-from turnkey.cli.shell import shell_command
+from turnkey.cli.shell import collecting_command, shell_command
 from turnkey.cli.splitter import split
 from turnkey.cli.values import given_values
 from turnkey.pipeline.sequence import Sequence
@@ -68,3 +68,10 @@ def test_inputs_with_awkward_names_come_back(name: str) -> None:
     command = shell_command([name, name], (("discover", {}),), tool_names=TOOLS.names())
     section = split(shlex.split(command)[1:], grammar())[0]
     assert section.given[0].texts == (name, name)
+
+
+def test_the_command_that_collects_is_the_same_one_with_resume_instead_of_no_wait() -> None:
+    submits = ["-i", "my model.py", "--use-slurm", "--no-wait", "--slurm", "partition=low", "discover"]
+    collects = "turnkey -i 'my model.py' --use-slurm --resume --slurm partition=low discover"
+    assert collecting_command(submits) == collects
+    assert collecting_command(["a.py", "--continue", "--no-wait", "discover"]) == "turnkey a.py --continue discover"

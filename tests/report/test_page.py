@@ -106,6 +106,26 @@ def test_it_shows_figures_with_intervals_verdict_verification_and_environment(
     } <= titles
 
 
+def test_many_models_have_pass_rates_by_label_and_by_family(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    for index, status in enumerate(("error", "successful", "successful", "skipped")):
+        make_build(
+            f"resnet{index}", status, labels={"library": ["timm"], "number": [str(index)]}, **{"class": "ResNet"}
+        )
+    make_build("bert", labels={"library": ["transformers"]}, **{"class": "Bert"})
+
+    tags = Tags(page_of(cache, tmp_path))
+
+    titles = {str(attributes.get("aria-label")) for tag, attributes in tags.found if tag == "svg"}
+    assert {title for title in titles if title.startswith("Pass rates by")} == {
+        "Pass rates by library",
+        "Pass rates by class",
+    }, "the number says nothing of a group"
+    for said in ("timm: 2 of 3", "transformers: 1 of 1", "ResNet: 2 of 3", "Bert: 1 of 1"):
+        assert said in tags.text
+
+
 def test_it_asks_for_nothing_and_runs_only_its_own_script(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
     measured_build(make_build, cache)
     tags = Tags(page_of(cache, tmp_path))

@@ -32,7 +32,7 @@ def execute(command: Command, words: Sequence[str]) -> int:
         return _show_dry_run(command)
     if command.work is None:
         return _manage_alone(command)
-    return _run_work(command, command.work)
+    return _run_work(command, command.work, words)
 
 
 def _show_dry_run(command: Command) -> int:
@@ -50,9 +50,10 @@ def _show_dry_run(command: Command) -> int:
     return SUCCESS
 
 
-def _run_work(command: Command, work: Work) -> int:
+def _run_work(command: Command, work: Work, words: Sequence[str]) -> int:
     from turnkey.cli.monitor import open_monitor
     from turnkey.cli.outcome import print_document, table
+    from turnkey.cli.shell import collecting_command
     from turnkey.launch import Interrupted, evaluate, exit_code
 
     as_json = bool(command.globals.get("json"))
@@ -63,6 +64,8 @@ def _run_work(command: Command, work: Work) -> int:
         try:
             results = evaluate(work.inputs, work.sequence, work.options, listen=monitor.listen)
             code = exit_code(results)
+            if not work.options.wait:
+                monitor.note(f"collect the jobs with: {collecting_command(words)}")
         except Interrupted as interruption:
             results, code = interruption.results, INTERRUPTED
     if not as_json:

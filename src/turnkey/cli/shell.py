@@ -19,6 +19,17 @@ def shell_command(inputs: Sequence[str], steps: Steps, *, tool_names: Collection
     return shlex.join(["turnkey", *print_sections(sections, tool_names)])
 
 
+def collecting_command(words: Sequence[str]) -> str:
+    """The command that waits for the jobs which one with ``--no-wait`` has submitted.
+
+    Args:
+        words: those of that one, after ``turnkey``.
+    """
+    place = words.index("--no-wait")
+    resumes = [] if {"--resume", "--continue"} & set(words[:place]) else ["--resume"]
+    return shlex.join(["turnkey", *words[:place], *resumes, *words[place + 1 :]])
+
+
 def sections_of(steps: Steps) -> tuple[Section, ...]:
     """Steps as sections of a command line; arguments that the command line does not have are left out."""
     return tuple(_section(name, arguments) for name, arguments in steps)

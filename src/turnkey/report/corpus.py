@@ -12,6 +12,8 @@ from turnkey.report.source import ReportedBuild
 
 _STATUS = "tool_status:"
 _PASSED = "successful"
+_FAMILY = "class"
+"""Statistic that says which family of models a build belongs to."""
 
 
 def pass_rates(builds: Sequence[ReportedBuild]) -> list[tuple[str, int, int]]:
@@ -30,6 +32,27 @@ def pass_rates(builds: Sequence[ReportedBuild]) -> list[tuple[str, int, int]]:
             ran[step] += 1
             passed[step] += entry.get("outcome") == "made"
     return [(tool, passed[tool], number_of) for tool, number_of in ran.items()]
+
+
+def label_rates(builds: Iterable[ReportedBuild]) -> dict[str, list[tuple[str, int, int]]]:
+    """By label, and by class of the model: (value, builds that were successful, builds), the most frequent first.
+
+    Only what groups builds: a label that has several values, not each of them once. Skipped builds do not count.
+    """
+    ran: dict[str, Counter[str]] = {}
+    passed: dict[str, Counter[str]] = {}
+    for build in builds:
+        family = build.statistics.get(_FAMILY)
+        groups = {**build.labels, **({_FAMILY: (str(family),)} if family else {})}
+        for key, values in groups.items() if build.status != "skipped" else ():
+            for value in values:
+                ran.setdefault(key, Counter())[value] += 1
+                passed.setdefault(key, Counter())[value] += build.status == _PASSED
+    return {
+        key: [(value, passed[key][value], number_of) for value, number_of in counts.most_common()]
+        for key, counts in ran.items()
+        if 1 < len(counts) < counts.total()
+    }
 
 
 def ratio_bars(sections: Iterable[ModelSection]) -> list[Bar]:

@@ -31,6 +31,8 @@ HELD_MODELS = 60
 """Models up to which all is there from the start, and is printed."""
 SAMPLE_PLOTS = 200
 """Models up to which warm-up and timed calls are drawn."""
+SHOWN_VALUES = 20
+"""Values of one label whose pass rates are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,10 @@ def _corpus_plots(builds: Sequence[ReportedBuild], sections: Sequence[ModelSecti
     rates = corpus.pass_rates(builds)
     if rates:
         yield Plot(title="Pass rates", svg=share_plot(rates, title="Pass rate of each tool"))
+    for key, values in corpus.label_rates(builds).items():
+        shown, title = values[:SHOWN_VALUES], f"Pass rates by {key}"
+        note = f"The {SHOWN_VALUES} most frequent of {len(values)}." if len(values) > SHOWN_VALUES else ""
+        yield Plot(title=title, svg=share_plot(shown, title=title), note=note)
     bars = corpus.ratio_bars(sections)
     if len(bars) > 1:
         title = "Recommended against reference"
