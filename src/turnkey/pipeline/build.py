@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class BuildPaths:
-    """Names of the files of one build; see spec/turnkey.md §7."""
+    """Names of the files of one build."""
 
     cache_dir: Path
     build_name: str

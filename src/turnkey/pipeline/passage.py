@@ -1,8 +1,6 @@
-"""How a state goes through the tools of a sequence, and what is on disk at every moment of it.
+"""How a state goes through the tools of a sequence, with the build's lock held all the time.
 
-After each tool statistics and state are written, in this order: the state file is what says that a tool has finished,
-so a process killed between the two repeats that tool and overwrites its statistics. The build's lock is held all the
-time.
+What is on disk at every moment of it is the matter of `turnkey.pipeline.run_progress`.
 """
 
 from __future__ import annotations
@@ -10,9 +8,8 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +28,17 @@ from turnkey.pipeline.peak_memory import PeakMemory
 from turnkey.pipeline.plain_data import plain
 from turnkey.pipeline.reuse import Reused, recall, remember, reuse_key
 from turnkey.pipeline.revival import is_from_script, revived
+from turnkey.pipeline.run_progress import RunProgress
 from turnkey.pipeline.sequence_input import describe_input
 from turnkey.pipeline.state import State
-from turnkey.pipeline.state_file import load_state, write_state
-from turnkey.pipeline.statistics import archive_statistics, error_excerpt, now, write_statistics
+from turnkey.pipeline.state_file import load_state
+from turnkey.pipeline.statistics import archive_statistics
 from turnkey.pipeline.tool import Steps, Tool, ToolKind, ToolSkipped
 
 INTERRUPTED = "interrupted; --resume continues it"
 
 _NAMED_HOLDERS = 3
 """Processes that are named to who waits for them."""
-
-_Step = tuple[str, Mapping[str, Any], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,27 +56,6 @@ class Outcome:
     status: str
     reason: str = ""
     failure: Failure | None = None
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What changes on the way.
-
-    Attributes:
-        state: after the last tool.
-        statuses: one per step.
-        before: steps of earlier runs of a build that is continued.
-        history: entries of earlier runs.
-        started: time of this run.
-        reason: of the last tool that did not succeed.
-    """
-
-    state: State
-    statuses: list[str]
-    before: tuple[_Step, ...] = ()
-    history: tuple[Mapping[str, Any], ...] = ()
-    started: str = field(default_factory=now)
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,46 +88,42 @@ class Passage:
 
     def _take_locked(self, state: State, paths: BuildPaths, teller: Teller, finished: int) -> Outcome:
         try:
-            progress = self._resumed(state, finished) if finished else self._begun(state, paths)
+            if finished:
+                progress = RunProgress.resumed(state, steps=self.steps, names=self.names, finished=finished)
+            else:
+                progress = self._begun(state, paths)
         except ToolSkipped as skipped:
             return Outcome(state=load_state(state_path=paths.state), status="skipped", reason=skipped.reason)
-        tools = [*(tool for tool, _, _ in progress.before), *(tool for tool, _ in self.steps)]
-        progress.state = with_general_statistics(progress.state, tools=tools)
+        progress.state = with_general_statistics(progress.state, tools=progress.tools)
         if finished < len(self.steps):
             progress.statuses[finished] = "incomplete"
-        self._write(progress, "incomplete")
+        progress.write("incomplete")
         for index in range(finished, len(self.steps)):
             failure = self._step(index, progress, paths, teller)
             if failure is not None:
                 return Outcome(state=progress.state, status="error", reason=failure.error.what, failure=failure)
-            if progress.statuses[0] == "skipped":  # nothing came in, so there is nothing for the others
+            if progress.is_skipped:
                 return Outcome(state=progress.state, status="skipped", reason=progress.reason)
         return Outcome(state=progress.state, status="successful")
 
-    def _begun(self, state: State, paths: BuildPaths) -> _Progress:
+    def _begun(self, state: State, paths: BuildPaths) -> RunProgress:
         """A new build, with what was there of an earlier run put away; or a build that is continued."""
-        statuses = ["not_started"] * len(self.steps)
         found = state
         if self.tools[0].kind is ToolKind.FIRST:
             found = self.tools[0]().begin(state, following=self.steps[1:], **self._first_arguments(state))
         environment = {**found.environment, **state.environment, "versions": versions()}
         if found is not state:
             continued = replace(found, environment=environment)
-            return _Progress(state=continued, statuses=statuses, before=found.sequence, history=found.history)
+            return RunProgress(
+                steps=self.steps, names=self.names, state=continued, before=found.sequence, history=found.history
+            )
         archive_statistics(paths)
         for log in paths.directory.glob("log_*.txt"):  # of the run before; its tools may not run in this one
             log.unlink()
         fresh = replace(state, uid=secrets.token_hex(8), sequence=(), history=(), environment=environment)
-        return _Progress(state=fresh, statuses=statuses)
+        return RunProgress(steps=self.steps, names=self.names, state=fresh)
 
-    def _resumed(self, state: State, finished: int) -> _Progress:
-        """A run that was interrupted goes on; it stays one entry of the history."""
-        before = state.sequence[: -len(self.steps)]
-        done = [status for _, _, status in state.sequence[len(before) :]][:finished]
-        statuses = [*done, *["not_started"] * (len(self.steps) - finished)]
-        return _Progress(state=state, statuses=statuses, before=before, history=state.history[:-1])
-
-    def _step(self, index: int, progress: _Progress, paths: BuildPaths, teller: Teller) -> Failure | None:
+    def _step(self, index: int, progress: RunProgress, paths: BuildPaths, teller: Teller) -> Failure | None:
         """Have a turn on this machine for one tool; the failure if there was one."""
         name, tool = self.names[index], self.tools[index]
 
@@ -165,7 +136,7 @@ class Passage:
         with machine_turn(measures=tool.measures, on_wait=say_who, tell=teller.note):
             return self._work(index, progress, paths, teller)
 
-    def _work(self, index: int, progress: _Progress, paths: BuildPaths, teller: Teller) -> Failure | None:
+    def _work(self, index: int, progress: RunProgress, paths: BuildPaths, teller: Teller) -> Failure | None:
         """Run one tool and write what it left; the failure if there was one."""
         name, tool = self.names[index], self.tools[index]
         text = tool.progress or f"Running {name}"
@@ -203,17 +174,26 @@ class Passage:
                     raise
         except KeyboardInterrupt:
             status, reason = "killed", INTERRUPTED
-            self._note(index, progress, status, reason, clock=clock, memory=memory)
-            self._write(progress, status)
+            seconds = time.perf_counter() - clock
+            progress.note(index, status, reason=reason, seconds=seconds, peak_bytes=memory.peak_bytes())
+            progress.write(status)
             teller.finished(name, status, reason, time.perf_counter() - clock)
             raise
         except (Exception, SystemExit) as exception:  # noqa: BLE001 - whatever script, model or library raised
             failure = Failure.of(_in_three_parts(exception, paths.log(name)), tool=name)
             status, reason = "error", failure.error.what
         progress.state = replace(state, listing="")
-        self._note(index, progress, status, reason, clock=clock, memory=memory, failure=failure, reused=reused)
+        progress.note(
+            index,
+            status,
+            reason=reason,
+            seconds=reused.seconds if reused is not None else time.perf_counter() - clock,
+            peak_bytes=memory.peak_bytes(),
+            failure=failure,
+            is_reused=reused is not None,
+        )
         try:
-            self._write(progress, self._status_after(index, progress, failure))
+            progress.write_after(index, failure)
         except (TurnkeyError, TypeError) as error:  # TypeError: the tool left something that has no plain form
             failure = failure or Failure.of(error, tool=name)
             status, reason = "error", failure.error.what
@@ -232,62 +212,6 @@ class Passage:
             print("the model is not in memory any more: running its script again", flush=True)
             state = revived(state)
         return tool().run(state, **arguments)
-
-    def _note(
-        self,
-        index: int,
-        progress: _Progress,
-        status: str,
-        reason: str,
-        *,
-        clock: float,
-        memory: PeakMemory,
-        failure: Failure | None = None,
-        reused: Reused | None = None,
-    ) -> None:
-        """Keep in statuses and statistics how a tool ended."""
-        name = self.names[index]
-        progress.statuses[index] = status
-        progress.reason = reason or progress.reason
-        matters = status in ("error", "killed") or (status == "skipped" and index == 0)
-        # The duration of a tool is that of its work, whenever that was done: estimates and reports rest on it.
-        seconds = reused.seconds if reused is not None else time.perf_counter() - clock
-        hits = [*progress.state.statistics.get("reused_tools", ()), *([name] if reused is not None else [])]
-        progress.state = progress.state.with_statistics(
-            **{
-                f"tool_status:{name}": status,
-                f"tool_duration:{name}": round(seconds, 6),
-                f"tool_peak_memory:{name}": memory.peak_bytes(),
-                "reused_tools": hits or None,
-                "reason": reason if matters else None,
-                "error_log": error_excerpt(failure.text) if failure else None,
-            }
-        )
-
-    def _status_after(self, index: int, progress: _Progress, failure: Failure | None) -> str:
-        """Status of the build after a tool; the next tool is marked as the one at work."""
-        if failure is not None:
-            return "error"
-        if progress.statuses[0] == "skipped":
-            return "skipped"
-        if index == len(self.steps) - 1:
-            return "successful"
-        progress.statuses[index + 1] = "incomplete"
-        return "incomplete"
-
-    def _write(self, progress: _Progress, status: str) -> None:
-        steps = [[name, dict(arguments)] for name, arguments in self.steps]
-        pairs = zip(self.steps, progress.statuses, strict=True)
-        mine = tuple((name, arguments, done) for (name, arguments), done in pairs)
-        progress.state = replace(
-            progress.state.with_statistics(build_status=status),
-            build_status=status,
-            sequence=(*progress.before, *mine),
-            history=(*progress.history, {"sequence": steps, "status": status, "time": progress.started}),
-        )
-        paths = BuildPaths(progress.state.cache_dir, progress.state.build_name)
-        write_statistics(paths, progress.state.statistics)
-        write_state(progress.state)
 
     def _with_input(self, state: State) -> State:
         """The state with its input described, where only the first tool's arguments name it."""

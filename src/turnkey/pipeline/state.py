@@ -44,7 +44,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a build knows. Plain data except ``model``; see spec/turnkey.md §7 for the meaning of each key.
+    """What a build knows. Plain data except ``model``.
 
     ``statistics`` is flat and goes to ``turnkey_stats.yaml``; everything else to ``<build>_state.yaml``. ``listing``
     is text for the user that a tool hands over; it is shown once and never written.
