@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 
-from turnkey.discovery.visit import DiscoveryOptions, let_go, visit
+from turnkey.discovery.options import DiscoveryOptions
+from turnkey.discovery.visit import let_go, visit
 
 
 def top_level_hashes(

@@ -9,46 +9,22 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from turnkey import host
-from turnkey.discovery.arrival import Arrivals
 from turnkey.discovery.listing import FoundModel, Listing
+from turnkey.discovery.options import DiscoveryOptions
 from turnkey.discovery.script import ScriptOutcome, ScriptRun, split_arguments
+from turnkey.discovery.watch import Watch
 from turnkey.errors import InputError, ModelError
 
 if TYPE_CHECKING:  # torch comes only when the script loads it
     from turnkey.discovery.finding import Finding
-    from turnkey.discovery.invocation import Invocation
-    from turnkey.discovery.observer import Observer
     from turnkey.model.source import SourceModel
 
 _WRONG_ARGUMENTS = 2
 """Exit code of a program that refuses its arguments: argparse's, click's, and every shell's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscoveryOptions:
-    """How to look.
-
-    Attributes:
-        max_depth: module calls nested at most that deep are listed; 0 means top-level calls.
-        sample_count: captured inputs kept per signature, at least 1.
-        sample_bytes: of all captured inputs; the first of each signature is kept in any case.
-        keep_bytes: of models kept alive until the end of the script; None is a quarter of the free memory.
-        compiled: ``run``, or ``eager`` to run the script with torch.compile switched off.
-        seed: of the choice of samples.
-    """
-
-    max_depth: int = 0
-    sample_count: int = 16
-    sample_bytes: int = 256 << 20
-    keep_bytes: int | None = None
-    compiled: str = "run"
-    seed: int = 0
 
 
 class Visit:
@@ -197,7 +173,7 @@ def visit(path: str, *, script_args: str = "", options: DiscoveryOptions | None 
     let_go()
     script = ScriptRun(path, arguments)
     _current.append(script)
-    watch = _Watch(script, options)
+    watch = Watch(script, options)
     started = time.perf_counter()
     try:
         outcome = script.run(before=watch.begin, after=watch.end)
@@ -208,83 +184,6 @@ def visit(path: str, *, script_args: str = "", options: DiscoveryOptions | None 
         raise
     finally:
         watch.forget()
-
-
-class _Watch:
-    """Places the observer when torch arrives, and takes it away when the script has ended."""
-
-    def __init__(self, script: ScriptRun, options: DiscoveryOptions) -> None:
-        self._script = script
-        self._options = options
-        self._observer: Observer | None = None
-        self._arrivals = Arrivals({"torch": self._torch_arrives, "torch._dynamo": self._dynamo_arrives})
-        self._undo = ExitStack()
-
-    def begin(self) -> None:
-        self._arrivals.wait()
-
-    def end(self) -> None:
-        """Also to be called in a half-begun state."""
-        self._arrivals.leave()
-        if self._observer is not None:
-            self._observer.remove()
-        self._undo.close()
-
-    def findings(self) -> list[Finding]:
-        if self._observer is None:
-            return []
-        from turnkey.discovery.finding import find_models
-
-        return find_models(self._observer.invocations)
-
-    def failed(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_class_name(item) for item in self._seen() if not item.calls and item.failed))
-
-    def forget(self) -> None:
-        """Let go of the models as far as this object holds them."""
-        self._observer = None
-
-    def _seen(self) -> list[Invocation]:
-        return self._observer.invocations if self._observer is not None else []
-
-    @contextmanager
-    def _torch_arrives(self) -> Iterator[None]:
-        yield
-        from turnkey.discovery.observer import Observer
-        from turnkey.discovery.torch_defaults import TorchDefaults
-
-        self._undo.callback(TorchDefaults().restore)
-        keep_bytes = self._options.keep_bytes
-        self._observer = Observer(
-            max_depth=self._options.max_depth,
-            sample_count=self._options.sample_count,
-            sample_bytes=self._options.sample_bytes,
-            keep_bytes=host.available_memory_bytes() // 4 if keep_bytes is None else keep_bytes,
-            owns_file=self._script.owns_file,
-            seed=self._options.seed,
-        )
-        self._observer.place()
-
-    @contextmanager
-    def _dynamo_arrives(self) -> Iterator[None]:
-        from turnkey.discovery.compiling import CompilerWatch
-
-        if self._observer is None:  # torch failed to load
-            yield
-            return
-        watch = CompilerWatch(self._observer)
-        self._undo.callback(watch.leave)
-        with watch.arriving():
-            yield
-        if self._options.compiled == "eager":
-            import torch
-
-            torch.compiler.set_stance("force_eager")
-            self._undo.callback(torch.compiler.set_stance, "default")
-
-
-def _class_name(invocation: Invocation) -> str:
-    return type(invocation.seen.module).__name__ if invocation.seen.module is not None else invocation.seen.class_name
 
 
 def _uncalled_models() -> tuple[str, ...]:
