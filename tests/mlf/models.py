@@ -53,6 +53,20 @@ narrow (float16[8] x, float[8] z) => (float16[8] root, int8[8] codes)
 """
 
 
+QUANTISED = """
+<ir_version: 8, opset_import: ["" : 17]>
+quantised (float[2,8] x) => (float[2,8] y)
+<float s = {0.03}, uint8 z = {128}>
+{
+  q = QuantizeLinear(x, s, z)
+  d = DequantizeLinear(q, s, z)
+  t = Tanh(d)
+  c = QuantizeLinear(t, s, z)
+  y = DequantizeLinear(c, s, z)
+}
+"""
+
+
 def model_of(text: str, *, seed: int = 0) -> onnx.ModelProto:
     """A model from ONNX text; what it declares as values beside inputs and outputs becomes a random weight."""
     model = onnx.parser.parse_model(text)

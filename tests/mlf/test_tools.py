@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 import turnkey.mlf as mlf
+from turnkey.cli.main import main
 
 pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
 
@@ -52,6 +53,17 @@ def test_numbers_that_load_onnx_was_given_hold_for_the_export_too(tmp_path: Path
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     assert mlf.load(tmp_path / "net.tar").module().inputs[0].shape == (2, 3)
+
+
+def test_what_convert_makes_of_a_file_that_came_quantised_is_judged_by_eight_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(models.model_of(models.QUANTISED), "q.onnx")
+    code = main(["-d", "cache", "-i", "q.onnx", "load-onnx", "convert", "--to", "mlf", "verify"])
+    said = "".join(capfd.readouterr())
+    assert code == 0, said
+    assert "mlf-int8: valid" in said
 
 
 def test_a_hostile_tarball_is_one_failed_input(tmp_path: Path) -> None:

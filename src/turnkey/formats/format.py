@@ -23,7 +23,8 @@ class Conversion:
         exporter: who made it.
         notes: what a reader must know.
         attempts: one entry per way that was tried: ``{"exporter", "axes", "outcome", "reason", "seconds"}``.
-        facts: format-specific data for the state (opset …).
+        facts: format-specific data for the state (opset …); ``precision``: the mark (``int8``) that a key needs where
+            the file computes more coarsely than the way to it tells.
         companions: further files without which ``path`` cannot be read (the weights of an OpenVINO model).
     """
 

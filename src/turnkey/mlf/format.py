@@ -35,8 +35,12 @@ class MlfFormat:
             )
         settings = request.settings if isinstance(request.settings, ExportOptions) else ExportOptions()
         made = export(Path(request.parent), request.path, name=request.path.stem, options=settings)
-        notes = tuple(note for module in made.library.modules for note in module.metadata.turnkey.get("notes", ()))
-        return Conversion(path=request.path, exporter="turnkey-mlf", notes=notes, facts={"digest": made.digest})
+        modules = made.library.modules
+        notes = tuple(note for module in modules for note in module.metadata.turnkey.get("notes", ()))
+        facts = {"digest": made.digest}
+        if any(module.computes_on_bytes for module in modules):
+            facts["precision"] = "int8"
+        return Conversion(path=request.path, exporter="turnkey-mlf", notes=notes, facts=facts)
 
 
 FORMAT = MlfFormat()

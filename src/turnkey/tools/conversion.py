@@ -25,6 +25,7 @@ from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.stored_form import stored_as
 from turnkey.tools.format_settings import settings_of
 from turnkey.tools.onnx_state import onnx_stage, with_onnx, without_stale
+from turnkey.verify import precision_of
 
 _EXPORTED = "onnx"
 """The format that other ONNX files are made from, whoever exported it."""
@@ -135,6 +136,7 @@ def _performed(
     try:
         with captured(log, first_line=f"{step}: {chosen}"):
             conversion = form.convert(request)
+            key = _with_precision(key, conversion)
             state = _with_conversion(state, conversion, form, key=key, parent=parent)
     except TurnkeyError as error:
         failure = error
@@ -188,6 +190,12 @@ def key_of(form: Format, parent: Variant | None) -> str:
     if key == form.name:
         return key
     return f"{form.name}-of-{parent.key}" if key in FORMATS.names() else key
+
+
+def _with_precision(key: str, conversion: Conversion) -> str:
+    """The key, which outputs are judged by, with the precision that a quantised input left in what was made."""
+    mark = conversion.facts.get("precision")
+    return key if mark is None or precision_of(key) is not None else f"{key}-{mark}"
 
 
 def _starts(state: State, wish: Wish, source: SourceModel | None) -> dict[str, Variant | None]:
