@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import random
 import subprocess
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from turnkey.errors import InputError
 from turnkey.mlf import archive
 from turnkey.mlf.failures import MlfArtifactError
 
@@ -29,6 +33,22 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, link
     return member
+
+
+def _header_of(size: int) -> bytes:
+    """A tar whose first member is a header that claims to be that long, and is."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        member = _member("././@PaxHeader", tarfile.XHDTYPE)
+        member.size = size
+        tar.addfile(member, io.BytesIO(bytes(size)))
+    return stream.getvalue()
+
+
+def _damaged(content: bytes) -> bytes:
+    """With other bytes in its second half, where the reading has begun already."""
+    middle = len(content) // 2
+    return content[:middle] + bytes(byte ^ 0x5A for byte in content[middle : middle + 40]) + content[middle + 40 :]
 
 
 def test_members_are_sorted_owned_by_root_and_of_one_time(tmp_path: Path) -> None:
@@ -70,6 +90,7 @@ def test_the_digest_is_blind_to_the_time_of_export() -> None:
         _member("pipe", tarfile.FIFOTYPE),
         _member("METADATA.json"),
         _member("metadata.json"),
+        _member("src/\x1b[2Jm.onnx"),
     ],
     ids=lambda member: member.name,
 )
@@ -79,6 +100,32 @@ def test_a_member_that_would_land_elsewhere_is_refused(tmp_path: Path, member: t
     with pytest.raises(MlfArtifactError, match="mlf-unsafe-path"):
         archive.read(path)
     assert sorted(tmp_path.iterdir()) == [*before, path]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (gzip.compress(_header_of(2 << 20)), "a header of 2097152 bytes"),
+        (_header_of(2 << 20), "a header of 2097152 bytes"),
+        (_damaged(gzip.compress(archive.pack(FILES, timestamp=0))), "m.tar"),
+        (_damaged(bz2.compress(archive.pack(FILES, timestamp=0))), "m.tar"),
+        (_damaged(lzma.compress(archive.pack(FILES, timestamp=0))), "m.tar"),
+    ],
+    ids=["long header, compressed", "long header", "gzip", "bzip2", "xz"],
+)
+def test_what_is_damaged_or_claims_too_much_is_one_named_error(content: bytes, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "m.tar").write_bytes(content)
+    with pytest.raises(MlfArtifactError, match="mlf-bad-archive") as caught:
+        archive.read(tmp_path / "m.tar")
+    assert reason in caught.value.evidence
+
+
+def test_what_is_no_tarball_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MlfArtifactError, match="mlf-bad-archive"):
+        archive.read(tmp_path / "pipe")
+    with pytest.raises(MlfArtifactError, match="mlf-missing-part"):
+        archive.read(tmp_path)
 
 
 def test_too_many_members_and_too_deep_json_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,9 +164,10 @@ def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="cannot be written") as caught:
         archive.write_atomically(path, b"newer")
     assert path.read_bytes() == b"older"
+    assert "No space left" in caught.value.evidence
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import turnkey.mlf as mlf
 from turnkey.mlf import failures
-from turnkey.mlf.templates import packed_files
+from turnkey.mlf.packed_files import packed_files
 
 ROOM = Path(mlf.__file__).parent
 

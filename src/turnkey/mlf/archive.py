@@ -7,15 +7,21 @@ is read on demand, and nothing is ever unpacked by us outside a private temporar
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
 import json
+import lzma
 import re
 import tarfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
+from turnkey.errors import InputError
 from turnkey.mlf.failures import MlfError, failure
 from turnkey.whole_file import whole_file
 
@@ -23,6 +29,17 @@ MEMBER_LIMIT = 10_000
 TOTAL_LIMIT_BYTES = 4 << 30
 JSON_LIMIT_BYTES = 16 << 20
 JSON_DEPTH_LIMIT = 64
+_HEADER_LIMIT_BYTES = 1 << 20
+_COMPRESSED: Mapping[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+_BROKEN = (
+    *(tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError, UnicodeError, ValueError, OverflowError, MemoryError),
+)
+"""What reading a stranger's bytes may raise."""
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -53,10 +70,17 @@ def pack(files: Mapping[str, bytes], *, timestamp: int) -> bytes:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file as a whole; an interrupted call leaves the older one untouched."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)
+    """Replace a file as a whole; an interrupted call leaves the older one untouched.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise InputError("the file cannot be written", evidence=f"{path}: {error.strerror or error}") from error
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -93,9 +117,10 @@ class Archive:
 
     def json(self, name: str) -> object:
         """A member as JSON, bounded in size and depth."""
+        size = len(self.content(name))
+        if size > JSON_LIMIT_BYTES:
+            raise _refuse(self.path, "mlf-too-large", f"{name} has {size} bytes, the limit is {JSON_LIMIT_BYTES}")
         text = self.text(name)
-        if len(text) > JSON_LIMIT_BYTES:
-            raise _refuse(self.path, "mlf-too-large", f"{name} has {len(text)} bytes, the limit is {JSON_LIMIT_BYTES}")
         if _depth(text) > JSON_DEPTH_LIMIT:
             raise _refuse(self.path, "mlf-too-large", f"{name} is nested deeper than {JSON_DEPTH_LIMIT} levels")
         try:
@@ -111,18 +136,45 @@ def read(path: Path) -> Archive:
     Raises:
         MlfArtifactError: not a tar, truncated, too large, or with a member that would land elsewhere.
     """
-    if path.is_dir():
-        return Archive(path, _read_directory(path))
     try:
-        with tarfile.open(path, mode="r:*") as tar:
-            return Archive(path, _read_members(tar, path))
-    except (tarfile.TarError, EOFError, OSError, UnicodeError, ValueError, OverflowError, MemoryError) as error:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # the other end of a pipe may say nothing
+            raise _refuse(path, "mlf-bad-archive", "it is neither a file nor a directory")
+        if path.is_dir():
+            return Archive(path, _read_directory(path))
+        with _opened(path) as stream:
+            bounded = _Bounded(stream)
+            with tarfile.open(fileobj=bounded, mode="r:") as tar:  # type: ignore[call-overload]
+                return Archive(path, _read_members(tar, bounded, path))
+    except _BROKEN as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise _refuse(path, "mlf-bad-archive", f"{type(error).__name__}: {error}") from error
 
 
-def _read_members(tar: tarfile.TarFile, path: Path) -> dict[str, bytes]:
+def _opened(path: Path) -> IO[bytes]:
+    """The tar's own bytes, whatever they are compressed with."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    opening = next((opening for magic, opening in _COMPRESSED.items() if head.startswith(magic)), None)
+    stream: IO[bytes] = path.open("rb") if opening is None else opening(path)
+    return stream
+
+
+class _Bounded:
+    """A stream that gives at most so many bytes at once: tarfile reads a header of whatever size it claims."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.most = _HEADER_LIMIT_BYTES
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > self.most:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._stream.read(size)
+
+
+def _read_members(tar: tarfile.TarFile, bounded: _Bounded, path: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     seen: dict[str, str] = {}
     total = 0
@@ -142,7 +194,9 @@ def _read_members(tar: tarfile.TarFile, path: Path) -> dict[str, bytes]:
         if member.size < 0 or total > TOTAL_LIMIT_BYTES:
             raise _refuse(path, "mlf-too-large", f"more than {TOTAL_LIMIT_BYTES} bytes of content")
         stream = tar.extractfile(member)
+        bounded.most = max(member.size, _HEADER_LIMIT_BYTES)
         content = stream.read(member.size) if stream is not None else b""
+        bounded.most = _HEADER_LIMIT_BYTES
         if len(content) != member.size:
             raise _refuse(path, "mlf-bad-archive", f"{name} ends after {len(content)} of {member.size} bytes")
         files[name] = content
@@ -156,7 +210,12 @@ def _safe_name(name: str, path: Path) -> str:
     clean = clean.rstrip("/")
     parts = clean.split("/")
     unsafe = (
-        name.startswith("/") or ".." in parts or "\0" in name or "\\" in name or _DRIVE.match(name) or "." in parts[1:]
+        name.startswith("/")
+        or ".." in parts
+        or "." in parts[1:]
+        or "\\" in name
+        or _DRIVE.match(name)
+        or not name.isprintable()
     )
     if unsafe or (clean not in ("", ".") and "" in parts):
         raise _refuse(path, "mlf-unsafe-path", f"member {name!r}")
@@ -164,6 +223,8 @@ def _safe_name(name: str, path: Path) -> str:
 
 
 def _read_directory(path: Path) -> dict[str, bytes]:
+    if not (path / "metadata.json").is_file():  # before a whole disk is read
+        raise _refuse(path, "mlf-missing-part", "there is no metadata.json")
     files: dict[str, bytes] = {}
     total = 0
     for entry in sorted(path.rglob("*")):

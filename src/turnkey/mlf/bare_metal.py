@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from turnkey.mlf import naming
 from turnkey.mlf.codegen.header import Interface
-from turnkey.mlf.templates import constants_files
+from turnkey.mlf.host_template import constants_files
 
 _EMBEDDED_SAMPLE_BYTES = 64 << 10
 _AGREE = """\

@@ -23,8 +23,9 @@ from turnkey import settings
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.library import Module
+from turnkey.mlf.packed_files import packed_files
+from turnkey.mlf.source_tree import source_tree
 from turnkey.mlf.stack import CallGraph
-from turnkey.mlf.templates import packed_files
 from turnkey.mlf.toolchain import WARNINGS, Compiled, Compiler, compile_units, find_compiler
 
 OPTIMIZATION = ("-O3", "-std=gnu99", "-fno-strict-aliasing")
@@ -200,15 +201,8 @@ def _compile(
     *,
     sanitize: bool,
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="turnkey-mlf-") as directory:
-        root = Path(directory)
-        for path, content in {**{path: text.encode() for path, text in sources.items()}, **extra}.items():
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        includes = [f"-I{root}/codegen/host/include", f"-I{root}/runtime/include"]
-        pool = root / f"codegen/host/src/{module.name}_constants.bin"
-        macro = f'-DTVMGEN_{module.name.upper()}_CONSTANTS_FILE="{pool}"'
+    everything = {**{path: text.encode() for path, text in sources.items()}, **extra}
+    with source_tree(everything, [module.name]) as (root, located):
         support = _runtime(root) if any(_ALLOCATOR in text for text in sources.values()) else []
         staged = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
         try:
@@ -216,12 +210,12 @@ def _compile(
                 compiler,
                 [root / unit for unit in units],
                 staged / _LIBRARY,
-                flags=(*flags, "-fPIC", *includes, macro, *_graph_macro(module)),
+                flags=(*flags, "-fPIC", *located, *_graph_macro(module)),
                 link=("-shared", *(SANITIZERS if sanitize else ()), "-lm"),
                 objects=sorted(root / path for path in extra if path.endswith(".o")),
                 support=support,
             )
-            (staged / _FACTS).write_text(json.dumps(_facts(made, directory)))
+            (staged / _FACTS).write_text(json.dumps(_facts(made, str(root))))
             if place.exists():  # half of an older build: its facts are missing
                 shutil.rmtree(place)
             os.replace(staged, place)

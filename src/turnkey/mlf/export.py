@@ -12,6 +12,7 @@ from turnkey.mlf.archive import Archive
 from turnkey.mlf.bare_metal import baremetal_files, first_sample
 from turnkey.mlf.extension import extension
 from turnkey.mlf.failures import failure
+from turnkey.mlf.host_template import host_files
 from turnkey.mlf.library import Library, from_archive
 from turnkey.mlf.manifest import file_table
 from turnkey.mlf.merging import with_joined_registry
@@ -19,9 +20,9 @@ from turnkey.mlf.module_parts import ModuleParts, make_parts
 from turnkey.mlf.naming import module_name
 from turnkey.mlf.objects import object_files
 from turnkey.mlf.options import ExportOptions
+from turnkey.mlf.packed_files import packed_files
 from turnkey.mlf.prepare import load as load_model
 from turnkey.mlf.stages import Listener, Stages
-from turnkey.mlf.templates import host_files, packed_files
 from turnkey.mlf.trial import try_out
 from turnkey.mlf.verification import Pair, Verified
 from turnkey.settings import packing_time
@@ -152,17 +153,16 @@ def _named(
         found = [(name or source.build_name, load_model(_newest_onnx(source)))]
     else:
         found = [(label, m if isinstance(m, onnx.ModelProto) else load_model(Path(m))) for label, m in source]
-    seen: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for label, _ in found:
-        if seen.setdefault(module_name(label), label) is not label or (
-            [module_name(other) for other, _ in found].count(module_name(label)) > 1
-        ):
+        if module_name(label) in labels:
             raise failure(
                 "mlf-duplicate-module",
                 "Multiple modules should have unique names.",
-                evidence=f"{label!r} and another both become {module_name(label)!r}",
+                evidence=f"{labels[module_name(label)]!r} and {label!r} both become {module_name(label)!r}",
                 remedy="give each model another --name",
             )
+        labels[module_name(label)] = label
     return found
 
 

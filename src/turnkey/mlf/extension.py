@@ -12,6 +12,8 @@ from turnkey.version import __version__
 
 def extension(part: ModuleParts) -> dict[str, Any]:
     """``turnkey`` of the metadata, as far as it is known without a compiler."""
+    from turnkey.formats.onnx_file import opset_of  # with onnx: only where there is a model
+
     plan, program = part.layout.plan, part.program
     steps = [program.steps[index] for index in part.layout.called]
     kernel_of = {position: part.sources.names[step.kernel] for position, step in enumerate(steps)}
@@ -73,9 +75,7 @@ def extension(part: ModuleParts) -> dict[str, Any]:
         ],
         "source": {
             "sha256": hashlib.sha256(part.model.SerializeToString(deterministic=True)).hexdigest(),
-            "opset": max(
-                (item.version for item in part.model.opset_import if item.domain in ("", "ai.onnx")), default=0
-            ),
+            "opset": opset_of(part.model),
             "producer": part.model.producer_name,
             "nodes": len(part.prepared.model.graph.node),
             "parameters": int(sum(array.size for array in part.prepared.constants.values())),

@@ -58,6 +58,7 @@ _CODES: dict[str, type[MlfError]] = {
             "mlf-unsupported-op",
             "mlf-unsupported-dtype",
             "mlf-non-tensor",
+            "mlf-too-many-values",
             "mlf-name-clash",
             "mlf-unplanned-memory",
             "mlf-over-budget",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
+from turnkey.mlf.node import is_standard, used_names_of
 from turnkey.mlf.tensor import Tensor
 from turnkey.mlf.weights import SMALL_BYTES, used_names, with_constants
 
@@ -79,7 +80,7 @@ def _from_results(
 ) -> None:
     """Shapes against the direction of the graph: an output's stated shape says that of what it was computed from."""
     for node in reversed(model.graph.node):
-        if node.op_type not in _SAME_SHAPE or node.domain not in ("", "ai.onnx"):
+        if node.op_type not in _SAME_SHAPE or not is_standard(node):
             continue
         source, target = node.input[0], node.output[0]
         known = tensors.get(target)
@@ -128,16 +129,12 @@ def fold(
 
 def _alive(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
     """Nodes that something reads, in their order."""
-    import onnx
-
     wanted = set(outputs)
     alive = []
     for node in reversed(nodes):
         if wanted & set(node.output):
             alive.append(node)
-            holder = onnx.ModelProto()
-            holder.graph.node.append(node)
-            wanted |= used_names(holder)
+            wanted |= used_names_of(node)
     return alive[::-1]
 
 
@@ -150,7 +147,7 @@ def _folded(
     """The node's outputs if they are known now; None otherwise."""
     import numpy as np
 
-    if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_FOLDED:
+    if not is_standard(node) or node.op_type in _NOT_FOLDED:
         return None
     if node.op_type in ("Shape", "Size") and node.input[0] in tensors:
         shape = tensors[node.input[0]].shape

@@ -36,7 +36,7 @@ def read_graph(content: object, *, path: str) -> Graph:
             if source >= index:
                 raise reader.wrong(node.name, f"it reads node {source}, which does not come before it")
             if output >= nodes[source].outputs:
-                raise reader.wrong(node.name, f"it reads output {output} of {nodes[source].name}")
+                raise reader.wrong(node.name, f"it reads output {output} of {nodes[source].name!r}")
     entries = reader.entries(fields, nodes, expected)
     heads = [reader.reference(item, "heads") for item in reader.array(fields.get("heads"), "heads")]
     for source, output in heads:
@@ -63,7 +63,7 @@ class _Reader:
         return failure(
             "mlf-bad-graph",
             "the executor's graph cannot be used",
-            evidence=f"{self._path}: {part}: {rule}",
+            evidence=f"{self._path}: {repr(part)[1:-1]}: {rule}",  # names are a stranger's
             remedy="export the model again, or fetch the tarball again",
         )
 

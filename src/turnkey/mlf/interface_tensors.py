@@ -7,10 +7,11 @@ header's structs, and shapes from the graph.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from turnkey.mlf import dtypes, naming
+from turnkey.mlf.archive import TOTAL_LIMIT_BYTES
 from turnkey.mlf.failures import MlfError, failure
 from turnkey.mlf.tensor import Tensor
 
@@ -28,7 +29,7 @@ def interface_tensors(module: Module, side: str) -> tuple[Tensor, ...]:
     if isinstance(table, dict) and names is not None:
         if not isinstance(names, list):
             raise _wrong(f"turnkey.abi.{side}", "a list", names)
-        return tuple(_recorded(str(name), table.get(str(name))) for name in names)
+        return _within_limit(_recorded(str(name), table.get(str(name))) for name in names)
     main: Mapping[str, Any] = module.metadata.main[0] if module.metadata.main else {}
     stated = main.get(side, {})
     if not isinstance(stated, dict):
@@ -39,7 +40,21 @@ def interface_tensors(module: Module, side: str) -> tuple[Tensor, ...]:
     members = {name: naming.c_name(name) for name in stated}
     ranked = sorted(stated, key=lambda name: order.index(members[name]) if members[name] in order else len(order))
     shapes = _shapes(module)
-    return tuple(_stated(name, stated[name], shapes.get(name), side) for name in ranked)
+    return _within_limit(_stated(name, stated[name], shapes.get(name), side) for name in ranked)
+
+
+def _within_limit(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """The tensors, unless a call would have to take more memory for them than any tarball may hold."""
+    found = tuple(tensors)
+    total = sum(tensor.bytes for tensor in found)
+    if total > TOTAL_LIMIT_BYTES:
+        raise failure(
+            "mlf-too-large",
+            "the inputs or outputs of the module are too large",
+            evidence=f"{', '.join(repr(tensor.name) for tensor in found)}: {total} bytes, at most {TOTAL_LIMIT_BYTES}",
+            remedy="export the model again for smaller inputs, or fetch the tarball again",
+        )
+    return found
 
 
 def _recorded(name: str, fields: object) -> Tensor:
@@ -87,6 +102,6 @@ def _wrong(part: str, expected: str, found: object) -> MlfError:
     return failure(
         "mlf-bad-metadata",
         "metadata.json is not what the format says",
-        evidence=f"{part}: expected {expected}, found {found!r:.80}",
+        evidence=f"{repr(part)[1:-1]}: expected {expected}, found {found!r:.80}",
         remedy="export the model again, or fetch the tarball again",
     )

@@ -50,7 +50,7 @@ EXTENSION: Kind = {
         "kernels": [{"function_name": str, "tile": {"*": int}, "ratio": float, "low": float, "high": float}],
     },
     "?sections": {"text": int, "rodata": int, "data": int, "bss": int},
-    "?stack": {"*": int},
+    "?stack": {"?static_bytes": int, "?painted_bytes": int},
     "?symbols": [str],
     "?compiler": {"name": str, "version": str},
     "?verify": {

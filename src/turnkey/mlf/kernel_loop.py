@@ -6,20 +6,16 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turnkey import settings
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.graph_executor import KernelCall
+from turnkey.mlf.helper_library import helper_library
 from turnkey.mlf.library import Module, load
-from turnkey.mlf.toolchain import compile_units, find_compiler
+from turnkey.mlf.toolchain import find_compiler
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,18 +147,7 @@ def _zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 @cache
 def _repeating() -> Any:
     """The C function that calls a kernel again and again, compiled once for this compiler."""
-    compiler = find_compiler()
-    key = hashlib.sha256(f"{compiler.version}:{compiler.target}:{_REPEAT}".encode()).hexdigest()[:16]
-    place = settings.cache_dir() / "mlf-builds" / f"repeat-{key}.so"
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as directory:
-            source = Path(directory) / "repeat.c"
-            source.write_text(_REPEAT)
-            made = Path(directory) / place.name
-            compile_units(compiler, [source], made, flags=("-O2", "-fPIC"), link=("-shared",))
-            os.replace(made, place)
-    function = ctypes.CDLL(str(place)).turnkey_repeat
+    function = helper_library("repeat", _REPEAT, find_compiler(), flags=("-O2",)).turnkey_repeat
     function.restype = ctypes.c_int32
     function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64)
     return function

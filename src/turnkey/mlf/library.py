@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turnkey.errors import InputError
 from turnkey.mlf import archive, dtypes, metadata
 from turnkey.mlf.archive import Archive
 from turnkey.mlf.failures import failure
@@ -262,12 +263,11 @@ def load(path: str | Path) -> Library:
         InputError: there is no such file.
         MlfArtifactError: it is corrupt, hostile or not what its metadata says.
     """
-    from turnkey.errors import InputError
-
-    place = Path(path)
-    if not place.exists():
-        raise InputError("there is no such tarball", evidence=str(place))
-    return from_archive(archive.read(place))
+    try:
+        content = archive.read(Path(path))
+    except FileNotFoundError as error:
+        raise InputError("there is no such tarball", evidence=str(path)) from error
+    return from_archive(content)
 
 
 def from_archive(content: Archive) -> Library:
@@ -279,14 +279,14 @@ def from_archive(content: Archive) -> Library:
                 raise failure(
                     "mlf-missing-part",
                     "the metadata names a file that the tarball lacks",
-                    evidence=f"{content.path}: {path}",
+                    evidence=f"{content.path}: {path!r}",
                     remedy="fetch the tarball again from where it was made",
                 )
             if isinstance(fields, dict) and fields.get("sha256") != sha256(content.files[path]).hexdigest():
                 raise failure(
                     "mlf-changed",
                     "a file of the tarball is not the one that was exported",
-                    evidence=f"{content.path}: {path} has another SHA-256 than metadata.json records",
+                    evidence=f"{content.path}: {path!r} has another SHA-256 than metadata.json records",
                     remedy="export the model again, or fetch the tarball again",
                 )
     return Library(content, version, entries)

@@ -19,11 +19,12 @@ def file_table(files: Mapping[str, bytes], module: str, modules: Sequence[str]) 
         if not foreign and (
             path.startswith(("codegen", "executor", "param", "src", "samples")) or module == modules[0]
         ):
-            table[path] = {"role": _role(path), "sha256": sha256(content).hexdigest()}
+            table[path] = file_entry(path, content)
     return table
 
 
-def _role(path: str) -> str:
+def file_entry(path: str, content: bytes) -> dict[str, str]:
+    """What is told of one file."""
     roles = {
         "codegen/host/include": "header",
         "codegen/host/src": "source",
@@ -35,4 +36,5 @@ def _role(path: str) -> str:
         "runtime": "runtime",
         "templates": "template",
     }
-    return next((role for prefix, role in roles.items() if path.startswith(prefix)), "other")
+    role = next((role for prefix, role in roles.items() if path.startswith(prefix)), "other")
+    return {"role": role, "sha256": sha256(content).hexdigest()}

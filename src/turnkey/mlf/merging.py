@@ -7,7 +7,6 @@ Each module's unit would define ``TVMSystemLibEntryPoint``; in a tarball of seve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from turnkey.mlf import archive, metadata
@@ -16,8 +15,10 @@ from turnkey.mlf.bare_metal import baremetal_files, first_sample
 from turnkey.mlf.codegen.entry import REGISTRY_MARK, registry_text
 from turnkey.mlf.codegen.header import Interface
 from turnkey.mlf.failures import failure
+from turnkey.mlf.host_template import host_files
 from turnkey.mlf.library import Library, Module, from_archive, load
-from turnkey.mlf.templates import host_files, packed_files
+from turnkey.mlf.manifest import file_entry
+from turnkey.mlf.packed_files import packed_files
 from turnkey.settings import packing_time
 
 SYSTEM_UNIT = "codegen/host/src/system_lib0.c"
@@ -42,7 +43,7 @@ def merge(paths: Sequence[str | Path], target: str | Path) -> Library:
 
     Raises:
         MlfUsageError: two modules of one name, operator style, or a tarball that is not of version 7.
-        MlfArtifactError: one of them cannot be read.
+        MlfArtifactError: one of them cannot be read, or brings a file of another's module.
     """
     libraries = [load(path) for path in paths]
     modules = [module for library in libraries for module in library.modules]
@@ -50,7 +51,16 @@ def merge(paths: Sequence[str | Path], target: str | Path) -> Library:
     files: dict[str, bytes] = dict(packed_files())
     functions: list[str] = []
     for module in modules:
-        files.update(_own_files(module))
+        own = _own_files(module)
+        taken = next((path for path in own if path in files), "")
+        if taken:
+            raise failure(
+                "mlf-bad-archive",
+                f"the tarball of {module.name!r} holds a file of another module",
+                evidence=f"{module.library.archive.path}: {taken!r}",
+                remedy="export that module again",
+            )
+        files.update(own)
         if "graph" in module.metadata.executors:
             functions += [str(kernel["function_name"]) for kernel in module.metadata.turnkey.get("kernels", [])]
     if len(modules) > 1:
@@ -63,8 +73,8 @@ def merge(paths: Sequence[str | Path], target: str | Path) -> Library:
     timestamp = int(packing_time())
     entries = {}
     for index, module in enumerate(modules):
-        own = set(_own_files(module)) | ({SYSTEM_UNIT} if index == 0 and len(modules) > 1 and functions else set())
-        table = {path: {"role": "part", "sha256": sha256(files[path]).hexdigest()} for path in sorted(own)}
+        listed = set(_own_files(module)) | ({SYSTEM_UNIT} if index == 0 and len(modules) > 1 and functions else set())
+        table = {path: file_entry(path, files[path]) for path in sorted(listed)}
         extension = {**module.metadata.turnkey, "files": table}
         date = metadata.export_datetime(timestamp)
         entries[module.name] = {**module.metadata.raw, "turnkey": extension, "export_datetime": date}
@@ -116,7 +126,7 @@ def _check_names(libraries: Sequence[Library], modules: Sequence[Module]) -> Non
 def _own_files(module: Module) -> dict[str, bytes]:
     """Files of one module that do not belong to the tarball as a whole."""
     table = module.metadata.turnkey.get("files", {})
-    shared = ("runtime/", "templates/", SYSTEM_UNIT)
+    shared = ("runtime/", "templates/", SYSTEM_UNIT, "codegen/host/lib/system_lib")
     return {
         path: module.library.archive.files[path]
         for path in table

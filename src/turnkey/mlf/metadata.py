@@ -6,18 +6,20 @@ Keys are sorted, so that the order of tensors is not in ``memory``: it is in ``t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from turnkey.mlf.failures import MlfError, failure
+from turnkey.mlf.failures import MlfError, MlfUsageError, failure
 from turnkey.mlf.json_shape import EXTENSION, MAIN, OPERATORS, SIDS, Kind, misfit
 from turnkey.mlf.naming import module_name
 from turnkey.mlf.tensor import Tensor
 from turnkey.version import __version__
 
 VERSIONS = range(1, 8)
+_MODULE_NAME = re.compile(r"[\w.-]+", re.ASCII)
 DEVICE_CPU = 1
 
 
@@ -164,13 +166,24 @@ def parse(content: object, *, path: str) -> tuple[int, tuple[ModuleMetadata, ...
             remedy="pip install --upgrade turnkey   # if the tarball is newer than this installation",
         )
     if "modules" not in content:
-        name = content.get("model_name")
-        # Flat files name no module: C names are made from the model's.
-        return version, (_module(module_name(name) if isinstance(name, str) else "", content, path, "$"),)
+        return version, (_module(_flat_name(content.get("model_name"), path), content, path, "$"),)
     modules = content["modules"]
     if not isinstance(modules, dict) or not modules:
         raise _wrong(path, "$.modules", "an object with at least one module", modules)
+    wrong = next((name for name in modules if not _MODULE_NAME.fullmatch(name)), None)
+    if wrong is not None:  # names of files are made from it
+        raise _wrong(path, "$.modules", "names of letters, digits and underscores", wrong)
+    if len({name.lower() for name in modules}) < len(modules):
+        raise _wrong(path, "$.modules", "names that differ without regard to case", sorted(modules))
     return version, tuple(_module(name, fields, path, f"$.modules.{name}") for name, fields in modules.items())
+
+
+def _flat_name(model_name: object, path: str) -> str:
+    """Flat files name no module: C names are made from the model's."""
+    try:
+        return module_name(str(model_name))
+    except MlfUsageError as error:
+        raise _wrong(path, "$.model_name", "a text with a letter or digit", model_name) from error
 
 
 def _module(name: str, fields: object, path: str, where: str) -> ModuleMetadata:
@@ -249,6 +262,6 @@ def _wrong(path: str, where: str, expected: str, found: object) -> MlfError:
     return failure(
         "mlf-bad-metadata",
         "metadata.json is not what the format says",
-        evidence=f"{path}: {where}: expected {expected}, found {shown[:80]}",
+        evidence=f"{path}: {repr(where)[1:-1]}: expected {expected}, found {shown[:80]}",  # keys are a stranger's too
         remedy="export the model again, or fetch the tarball again",
     )

@@ -2,103 +2,21 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Iterable, Mapping
 
 from turnkey.mlf.failures import failure
 
-_RESERVED_C = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-        "_Bool",
-        "_Complex",
-        "_Imaginary",
-        "bool",
-        "true",
-        "false",
-        "alignas",
-        "alignof",
-        "and",
-        "and_eq",
-        "asm",
-        "bitand",
-        "bitor",
-        "catch",
-        "class",
-        "compl",
-        "const_cast",
-        "delete",
-        "dynamic_cast",
-        "explicit",
-        "export",
-        "friend",
-        "mutable",
-        "namespace",
-        "new",
-        "not",
-        "not_eq",
-        "operator",
-        "or",
-        "or_eq",
-        "private",
-        "protected",
-        "public",
-        "reinterpret_cast",
-        "static_assert",
-        "static_cast",
-        "template",
-        "this",
-        "throw",
-        "try",
-        "typeid",
-        "typename",
-        "using",
-        "virtual",
-        "wchar_t",
-        "xor",
-        "xor_eq",
-        "nullptr",
-        "constexpr",
-        "decltype",
-        "noexcept",
-        "thread_local",
-        "typeof",
-    ]
-)
+_RESERVED_WORDS = """
+    auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
+    while _Bool _Complex _Imaginary bool true false alignas alignof and and_eq asm bitand bitor catch class
+    compl const_cast delete dynamic_cast explicit export friend mutable namespace new not not_eq operator or
+    or_eq private protected public reinterpret_cast static_assert static_cast template this throw try typeid
+    typename using virtual wchar_t xor xor_eq nullptr constexpr decltype noexcept thread_local typeof
+"""
+"""Of C and C++, which read the same header."""
+_RESERVED_C = frozenset(_RESERVED_WORDS.split())
 
 
 def module_name(text: str) -> str:
@@ -127,6 +45,16 @@ def prefix(module: str) -> str:
 def macro_prefix(module: str) -> str:
     """``TVMGEN_<M>``."""
     return f"TVMGEN_{module.upper()}"
+
+
+def constants_file(module: str) -> str:
+    """Where the pool of constants lies in a tarball, where it is no text."""
+    return f"codegen/host/src/{module}_constants.bin"
+
+
+def constants_macro(module: str) -> str:
+    """The macro by which build files tell the path of that file."""
+    return f"{macro_prefix(module)}_CONSTANTS_FILE"
 
 
 def tensor_macro(module: str, tensor: str) -> str:
@@ -175,8 +103,3 @@ def renamed(names: Iterable[str], renames: Mapping[str, str]) -> dict[str, str]:
                 remedy="export-mlf --rename OLD=NEW with one of these names",
             )
     return dict(renames)
-
-
-def is_identifier(text: str) -> bool:
-    """Whether a text is a plain C (and Python) identifier that no language here reserves."""
-    return text.isidentifier() and text.isascii() and text not in _RESERVED_C and not keyword.iskeyword(text)

@@ -8,20 +8,14 @@ frames do not count.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
-from turnkey import settings
 from turnkey.mlf.aligned import GuardedBlock
+from turnkey.mlf.helper_library import helper_library
 from turnkey.mlf.runner import ModuleRunner
 from turnkey.mlf.stack import worst_case_stack
-from turnkey.mlf.toolchain import Compiler, compile_units
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +73,8 @@ def painted_stack(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> int
     """
     if os.name != "posix":
         return None
-    function = ctypes.CDLL(str(_library(runner.build.compiler))).painted
+    flags = ("-O1", "-pthread", "-fno-sanitize=all")
+    function = helper_library("painted", _PROGRAM, runner.build.compiler, flags=flags, link=("-pthread",)).painted
     function.restype = ctypes.c_int64
     function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
     call = runner.prepare(sample)
@@ -91,20 +86,3 @@ def painted_stack(runner: ModuleRunner, sample: Mapping[str, np.ndarray]) -> int
     stack = GuardedBlock(size, align=_PAGE_BYTES)
     used = int(function(runner.address, arguments, stack.address, size))
     return used if used >= 0 else None
-
-
-def _library(compiler: Compiler) -> Path:
-    """The program as a shared library, compiled once per compiler."""
-    identity = (_PROGRAM, compiler.name, compiler.version, compiler.target)
-    key = hashlib.sha256(repr(identity).encode()).hexdigest()[:32]
-    place = settings.cache_dir() / "mlf-builds" / f"painted-{key}.so"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{place}.lock"):
-        if not place.exists():
-            with tempfile.TemporaryDirectory(prefix="turnkey-mlf-", dir=place.parent) as directory:
-                source, staged = Path(directory) / "painted.c", Path(directory) / "painted.so"
-                source.write_text(_PROGRAM)
-                flags = ("-std=gnu99", "-O1", "-fPIC", "-pthread", "-fno-sanitize=all")
-                compile_units(compiler, [source], staged, flags=flags, link=("-shared", "-pthread"))
-                os.replace(staged, place)
-    return place

@@ -142,7 +142,10 @@ def _tensor(cursor: _Bytes) -> np.ndarray:
     if elements * kind.bytes != length:
         raise cursor.wrong(f"shape {shape} of {kind.name} is not {length} bytes")
     data = cursor.take(length, "a tensor's data")
-    return np.frombuffer(bytes(data), dtype=kind.numpy()).reshape(shape).copy()
+    try:
+        return np.frombuffer(bytes(data), dtype=kind.numpy()).reshape(shape).copy()
+    except ValueError as error:  # an empty tensor may state extents that no array has
+        raise cursor.wrong(f"shape {shape}: {error}") from error
 
 
 def _kind(code: int, bits: int) -> dtypes.ElementType | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from turnkey.mlf.archive import write_atomically
 from turnkey.mlf.library import Library, Module
 from turnkey.mlf.table import grouped, library_table
 
@@ -36,11 +37,13 @@ rect:hover {{ stroke: #000; stroke-width: 2; }}
 
 
 def write_picture(library: Library, path: Path) -> None:
-    """Write the plans of a library's modules; a page if the name ends in ``.html``, else the first one as SVG."""
-    if path.suffix.lower() in (".html", ".htm"):
-        path.write_text(plan_page(library), encoding="utf-8")
-    else:
-        path.write_text(plan_svg(library.modules[0]), encoding="utf-8")
+    """Write the plans of a library's modules; a page if the name ends in ``.html``, else the first one as SVG.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    is_page = path.suffix.lower() in (".html", ".htm")
+    write_atomically(path, (plan_page(library) if is_page else plan_svg(library.modules[0])).encode())
 
 
 def plan_page(library: Library) -> str:

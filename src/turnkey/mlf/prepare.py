@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.folding import NO_TENSOR, fold
-from turnkey.mlf.tensor import Tensor
-from turnkey.mlf.weights import weights_apart, with_ir_version
+from turnkey.mlf.tensor import Tensor, refuse_beyond_indices
+from turnkey.mlf.weights import used_names, weights_apart, with_ir_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,8 @@ def prepare(model: onnx.ModelProto, *, dims: Mapping[str, int], optimize: str = 
 
     Raises:
         NonStaticShapeError: an input still has a symbolic dimension.
-        UnsupportedInModelLibraryFormatError: inputs or outputs that are no tensors, or of a type that C lacks.
+        UnsupportedInModelLibraryFormatError: inputs or outputs that are no tensors, or of a type that C lacks; a
+            tensor of more values than the code can index.
     """
     import onnx
     import onnx.inliner
@@ -84,9 +85,11 @@ def prepare(model: onnx.ModelProto, *, dims: Mapping[str, int], optimize: str = 
 
 
 def prepare_again(model: onnx.ModelProto, *, notes: tuple[str, ...]) -> Prepared:
-    """The later stages, for a model whose dimensions are fixed and whose nodes were changed."""
+    """The later stages, for a model whose dimensions are fixed and whose nodes were changed. Raises as `prepare`."""
     apart, constants = weights_apart(model)
     apart, constants, tensors, unknown = fold(apart, constants)
+    present = used_names(apart) | {name for node in apart.graph.node for name in node.output}
+    refuse_beyond_indices(tensor for name, tensor in tensors.items() if name in present)
     return Prepared(model=apart, tensors=tensors, constants=constants, unknown=unknown, notes=notes)
 
 

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from turnkey.mlf import dtypes
+from turnkey.mlf import dtypes, naming
 from turnkey.mlf.aligned import GuardedBlock
 from turnkey.mlf.building import Build
 from turnkey.mlf.failures import failure
@@ -113,7 +113,7 @@ class ModuleRunner:
             return None
         import numpy as np
 
-        content = self.module.library.archive.content(f"codegen/host/src/{self.module.name}_constants.bin")
+        content = self.module.library.archive.content(naming.constants_file(self.module.name))
         block = GuardedBlock(len(content))
         block.bytes[:] = np.frombuffer(content, np.uint8)
         return block

@@ -1,8 +1,7 @@
 """Runtime ``mlf``: executes Model Library Format tarballs, compiled for this host.
 
-Options (``--rt-args``): ``module`` (name, for tarballs of several), ``cc``, ``cflags`` (words separated by blanks),
+Options (``--rt-args``): ``module`` (name, for tarballs of several), ``cc``, ``cflags`` (words separated by blanks).
 The code runs on one thread, whatever is asked for.
-
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
+from turnkey.mlf.node import attribute
 from turnkey.mlf.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def index_limits(model: onnx.ModelProto, extents: Mapping[str, tuple[int, ...]])
         if node.op_type in _ELEMENTWISE and node.input and node.input[0] in sources:
             sources[node.output[0]] = sources[node.input[0]]
         if node.op_type in _INDEXED and len(node.input) > 1 and node.input[1] in sources:
-            axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+            axis = attribute(node, "axis", 0)
             shape = extents.get(node.input[0], ())
             if shape:
                 name = sources[node.input[1]]

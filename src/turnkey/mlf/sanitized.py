@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnkey.mlf.building import SANITIZERS
 from turnkey.mlf.failures import failure
+from turnkey.mlf.host_template import host_files
 from turnkey.mlf.library import Module
 from turnkey.mlf.merging import interface_of
-from turnkey.mlf.templates import host_files
+from turnkey.mlf.source_tree import source_tree
 from turnkey.mlf.toolchain import compile_units, find_compiler
 
 if TYPE_CHECKING:
@@ -34,21 +34,14 @@ def run_sanitized(module: Module, samples: Sequence[Mapping[str, np.ndarray]], *
         MlfMissingDependencyError, UnsupportedInModelLibraryFormatError: no compiler, or it does not compile.
     """
     compiler = find_compiler(cc)
-    with tempfile.TemporaryDirectory(prefix="turnkey-mlf-") as directory:
-        root = Path(directory)
-        for path, content in module.library.archive.files.items():
-            if path.startswith(("codegen/", "runtime/include/")):
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_bytes(content)
+    with source_tree(module.library.archive.files, [module.name]) as (root, located):
         interface = interface_of(module)
         (root / "main.c").write_bytes(host_files([interface])["templates/host/main.c"])
         units = sorted(root / path for path in module.sources() if "/src/" in path)
-        pool = root / f"codegen/host/src/{module.name}_constants.bin"
         flags = (
             *("-std=gnu99", "-O1", "-fno-strict-aliasing", "-DTVMGEN_NO_GRAPH", *SANITIZERS),
             "-fno-sanitize-address-use-after-scope",  # no kernel keeps an address; it takes the compiler long
-            *(f"-I{root}/codegen/host/include", f"-I{root}/runtime/include"),
-            f'-DTVMGEN_{module.name.upper()}_CONSTANTS_FILE="{pool}"',
+            *located,
         )
         program = root / "program"
         compile_units(compiler, [*units, root / "main.c"], program, flags=flags, link=(*SANITIZERS, "-lm"))

@@ -65,6 +65,8 @@ def whole_model(content: bytes, parameters: bytes, *, path: str) -> onnx.ModelPr
     import onnx
     from onnx import numpy_helper
 
+    from turnkey.formats.onnx_graph import tensors_of
+
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:
@@ -86,6 +88,9 @@ def whole_model(content: bytes, parameters: bytes, *, path: str) -> onnx.ModelPr
             numpy_helper.to_array(tensor)
         except Exception as error:
             raise _wrong(path, f"the weight {tensor.name!r} does not fit its shape: {error}") from error
+    for tensor in tensors_of(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise _wrong(path, f"the constant {tensor.name!r} of a node lies in another file")
     return model
 
 

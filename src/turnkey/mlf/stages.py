@@ -33,10 +33,11 @@ class Stages:
 
 def prepared_text(nodes: int, prepared: Prepared) -> str:
     """Of a model that had so many nodes."""
-    opset = max((item.version for item in prepared.model.opset_import if item.domain in ("", "ai.onnx")), default=0)
+    from turnkey.formats.onnx_file import opset_of  # with onnx: only where there is a model
+
     parameters = sum(array.size for array in prepared.constants.values())
     left = len(prepared.model.graph.node)
-    return f"onnx opset {opset}, {nodes} -> {left} nodes, {grouped(int(parameters))} parameters"
+    return f"onnx opset {opset_of(prepared.model)}, {nodes} -> {left} nodes, {grouped(int(parameters))} parameters"
 
 
 def lowered_text(prepared: Prepared, program: Program) -> str:

@@ -63,7 +63,7 @@ def _module_lines(module: Module, *, every_step: bool) -> Iterator[str]:
         yield f" constants  {grouped(main['constants_size_bytes']):>13}{padding}"
     if "io_size_bytes" in main:
         yield f" in + out   {grouped(main['io_size_bytes']):>13}"
-    if "stack" in extension:
+    if {"static_bytes", "painted_bytes"} & extension.get("stack", {}).keys():
         yield _stack_line(extension["stack"])
     if "sections" in extension:
         s = extension["sections"]

@@ -6,7 +6,7 @@ chosen is exported again, compiled, verified, and compared with the tarball as i
 take its place, atomically.
 
 Trade-offs: a kernel is timed on operands that nothing else pushes out of the caches. Kernels of one function share
-their tile. Options that leave no trace in a tarball (budgets, compiler flags) are those of this call.
+their tile.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from turnkey import host
 from turnkey.measure import Settings, TargetDescription, run_experiment, run_in_process
 from turnkey.mlf import archive
+from turnkey.mlf.earlier_export import earlier_export
 from turnkey.mlf.export import Exported, export
 from turnkey.mlf.failures import failure
 from turnkey.mlf.kernel_loop import KernelLoop, repeats_for
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 Listen = Callable[[str], None]
 _USUAL = "usual"
-_NEEDED = frozenset({"abi", "kernels", "source"})
-"""What the metadata of a tarball must tell before it can be exported again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +110,17 @@ def tune(
         MlfVerificationError: the tuned code computes something else; nothing was written.
     """
     tell = listen or (lambda text: None)
+    target = Path(output or path)
+    if target.is_dir():
+        raise failure(
+            "mlf-bad-option",
+            "a directory cannot be replaced by a tarball",
+            evidence=str(target),
+            remedy="turnkey tune-mlf DIRECTORY --output FILE",
+        )
     library = load(path)
-    models = {module.name: module.onnx() for module in _ours(library)}
-    options = ExportOptions(**_options(library), cc=cc, cflags=cflags, optimize="none")
+    earlier = earlier_export(library, cc=cc, cflags=cflags)
+    models, options = earlier.models, earlier.options
     tunable = {module.name: _tunable(module, models[module.name], options) for module in library.modules}
     timed = sum(map(len, tunable.values()))
     if not timed:
@@ -138,41 +145,9 @@ def tune(
         if high < 1:
             tell("it is slower: nothing was written")
             return Tuned(choices=choices, timed=timed, path=None, ratio=ratio, low=low, high=high)
-        target = Path(output or path)
         archive.write_atomically(target, made.path.read_bytes())
     tell(f"wrote {target}")
     return Tuned(choices=choices, timed=timed, path=target, ratio=ratio, low=low, high=high)
-
-
-def _ours(library: Library) -> Sequence[Module]:
-    for module in library.modules:
-        facts = module.metadata
-        missing = _NEEDED - {*facts.turnkey}
-        if missing or not facts.targets or facts.style != "full-model" or {"aot", "graph"} - {*facts.executors}:
-            raise failure(
-                "mlf-bad-option",
-                f"the module {module.name!r} cannot be tuned",
-                evidence=f"style {facts.style}, executors {', '.join(facts.executors) or 'none'}, "
-                f"targets {', '.join(facts.targets) or 'none'}, not told: {', '.join(sorted(missing)) or 'nothing'}",
-                remedy="export it as a full model with --executor both",
-            )
-    return library.modules
-
-
-def _options(library: Library) -> dict[str, Any]:
-    """The options of an export as far as a tarball tells them."""
-    module = library.modules[0]
-    words = dict(word.partition("=")[::2] for word in module.metadata.targets[0].split() if "=" in word)
-    return {
-        "version": 5 if library.version == 5 else 7,
-        "workspace": module.abi["workspace"],
-        "constants": module.abi["constants"],
-        "align": module.abi["workspace_alignment"],
-        "vector_bytes": module.abi.get("vector_bytes"),
-        "target": words.get("-mtriple") or words.get("-model", "host"),
-        "order": module.plan.get("order", "given"),
-        "objects": any(file.startswith("codegen/host/lib/") for file in library.files),
-    }
 
 
 def _kinds(module: Module) -> set[str]:

@@ -5,8 +5,10 @@ With large weights apart, shape inference, folding and text never copy them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from turnkey.mlf.node import is_standard, used_names_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +48,7 @@ def weights_apart(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, np
         if field.name not in ("node", "input", "initializer", "sparse_initializer"):
             _copy_field(apart.graph, field, value)
     for node in model.graph.node:
-        held = _constant_value(node) if node.op_type == "Constant" and node.domain in ("", "ai.onnx") else None
+        held = _constant_value(node) if node.op_type == "Constant" and is_standard(node) else None
         if held is None:
             apart.graph.node.append(node)
         else:
@@ -120,14 +122,6 @@ def with_constants(
 def used_names(model: onnx.ModelProto) -> set[str]:
     """Names that nodes (bodies of control flow included) or outputs read."""
     names = {value.name for value in model.graph.output}
-
-    def visit(nodes: Iterable[onnx.NodeProto]) -> None:
-        for node in nodes:
-            names.update(node.input)
-            for attribute in node.attribute:
-                for graph in (attribute.g, *attribute.graphs):
-                    visit(graph.node)
-                    names.update(value.name for value in graph.output)
-
-    visit(model.graph.node)
+    for node in model.graph.node:
+        names |= used_names_of(node)
     return names

@@ -101,11 +101,12 @@ class ExportMlf(Tool):
         import shlex
         from pathlib import Path
 
-        from turnkey.mlf import ExportOptions, export, merge
+        from turnkey.mlf import ExportOptions, export, load, merge
         from turnkey.mlf.archive import write_atomically
         from turnkey.mlf.picture import write_picture
         from turnkey.mlf.table import library_table
         from turnkey.pipeline.build import BuildPaths
+        from turnkey.report.terminal import printable
         from turnkey.tools.onnx_state import newest_onnx
         from turnkey.tools.tarball_variant import tarball_variant
 
@@ -127,6 +128,8 @@ class ExportMlf(Tool):
             **{key: given[key] for key in _PLAIN if key in given},
         )
         path = BuildPaths(state.cache_dir, state.build_name).directory / "mlf" / f"{Path(name).name}.tar"
+        if "add_to" in given:
+            load(given["add_to"])  # what cannot be read is said before anything is made
         made = export(
             state.build_dir / parent.path,
             path,
@@ -146,7 +149,9 @@ class ExportMlf(Tool):
             "mlf_lower_bound_bytes": made.plan["lower_bound"],
             "mlf_digest": made.digest,
         }
-        return replace(state.with_variant(variant), listing=library_table(made.library)).with_statistics(**facts)
+        return replace(
+            state.with_variant(variant), listing=printable(library_table(made.library), keep="\n")
+        ).with_statistics(**facts)
 
 
 _PLAIN = (

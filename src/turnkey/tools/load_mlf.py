@@ -53,7 +53,6 @@ class LoadMlf(Tool):
             UsageError: it holds several modules and none was named.
             VerificationError: ``--verify`` found a difference or a write out of bounds.
         """
-        import shutil
         from dataclasses import replace
         from pathlib import Path
 
@@ -61,11 +60,13 @@ class LoadMlf(Tool):
 
         from turnkey.formats import Conversion
         from turnkey.formats.onnx_file import opset_of
+        from turnkey.mlf.archive import write_atomically
         from turnkey.mlf.library import load
         from turnkey.mlf.sampling import index_limits, make_samples
         from turnkey.mlf.table import library_table
         from turnkey.model.samples import SampleSet, write_samples
         from turnkey.pipeline.build import BuildPaths
+        from turnkey.report.terminal import printable
         from turnkey.tools.onnx_state import Weights, with_onnx, with_onnx_source
         from turnkey.tools.tarball_variant import tarball_variant
 
@@ -74,7 +75,7 @@ class LoadMlf(Tool):
             raise UsageError("a tarball is selected by --module, not by a hash", evidence=str(source))
         library = load(source)
         module = library.module(arguments.get("module"))
-        print(library_table(library))
+        print(printable(library_table(library), keep="\n"))
         said = ""
         if arguments.get("verify"):
             found = module.verify()
@@ -83,17 +84,17 @@ class LoadMlf(Tool):
                 f"largest error {found.max_abs:.1e}, relative {found.max_rel:.1e}"
             )
         model = module.onnx()
+        shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+        seed = int(state.environment.get("seed") or 0)
+        inputs = make_samples(module.inputs, count=_SAMPLES, seed=seed, limits=index_limits(model, shapes))
+        samples = SampleSet(structure=None, inputs=tuple(inputs), outputs=(None,) * len(inputs), seed=seed)
+        # Nothing was written so far: a tarball that cannot be used leaves no build behind.
         paths = BuildPaths(state.cache_dir, state.build_name)
         target = paths.onnx(opset_of(model), "loaded")
         target.parent.mkdir(parents=True, exist_ok=True)
         onnx.save(model, target)
         copy = paths.directory / "mlf" / f"{source.stem}.tar"
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
-        shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-        seed = int(state.environment.get("seed") or 0)
-        inputs = make_samples(module.inputs, count=_SAMPLES, seed=seed, limits=index_limits(model, shapes))
-        samples = SampleSet(structure=None, inputs=tuple(inputs), outputs=(None,) * len(inputs), seed=seed)
+        write_atomically(copy, source.read_bytes())
         write_samples(samples, paths.samples)
         arrays = module.parameters().values()
         weights = Weights(

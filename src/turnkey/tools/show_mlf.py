@@ -31,12 +31,13 @@ class ShowMlf(Tool):
         from turnkey.mlf.library import load
         from turnkey.mlf.picture import write_picture
         from turnkey.mlf.table import library_facts, library_table
+        from turnkey.report.terminal import printable
 
         library = load(arguments["file"])
         if context.as_json:
             print(json.dumps(library_facts(library), indent=2))
         else:
-            print(library_table(library, every_step=bool(arguments.get("all"))))
+            print(printable(library_table(library, every_step=bool(arguments.get("all"))), keep="\n"))
             if arguments.get("files"):
                 print("\n".join(f"  {len(library.archive.files[path]):>10}  {path}" for path in library.files))
         if arguments.get("picture"):

@@ -48,6 +48,7 @@ int main(void) {
   sweep("tanh", run_tanh, tanhl, 0, 0xffffffffu);
   sweep("erf", run_erf, erfl, 0, 0xffffffffu);
   sweep("sigmoid", run_sigmoid, sigmoidl, 0, 0xffffffffu);
-  sweep("rsqrt", run_rsqrt, rsqrtl, 0x00800000u, 0x7f800000u);
+  sweep("rsqrt", run_rsqrt, rsqrtl, 0, 0xffffffffu);
+  sweep("rsqrt_of_infinity", run_rsqrt, rsqrtl, 0x7f800000u, 0x7f800001u);
   return 0;
 }

@@ -90,7 +90,7 @@ def _words(symbol: str, pool: bytes) -> str:
 
 
 def _included(module: str, symbol: str) -> str:
-    macro = f"{naming.macro_prefix(module)}_CONSTANTS_FILE"
+    macro = naming.constants_macro(module)
     return f"""\
 #if !defined(__GNUC__)
 #error "constants are included by the assembler of GNU-like compilers; export with --constants words"

@@ -92,7 +92,7 @@ def emit(
     if aot and header:
         files[f"codegen/host/include/{naming.prefix(module)}.h"] = header_text(interface).encode()
     if size and aot and mode in ("incbin", "pool"):
-        files[f"codegen/host/src/{module}_constants.bin"] = pool
+        files[naming.constants_file(module)] = pool
     return Sources(
         files=files,
         interface=interface,

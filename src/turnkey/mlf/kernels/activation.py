@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import NodeGraph, attribute
+from turnkey.mlf.kernels.claim import NodeGraph
 from turnkey.mlf.kernels.literals import c_float
+from turnkey.mlf.node import attribute
 
 if TYPE_CHECKING:
     import onnx
@@ -98,9 +99,9 @@ def _clip(node: onnx.NodeProto, graph: NodeGraph) -> Activation | None:
         if values[0] is None or values[1] is None:
             return None
         low, high = values[0], values[1]
-    if not (math.isfinite(low) and math.isfinite(high)):  # C has no literal for them
-        return Activation(name="RELU") if low == 0 and high == math.inf else None
-    return Activation(name="CLIP", low=low, high=high)
+    if math.isnan(low) or math.isnan(high):
+        return None
+    return Activation(name="RELU") if low == 0 and high == math.inf else Activation(name="CLIP", low=low, high=high)
 
 
 _OPEN = (-math.inf, math.inf)

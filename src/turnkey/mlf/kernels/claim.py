@@ -11,7 +11,7 @@ only, and an element-wise kernel keeps whatever layout its inputs have.
 
 What a template must keep to:
 
-* Its C text compiles as gnu99 with vectors (`vectors.VECTORS`) and as strict C99 with ``TURNKEY_MLF_SCALAR``; the
+* Its C text compiles as gnu99 with vectors (`vectors.vectors`) and as strict C99 with ``TURNKEY_MLF_SCALAR``; the
   packing of weights does not depend on which of them.
 * ``@`` in a kernel's ``code`` and ``statement`` stands for the prefix of its names. Sizes are numbers in the text, so
   that the compiler knows every trip count.
@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from turnkey.mlf.captures import used_names_of
 from turnkey.mlf.kernels.packing import Axis
+from turnkey.mlf.node import describe, is_standard, used_names_of
 from turnkey.mlf.prepare import Prepared
 from turnkey.mlf.program import Kernel, Tile
 from turnkey.mlf.tensor import ROW_MAJOR, Tensor
@@ -109,9 +109,11 @@ class NodeGraph:
     """
 
     def __init__(self, prepared: Prepared, *, vector_bytes: int = 64, tiles: Mapping[str, Tile] | None = None) -> None:
+        from turnkey.formats.onnx_file import opset_of  # with onnx: only where there is a model
+
         self.tensors: Mapping[str, Tensor] = prepared.tensors
         self.constants: Mapping[str, np.ndarray] = prepared.constants
-        self.opset = next((i.version for i in prepared.model.opset_import if i.domain in ("", "ai.onnx")), 1)
+        self.opset = opset_of(prepared.model)
         self.vector_bytes = vector_bytes
         self._tiles: Mapping[str, Tile] = tiles or {}
         self._nodes = list(prepared.model.graph.node)
@@ -152,8 +154,6 @@ class NodeGraph:
 
         A template that asks states both in its kernel: ``tile``, and the choices as ``tiles``.
         """
-        from turnkey.mlf.lowering.views import describe  # lowering imports this module
-
         wanted = self._tiles.get(describe(node))
         return wanted if wanted in choices else choices[0]
 
@@ -179,16 +179,7 @@ class NodeGraph:
 
     def _is_plain(self, node: onnx.NodeProto) -> bool:
         names = [name for name in (*node.input, *node.output) if name]
-        return node.domain in ("", "ai.onnx") and all(
-            name in self.tensors and self.tensors[name].bytes for name in names
-        )
+        return is_standard(node) and all(name in self.tensors and self.tensors[name].bytes for name in names)
 
 
 Template = Callable[["onnx.NodeProto", NodeGraph], Claim | None]
-
-
-def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    """The value of a node's attribute: a number, bytes, or a list; the default where it is not given."""
-    import onnx
-
-    return next((onnx.helper.get_attribute_value(found) for found in node.attribute if found.name == name), default)

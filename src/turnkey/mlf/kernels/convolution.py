@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Operand, Packed, Stored, attribute
-from turnkey.mlf.kernels.epilogue import Epilogue, epilogue_of
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Packed, Stored
+from turnkey.mlf.kernels.epilogue import Epilogue
 from turnkey.mlf.kernels.packing import Axis
-from turnkey.mlf.kernels.padding import pad_in_front
 from turnkey.mlf.kernels.vectors import c_text, vectors
-from turnkey.mlf.kernels.window import Window, window_of
+from turnkey.mlf.kernels.window import Window
+from turnkey.mlf.kernels.windowed import Windowed, windowed_convolution
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel, Tile
 from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR
 
@@ -122,47 +123,16 @@ class Convolution:
 
 def convolution(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     """Conv of float in one or two dimensions with constant weights, any groups; a Pad in front, an epilogue behind."""
-    front = pad_in_front(node, graph)
-    main = front.user if front is not None else node
-    if main.op_type != "Conv" or not has_float_weights(main, graph):
-        return None
-    source = graph.tensors[front.source if front is not None else main.input[0]]
-    weight, result = graph.tensors[main.input[1]], graph.tensors[main.output[0]]
-    window = window_of(
-        main,
-        image=source.shape[2:],
-        result=result.shape[2:],
-        extent=weight.shape[2:],
-        padded=front.pads if front is not None else (),
-    )
-    if window is None:
-        return None
-    epilogue = epilogue_of(graph, main.output[0])
-    nodes = (*((node,) if front is not None else ()), main, *epilogue.nodes)
-    reads = (source.name, *((epilogue.side,) if epilogue.side else ()))
-    return Claim(nodes=nodes, reads=reads, make=partial(_made, main, source.name, window, epilogue, graph))
+    found = windowed_convolution(node, graph)
+    return None if found is None else found.claim(partial(_made, found, graph))
 
 
-def has_float_weights(node: onnx.NodeProto, graph: NodeGraph) -> bool:
-    """Whether everything is float32, and all but the image constant."""
-    names = [name for name in node.input if name]
-    return all(graph.tensors[name].dtype == "float32" for name in names) and all(
-        name in graph.constants for name in names[1:]
-    )
-
-
-def _made(
-    node: onnx.NodeProto,
-    source: str,
-    window: Window,
-    epilogue: Epilogue,
-    graph: NodeGraph,
-    layouts: Mapping[str, str],
-) -> Made:
-    tensor, weight = graph.tensors[source], graph.tensors[node.input[1]]
+def _made(found: Windowed, graph: NodeGraph, layouts: Mapping[str, str]) -> Made:
+    node, window, epilogue = found.node, found.window, found.epilogue
+    tensor, weight = graph.tensors[found.source], graph.tensors[node.input[1]]
     groups = int(attribute(node, "group", 1))
     # Rows that are copied anyway, or windows of more than one place, turn the layout on their way.
-    turns = layouts[source] == ROW_MAJOR and tensor.shape[1] > 1 and math.prod(window.extent) > 1
+    turns = layouts[found.source] == ROW_MAJOR and tensor.shape[1] > 1 and math.prod(window.extent) > 1
     shape = Convolution(
         batch=tensor.shape[0],
         groups=groups,
@@ -176,14 +146,9 @@ def _made(
     shape = replace(shape.banded(dict(tile)["band_kib"]), places=dict(tile)["places"])
     blocks = (Axis(groups, 0, shape.outputs), Axis(-(-shape.outputs // BLOCK), 0, BLOCK))
     reach = [Axis(extent, 2 + axis, 1) for axis, extent in enumerate(weight.shape[2:])]
-    inputs: list[Operand] = [
-        Stored(name=source, layout=shape.layout),
-        Packed(name=node.input[1], axes=(*blocks, *reach, Axis(shape.channels, 1, 1), Axis(BLOCK, 0, 1))),
-    ]
-    inputs += [Stored(name=name) for name in node.input[2:] if name]
-    bias = f"in{len(inputs) - 1}" if len(inputs) > 2 else "NULL"
-    inputs += [Stored(name=epilogue.side, layout=CHANNEL_LAST)] if epilogue.side else []
-    side = f"in{len(inputs) - 1}" if epilogue.side else "NULL"
+    image = Stored(name=found.source, layout=shape.layout)
+    weights = Packed(name=node.input[1], axes=(*blocks, *reach, Axis(shape.channels, 1, 1), Axis(BLOCK, 0, 1)))
+    inputs, bias, side = found.with_added((image, weights))
     scratch = "(float *)(void *)scratch" if shape.is_copied else "NULL"
     kernel = Kernel(
         operators=("conv", *epilogue.operators),
@@ -197,9 +162,9 @@ def _made(
         includes=("string.h",),
         scratch_bytes=shape.scratch_bytes,
         kind="convolution",
-        overwrites=epilogue.overwrites(len(inputs), source),
+        overwrites=epilogue.overwrites(len(inputs), found.source),
         macs=shape.macs,
         tile=tile,
         tiles=tiles,
     )
-    return Made(kernel=kernel, inputs=tuple(inputs), outputs=(Stored(name=epilogue.output, layout=CHANNEL_LAST),))
+    return Made(kernel=kernel, inputs=inputs, outputs=(Stored(name=epilogue.output, layout=CHANNEL_LAST),))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkey.mlf.kernels.activation import activation_of, scalar
-from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Packed, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Packed, Stored
 from turnkey.mlf.kernels.literals import c_float
-from turnkey.mlf.kernels.matrix import row_major
 from turnkey.mlf.kernels.packing import Axis
 from turnkey.mlf.kernels.vectors import vectors
+from turnkey.mlf.node import attribute, is_standard
 from turnkey.mlf.program import Kernel
-from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR
+from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR, dense_strides
 
 if TYPE_CHECKING:
     import onnx
@@ -57,7 +56,7 @@ def elementwise(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
 
 def _is_member(node: onnx.NodeProto, graph: NodeGraph, shape: tuple[int, ...]) -> bool:
     names = [name for name in (*node.input, *node.output) if name]
-    if node.domain not in ("", "ai.onnx") or any(
+    if not is_standard(node) or any(
         name not in graph.tensors or graph.tensors[name].dtype != "float32" or not graph.tensors[name].bytes
         for name in names
     ):
@@ -130,9 +129,7 @@ class _Loop(NamedTuple):
 
 def _made(chain: _Chain, graph: NodeGraph, layouts: Mapping[str, str]) -> Made:
     shape = graph.tensors[chain.output].shape
-    literals = {
-        name: value for name in chain.leaves if (value := scalar(name, graph)) is not None and math.isfinite(value)
-    }
+    literals = {name: value for name in chain.leaves if (value := scalar(name, graph)) is not None}
     operands = [name for name in chain.leaves if name not in literals]
     whole = [name for name in operands if name not in graph.constants and graph.tensors[name].shape == shape]
     last = [0, *range(2, len(shape)), 1]
@@ -146,7 +143,7 @@ def _made(chain: _Chain, graph: NodeGraph, layouts: Mapping[str, str]) -> Made:
     packed = {name: _channel_last(name, graph, order) for name in apart} if turns else {}
     physical = [shape[axis] for axis in order]
     strides = [
-        row_major(physical)
+        dense_strides(physical)
         if name in whole
         else _broadcast([axis.extent for axis in packed[name].axes], physical, range(len(shape)))
         if name in packed
@@ -154,7 +151,7 @@ def _made(chain: _Chain, graph: NodeGraph, layouts: Mapping[str, str]) -> Made:
         for name in operands
     ]
     loops = _merged(
-        [_Loop(*axis) for axis in zip(physical, zip(*strides, row_major(physical), strict=True), strict=True)]
+        [_Loop(*axis) for axis in zip(physical, zip(*strides, dense_strides(physical), strict=True), strict=True)]
     )
     values = {name: f"turnkey_all({c_float(value)})" for name, value in literals.items()}
     values.update({name: f"x{index}" for index, name in enumerate(operands)})
@@ -195,7 +192,7 @@ def _channel_last(name: str, graph: NodeGraph, order: Sequence[int]) -> Packed:
 def _broadcast(source: Sequence[int], target: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     """Strides of a row-major tensor along the axes of the result, in their order in memory."""
     aligned = (*(1,) * (len(target) - len(source)), *source)
-    strides = [0 if extent == 1 else stride for extent, stride in zip(aligned, row_major(aligned), strict=True)]
+    strides = [0 if extent == 1 else stride for extent, stride in zip(aligned, dense_strides(aligned), strict=True)]
     return tuple(strides[axis] for axis in order)
 
 

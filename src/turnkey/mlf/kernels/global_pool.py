@@ -1,4 +1,4 @@
-"""The mean or maximum over all places of an image."""
+"""The mean or maximum over all places of an image; a maximum passes over NaN."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored
+from turnkey.mlf.kernels.rows import reduced_axes
 from turnkey.mlf.kernels.vectors import vectors
 from turnkey.mlf.program import Kernel
 from turnkey.mlf.tensor import CHANNEL_LAST
@@ -23,21 +24,21 @@ for (idx_t n = 0; n < {batch}; ++n) {{
   float *to = out0 + n * {channels};
   idx_t c = 0;
   for (; c + TURNKEY_LANES <= {channels}; c += TURNKEY_LANES) {{
-    turnkey_floats sum = turnkey_load(from + c);
-    for (idx_t i = 1; i < {places}; ++i) sum = {vector};
+    turnkey_floats sum = turnkey_all({start});
+    for (idx_t i = 0; i < {places}; ++i) sum = {vector};
     turnkey_store(to + c, sum{scale});
   }}
   for (; c < {channels}; ++c) {{
-    float sum = from[c];
-    for (idx_t i = 1; i < {places}; ++i) sum = {scalar};
+    float sum = {start};
+    for (idx_t i = 0; i < {places}; ++i) sum = {scalar};
     to[c] = sum{scale};
   }}
 }}"""
 _ROW_MAJOR = """\
 for (idx_t c = 0; c < {batch} * {channels}; ++c) {{
   const float *from = in0 + c * {places};
-  float sum = from[0];
-  for (idx_t i = 1; i < {places}; ++i) sum = {single};
+  float sum = {start};
+  for (idx_t i = 0; i < {places}; ++i) sum = {single};
   out0[c] = sum{scale};
 }}"""
 
@@ -49,16 +50,10 @@ def global_pool(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     source = graph.tensors[node.input[0]]
     if source.dtype != "float32" or len(source.shape) < 3:
         return None
-    if node.op_type == "ReduceMean" and not _is_over_places(node, graph, len(source.shape)):
+    rank = len(source.shape)
+    if node.op_type == "ReduceMean" and reduced_axes(node, graph, rank) != list(range(2, rank)):
         return None
     return Claim(nodes=(node,), reads=(source.name,), make=partial(_made, node, graph))
-
-
-def _is_over_places(node: onnx.NodeProto, graph: NodeGraph, rank: int) -> bool:
-    axes = attribute(node, "axes")
-    if axes is None and len(node.input) > 1 and node.input[1] in graph.constants:
-        axes = graph.constants[node.input[1]].tolist()
-    return axes is not None and sorted(axis % rank for axis in axes) == list(range(2, rank))
 
 
 def _made(node: onnx.NodeProto, graph: NodeGraph, layouts: Mapping[str, str]) -> Made:
@@ -71,6 +66,7 @@ def _made(node: onnx.NodeProto, graph: NodeGraph, layouts: Mapping[str, str]) ->
         "channels": channels,
         "places": places,
         "size": channels * places,
+        "start": "0.0f" if mean else "-TURNKEY_INFINITY",
         "scale": f" * (1.0f / {places}.0f)" if mean else "",
         "vector": f"sum + turnkey_load(&{there})" if mean else f"turnkey_max(turnkey_load(&{there}), sum)",
         "scalar": f"sum + {there}" if mean else f"{there} > sum ? {there} : sum",

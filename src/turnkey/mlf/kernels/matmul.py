@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Packed, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Packed, Stored
 from turnkey.mlf.kernels.literals import c_float
-from turnkey.mlf.kernels.matrix import Matrix, read_matrix, row_major, written_matrix
+from turnkey.mlf.kernels.matrix import Matrix, read_matrix, written_matrix
 from turnkey.mlf.kernels.packing import Axis
 from turnkey.mlf.kernels.product_epilogue import ProductEpilogue, is_per_column, product_epilogue
 from turnkey.mlf.kernels.vectors import c_text, vectors
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel
+from turnkey.mlf.tensor import dense_strides
 
 if TYPE_CHECKING:
     import onnx
@@ -192,7 +194,7 @@ def _panels(right: Matrix, graph: NodeGraph) -> tuple[Axis, ...]:
     """The packed form of a constant B: [stack][columns / 16][depth][16]."""
     shape = graph.tensors[right.name].shape
     rank = len(shape)
-    is_transposed = (right.shape, right.strides) != (shape, row_major(shape))
+    is_transposed = (right.shape, right.strides) != (shape, dense_strides(shape))
     of_depth, of_columns = (rank - 1, rank - 2) if is_transposed else (rank - 2, rank - 1)
     return (
         *(Axis(shape[axis], axis, 1) for axis in range(rank - 2)),

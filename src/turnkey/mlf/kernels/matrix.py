@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import NodeGraph, attribute
+from turnkey.mlf.kernels.claim import NodeGraph
+from turnkey.mlf.node import attribute
+from turnkey.mlf.tensor import dense_strides
 
 if TYPE_CHECKING:
     import onnx
@@ -48,11 +49,6 @@ class Matrix:
         )
 
 
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides of a dense tensor."""
-    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-
-
 def read_matrix(name: str, graph: NodeGraph, *, is_left: bool) -> Matrix:
     """An operand of a product, behind a Transpose that nothing else reads. One axis is a row, or a column."""
     shape = graph.tensors[name].shape
@@ -60,14 +56,14 @@ def read_matrix(name: str, graph: NodeGraph, *, is_left: bool) -> Matrix:
     if node is not None and node.op_type == "Transpose" and graph.sole_user(name) is not None:
         source = graph.tensors[node.input[0]].shape
         order = attribute(node, "perm") or list(reversed(range(len(source))))
-        strides = row_major(source)
+        strides = dense_strides(source)
         if len(shape) > 1:
             return Matrix(
                 name=node.input[0], shape=shape, strides=tuple(strides[axis] for axis in order), nodes=(node,)
             )
     if len(shape) == 1:
         return Matrix(name=name, shape=(1, *shape) if is_left else (*shape, 1), strides=(1, 1))
-    return Matrix(name=name, shape=shape, strides=row_major(shape))
+    return Matrix(name=name, shape=shape, strides=dense_strides(shape))
 
 
 def written_matrix(name: str, shape: Sequence[int], graph: NodeGraph, *, may_transpose: bool) -> Matrix:
@@ -76,7 +72,7 @@ def written_matrix(name: str, shape: Sequence[int], graph: NodeGraph, *, may_tra
     if may_transpose and node is not None and node.op_type == "Transpose" and len(shape) > 2:
         order = attribute(node, "perm") or list(reversed(range(len(shape))))
         if order[-1] == len(shape) - 1:
-            strides = row_major(graph.tensors[node.output[0]].shape)
+            strides = dense_strides(graph.tensors[node.output[0]].shape)
             back = tuple(strides[order.index(axis)] for axis in range(len(shape)))
             return Matrix(name=node.output[0], shape=tuple(shape), strides=back, nodes=(node,))
-    return Matrix(name=name, shape=tuple(shape), strides=row_major(shape))
+    return Matrix(name=name, shape=tuple(shape), strides=dense_strides(shape))

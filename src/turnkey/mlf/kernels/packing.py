@@ -7,13 +7,12 @@ in column blocks of 16, padded: ``(Axis(ceil(N / 16), 1, 16), Axis(K, 0, 1), Axi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkey.mlf import dtypes
 from turnkey.mlf.program import Kernel
-from turnkey.mlf.tensor import Tensor
+from turnkey.mlf.tensor import Tensor, dense_strides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +50,7 @@ def packing_kernel(source: Tensor, axes: Sequence[Axis]) -> Kernel:
         lines.append(f"{indent}for (idx_t i{index} = 0; i{index} < {axis.extent}; ++i{index})")
         indent += "  "
     lines[-1] += " {"
-    strides = [math.prod(source.shape[position + 1 :]) for position in range(len(source.shape))]
+    strides = dense_strides(source.shape)
     places, guards = [], []
     for position, extent in enumerate(source.shape):
         walks = [(index, axis) for index, axis in enumerate(axes) if axis.of == position]

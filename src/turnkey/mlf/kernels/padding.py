@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import NodeGraph, attribute
+from turnkey.mlf.kernels.claim import NodeGraph
+from turnkey.mlf.node import attribute
 
 if TYPE_CHECKING:
     import onnx
@@ -16,11 +17,12 @@ class PadInFront:
     """A Pad of zeros whose result one node reads.
 
     Attributes:
-        source: what is padded.
+        node: the Pad; source: what is padded.
         pads: places added behind the channels, starts then ends.
         user: the node that reads it.
     """
 
+    node: onnx.NodeProto
     source: str
     pads: tuple[int, ...]
     user: onnx.NodeProto
@@ -46,4 +48,4 @@ def pad_in_front(node: onnx.NodeProto, graph: NodeGraph) -> PadInFront | None:
     outer = (*pads[:2], *pads[rank : rank + 2])
     if value != 0 or any(outer) or min(pads) < 0:
         return None
-    return PadInFront(source=node.input[0], pads=(*pads[2:rank], *pads[rank + 2 :]), user=user)
+    return PadInFront(node=node, source=node.input[0], pads=(*pads[2:rank], *pads[rank + 2 :]), user=user)

@@ -64,7 +64,7 @@ const int32_t zero = {zero};
 const turnkey_target target = {target};
 for (idx_t n = 0; n < {images}; ++n) {{
   const {byte} *image = in0 + n * {image_size};
-  char *to = (char *)out0 + n * {results} * {channels} * {size};
+  char *to = (char *)out0 + (ptrdiff_t)(n * {results} * {channels}) * {size};
   for (idx_t v = 0; v < {result_height}; ++v)
     for (idx_t u = 0; u < {result_width}; ++u, to += {channels} * {size}) {{
       const idx_t top = v * {stride_y} - {before_y}, left = u * {stride_x} - {before_x};

@@ -64,16 +64,17 @@ def _made_pair(group: Group, left: Quanta, right: Quanta, layouts: Mapping[str, 
     result = group.result
     assert result is not None  # a group without one is not claimed
     layout, operator = layouts[left.name], group.operator.op_type
-    target = np.float32(result.single_scale)
-    first, second = np.float32(left.quantum.single_scale), np.float32(right.quantum.single_scale)
-    first = first * second / target if operator == "Mul" else first / target
-    second = np.float32(1) if operator == "Mul" else second / target
+    first, second = left.quantum.scale, right.quantum.scale
+    if operator == "Mul":
+        factors = result.factor_from(first * second), np.ones(1, np.float32)
+    else:
+        factors = result.factor_from(first), result.factor_from(second)
     statement = _PAIR.format(
         count=math.prod(graph.tensors[group.output].shape),
         zero_a=left.quantum.single_zero,
         zero_b=right.quantum.single_zero,
-        scale_a=c_float(float(first)),
-        scale_b=c_float(float(second)),
+        scale_a=c_float(float(factors[0][0])),
+        scale_b=c_float(float(factors[1][0])),
         byte_a=left.quantum.c_type,
         byte_b=right.quantum.c_type,
         sign=_SIGNS[operator],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from turnkey.mlf.kernels.activation import activation_of
 from turnkey.mlf.kernels.claim import NodeGraph
 from turnkey.mlf.kernels.quantum import Quantum, quantum_of
+from turnkey.mlf.node import is_standard
 
 if TYPE_CHECKING:
     import onnx
@@ -50,7 +51,7 @@ class Group:
 def group_of(node: onnx.NodeProto, graph: NodeGraph, operators: Iterable[str]) -> Group | None:
     """The group around one of these operators whose first node is this DequantizeLinear; None if there is none."""
     operator = _user_of(node, graph)
-    if operator is None or operator.op_type not in operators or operator.domain not in ("", "ai.onnx"):
+    if operator is None or operator.op_type not in operators or not is_standard(operator):
         return None
     found = _dequantized(operator, node, graph)
     if found is None or not graph.tensors[operator.output[0]].bytes:

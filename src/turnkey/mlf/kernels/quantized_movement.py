@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Stored
 from turnkey.mlf.kernels.quantized_group import Group, Quanta, chain_of, group_of
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel
+from turnkey.mlf.tensor import dense_strides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +59,7 @@ def _moved(group: Group, source: Quanta, turn: onnx.NodeProto | None, graph: Nod
 
 def _turned(shape: Sequence[int], order: Sequence[int], byte: str) -> str:
     """Loops over the result's axes, which read by the source's strides."""
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    strides = dense_strides(shape)
     lines = [f"{byte} *to = out0;"]
     for index, axis in enumerate(order):
         lines.append(f"{'  ' * index}for (idx_t i{index} = 0; i{index} < {shape[axis]}; ++i{index})")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from turnkey.mlf.kernels.claim import NodeGraph, attribute
+from turnkey.mlf.kernels.claim import NodeGraph
 from turnkey.mlf.kernels.quantized_group import Group, Quanta
 from turnkey.mlf.kernels.quantum import Quantum, quantum
+from turnkey.mlf.node import attribute
 
 if TYPE_CHECKING:
     import onnx
@@ -83,7 +84,7 @@ def numbers_of_group(group: Group, graph: NodeGraph) -> Numbers | None:
         zero=source.quantum.single_zero,
         weights=weights,
         bias=bias,
-        scale=product / np.float32(group.result.single_scale) if group.result else product,
+        scale=group.result.factor_from(product) if group.result else product,
         result=group.result,
         output=group.output,
         output_type=group.result.c_type if group.result else "float",
@@ -93,7 +94,7 @@ def numbers_of_group(group: Group, graph: NodeGraph) -> Numbers | None:
 
 
 def _bias(group: Group, graph: NodeGraph, product: np.ndarray) -> np.ndarray | None:
-    """The bias in quanta of the product; None where it is computed."""
+    """The bias in quanta of the product; None where it is computed, or no such number."""
     name, operand = group.operator.input[2], group.inputs[2]
     if operand is not None:
         stored = graph.constants.get(operand.name)
@@ -106,7 +107,10 @@ def _bias(group: Group, graph: NodeGraph, product: np.ndarray) -> np.ndarray | N
         return None
     if numbers.size != 1 and (numbers.size != product.size or numbers.shape[-1] != product.size):
         return None  # one for each row, or for each value
-    quanta = np.rint(np.broadcast_to(numbers.reshape(-1), product.shape) / product.astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quanta = np.rint(np.broadcast_to(numbers.reshape(-1), product.shape) / product.astype(np.float64))
+    if not np.isfinite(quanta).all():
+        return None
     return np.clip(quanta, -(1 << 30), 1 << 30).astype(np.int32)
 
 
@@ -123,14 +127,14 @@ def numbers_of_operator(node: onnx.NodeProto, graph: NodeGraph) -> Numbers | Non
         if found is None or source.quantum.axis is not None or (names[8] and bias is None):
             return None
         weights, scales = found
-        scale = np.float32(source.quantum.single_scale) * scales.astype(np.float32) / np.float32(result.single_scale)
+        product = np.float32(source.quantum.single_scale) * scales.astype(np.float32)
         return Numbers(
             source=source.name,
             source_type=source.quantum.c_type,
             zero=source.quantum.single_zero,
             weights=weights,
             bias=bias,
-            scale=scale,
+            scale=result.factor_from(product),
             result=result,
             output=node.output[0],
             output_type=result.c_type,

@@ -77,7 +77,7 @@ int16_t *rows = (int16_t *)(void *)scratch;
 for (idx_t n = 0; n < {images}; ++n)
   for (idx_t g = 0; g < {groups}; ++g) {{
     const {byte} *image = in0 + n * {image_size} + g * {depth};
-    char *to = (char *)out0 + (n * {results} * {columns} + g * {group_columns}) * {size};
+    char *to = (char *)out0 + (ptrdiff_t)(n * {results} * {columns} + g * {group_columns}) * {size};
     const {weight} *weights = {weights} + g * {group_weights};
 {tiles}
   }}"""
@@ -85,7 +85,7 @@ _TILES = """\
     for (idx_t first = {start}; first < {end}; first += {rows}) {{
       @windows(image, first, {rows}, zero, rows);
       turnkey_byte_panels({rows}, {group_columns}, {pairs}, rows, {row}, weights, {wide}, {bias}, {scale}, &target,
-                          to + first * {columns} * {size}, {columns}, {size});
+                          to + (ptrdiff_t)(first * {columns}) * {size}, {columns}, {size});
     }}"""
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored
 from turnkey.mlf.kernels.literals import c_float
 from turnkey.mlf.kernels.quantized_group import Group, Quanta, group_of
 from turnkey.mlf.kernels.window import Window, window_of
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel
 from turnkey.mlf.tensor import CHANNEL_LAST
 
@@ -95,7 +94,7 @@ def _made(group: Group, source: Quanta, window: Window, graph: NodeGraph) -> Mad
         "lowest": result.low,
         "zero_in": source.quantum.single_zero,
         "zero_out": result.single_zero,
-        "ratio": c_float(float(np.float32(source.quantum.single_scale) / np.float32(result.single_scale))),
+        "ratio": c_float(float(result.factor_from(source.quantum.scale)[0])),
         "low": c_float(low),
         "high": c_float(high),
     }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Stored
 from turnkey.mlf.kernels.quantized_depthwise import depthwise_kernel
 from turnkey.mlf.kernels.quantized_group import group_of
 from turnkey.mlf.kernels.quantized_numbers import (
@@ -28,6 +28,7 @@ from turnkey.mlf.kernels.quantized_numbers import (
 from turnkey.mlf.kernels.quantized_panels import Places, panel_text, panelled_arrays
 from turnkey.mlf.kernels.vectors import c_text, vectors
 from turnkey.mlf.kernels.window import Window, window_of
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel, Tile
 from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import NodeGraph, attribute
+from turnkey.mlf.kernels.claim import NodeGraph
 from turnkey.mlf.kernels.literals import c_float
+from turnkey.mlf.node import attribute
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,17 @@ class Quantum:
         numbers: np.ndarray = stored.astype(np.int32) - zero
         return numbers
 
+    def factor_from(self, scale: np.ndarray) -> np.ndarray:
+        """What turns numbers of quanta of another scale (float32) into those of this one.
+
+        At most the largest float: times infinity, the number 0 would be none.
+        """
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            factor: np.ndarray = np.minimum(scale / np.float32(self.single_scale), np.finfo(np.float32).max)
+        return factor
+
     def bytes_of(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers as bytes: rounded to the nearest, ties to the even one, and bounded."""
         import numpy as np
@@ -99,7 +111,7 @@ class Quantum:
 
 
 def quantum(scale: str, zero: str, dtype: str, graph: NodeGraph, *, axis: int | None = None) -> Quantum | None:
-    """A quantisation by constants; None where they are computed, or bytes are something else.
+    """A quantisation by constants; None where they are computed or no scales, or bytes are something else.
 
     Args:
         scale, zero: names of tensors; no zero point is 0.
@@ -111,7 +123,9 @@ def quantum(scale: str, zero: str, dtype: str, graph: NodeGraph, *, axis: int | 
         return None
     scales = graph.constants[scale].reshape(-1)
     zeros = graph.constants[zero].reshape(-1).astype(np.int32) if zero else np.zeros(scales.shape, np.int32)
-    if scales.dtype != np.float32 or not scales.size or graph.constants[scale].ndim > 1 or not (scales > 0).all():
+    if scales.dtype != np.float32 or not scales.size or graph.constants[scale].ndim > 1:
+        return None
+    if not (np.isfinite(scales) & (scales > 0)).all():
         return None
     if scales.size == 1:
         return Quantum(scale=scales, zero=zeros[:1], dtype=dtype) if zeros.size == 1 else None

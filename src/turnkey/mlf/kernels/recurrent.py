@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Packed, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Packed, Stored
 from turnkey.mlf.kernels.matmul import PANEL
 from turnkey.mlf.kernels.packing import Axis, pack
 from turnkey.mlf.kernels.vectors import c_text, vectors
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored, attribute
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored
 from turnkey.mlf.kernels.literals import c_float
 from turnkey.mlf.kernels.vectors import c_text, vectors
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def reduction(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     source = graph.tensors[node.input[0]]
     if source.dtype != "float32" or not source.shape:
         return None
-    axes = _axes(node, graph, len(source.shape))
+    axes = reduced_axes(node, graph, len(source.shape))
     if not axes or axes != list(range(axes[0], len(source.shape))):
         return None
     count = math.prod(source.shape[axes[0] :])
@@ -97,8 +97,8 @@ def reduction(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     )
 
 
-def _axes(node: onnx.NodeProto, graph: NodeGraph, rank: int) -> list[int] | None:
-    """Reduced axes in their order; None where they are not known."""
+def reduced_axes(node: onnx.NodeProto, graph: NodeGraph, rank: int) -> list[int] | None:
+    """Axes of a reduction in their order, none negative; None where they are computed."""
     axes: Sequence[int] | None = attribute(node, "axes")
     if axes is None and len(node.input) > 1 and node.input[1]:
         if node.input[1] not in graph.constants:
@@ -138,8 +138,4 @@ def _claim(
         kernel=kernel, inputs=tuple(Stored(name=name) for name in inputs), outputs=(Stored(name=node.output[0]),)
     )
     reads = tuple(name for name in dict.fromkeys(inputs) if name not in graph.constants)
-    return Claim(nodes=(node,), reads=reads, make=partial(_same, made))
-
-
-def _same(made: Made, _layouts: Mapping[str, str]) -> Made:
-    return made
+    return Claim(nodes=(node,), reads=reads, make=lambda layouts: made)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored, attribute
-from turnkey.mlf.kernels.matrix import row_major
+from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored
 from turnkey.mlf.kernels.vectors import c_text, vectors
+from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel
+from turnkey.mlf.tensor import dense_strides
 
 if TYPE_CHECKING:
     import onnx
@@ -35,8 +35,10 @@ def transpose(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
         return None
     order = list(attribute(node, "perm") or reversed(range(len(source.shape))))
     shape = [source.shape[axis] for axis in order]
-    strides = row_major(source.shape)
-    axes = _merged([_Axis(*axis) for axis in zip(shape, (strides[a] for a in order), row_major(shape), strict=True)])
+    strides = dense_strides(source.shape)
+    axes = _merged(
+        [_Axis(*axis) for axis in zip(shape, (strides[a] for a in order), dense_strides(shape), strict=True)]
+    )
     kernel = Kernel(
         operators=("transpose",),
         inputs=("float",),
@@ -48,11 +50,7 @@ def transpose(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
         macs=0,
     )
     made = Made(kernel=kernel, inputs=(Stored(name=source.name),), outputs=(Stored(name=node.output[0]),))
-    return Claim(nodes=(node,), reads=(source.name,), make=partial(_same, made))
-
-
-def _same(made: Made, _layouts: Mapping[str, str]) -> Made:
-    return made
+    return Claim(nodes=(node,), reads=(source.name,), make=lambda layouts: made)
 
 
 def _merged(axes: Sequence[_Axis]) -> list[_Axis]:

@@ -10,9 +10,8 @@
 * ``turnkey_max``, ``turnkey_min`` (the second value where one is not a number), ``turnkey_all(x)`` (x in each lane);
 * ``turnkey_exp``, ``turnkey_tanh``, ``turnkey_erf``, ``turnkey_sigmoid``, ``turnkey_rsqrt``: at most 4 ULP from the
   exact value; ``turnkey_activate(x, TURNKEY_RELU, low, high)`` and the like;
-* ``TURNKEY_NARROW_LANES`` and the same types and functions as ``turnkey_narrow_floats``, ``turnkey_narrow_load`` ..:
-  at most eight lanes, for blocks of eight values;
-* ``TURNKEY_ACCUMULATORS``: vectors that a loop may keep in registers beside a few others;
+* ``turnkey_finish``: bias, side operand and activation of a sum, and the store;
+* ``TURNKEY_INFINITY``, ``TURNKEY_NAN``: as constants;
 * ``TURNKEY_INLINE``: in front of functions that must become part of their callers, and may stay unused;
 * ``TURNKEY_UNROLLED``, ``TURNKEY_ROLLED``: in front of loops of at most 16 turns that must, or must not, be unrolled.
 """

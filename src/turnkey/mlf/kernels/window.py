@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.kernels.claim import attribute
+from turnkey.mlf.node import attribute
 
 if TYPE_CHECKING:
     import onnx

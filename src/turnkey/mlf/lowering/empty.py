@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.node import describe, is_standard
 from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 
@@ -31,7 +31,7 @@ def empty_reduction_step(
             macs=0,
         )
         return Step(kernel=kernel, inputs=(), outputs=tuple(node.output), nodes=(describe(node),))
-    if node.op_type not in _ZERO or node.domain not in ("", "ai.onnx") or tensors[node.input[0]].bytes:
+    if node.op_type not in _ZERO or not is_standard(node) or tensors[node.input[0]].bytes:
         return None
     target = tensors[node.output[0]]
     kernel = Kernel(

@@ -1,18 +1,19 @@
-"""Operators replaced by what they stand for: ONNX function bodies, and reversed recurrences by forward ones."""
+"""Operators replaced by what they stand for: ONNX function bodies, or other standard operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
+from turnkey.mlf.lowering.recurrences import forward_recurrences
+from turnkey.mlf.node import is_standard
 from turnkey.mlf.tensor import Tensor
 
 if TYPE_CHECKING:
     import onnx
 
 _DOMAIN = "turnkey.expansion"
-_STANDARD = ("", "ai.onnx")
 
 
 def expand(
@@ -25,16 +26,18 @@ def expand(
     import onnx
     import onnx.inliner
 
+    from turnkey.formats.onnx_file import opset_of
+
     expanded = onnx.ModelProto()
     expanded.CopyFrom(model)
-    opset = next((item.version for item in model.opset_import if item.domain in _STANDARD), 1)
+    opset = opset_of(model)
     count = 0
     nodes: list[onnx.NodeProto] = []
     for node in expanded.graph.node:
-        if not (node.domain in _STANDARD and wanted(node)):
+        if not (is_standard(node) and wanted(node)):
             nodes.append(node)
             continue
-        rewritten = _rewritten(node, tensors, f"{next(filter(None, node.output))}_turnkey")
+        rewritten = _rewritten(node, tensors, f"{next(filter(None, node.output))}_turnkey", opset)
         if rewritten is not None:
             nodes += rewritten
             count += 1
@@ -103,10 +106,13 @@ def _defaults(node: onnx.NodeProto, opset: int) -> list[onnx.AttributeProto]:
     return found
 
 
-def _rewritten(node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str) -> list[onnx.NodeProto] | None:
+def _rewritten(
+    node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str, opset: int
+) -> list[onnx.NodeProto] | None:
     """The node by other standard operators, where we know a way that has no function body."""
-    ways = (_widened_attention, _channel_first_depth, _forward_recurrences)
-    return next((made for way in ways if (made := way(node, tensors, prefix)) is not None), None)
+    ways = (_widened_attention, _channel_first_depth, forward_recurrences)
+    made = next((made for way in ways if (made := way(node, tensors, prefix)) is not None), None)
+    return made if made is not None else _shifted_log_of_sum(node, tensors, prefix, opset)
 
 
 def _widened_attention(
@@ -156,94 +162,44 @@ def _channel_first_depth(
     ]
 
 
-_GATES = {"GRU": 3, "RNN": 1, "LSTM": 4}
-
-
-def _forward_recurrences(
-    node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str
+def _shifted_log_of_sum(
+    node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str, opset: int
 ) -> list[onnx.NodeProto] | None:
-    """A reversed or bidirectional recurrence as forward ones over reversed time; None for anything else.
+    """ReduceLogSumExp, from opset 11 on, as max + log(sum(exp(x - max))), which no value makes overflow.
 
-    Sequences that end before the others (``sequence_lens``) are left alone: their reversal depends on values.
+    The maximum is kept finite: of infinities alone, the difference would be NaN.
     """
+    import numpy as np
     import onnx
+    from onnx import numpy_helper
 
-    attributes = {attribute.name: attribute for attribute in node.attribute}
-    direction = attributes["direction"].s.decode() if "direction" in attributes else "forward"
-    given = [*node.input, *[""] * (8 - len(node.input))]
-    if node.op_type not in _GATES or direction not in ("reverse", "bidirectional") or given[4]:
+    if node.op_type != "ReduceLogSumExp" or tensors[node.input[0]].dtype not in ("float32", "float64") or opset < 11:
         return None
-    if "layout" in attributes and attributes["layout"].i:
-        return None
-    steps = tensors[given[0]].shape[0]
-    parts = ["forward", "reverse"] if direction == "bidirectional" else ["reverse"]
-    made: list[onnx.NodeProto] = []
-    results: list[list[str]] = [[] for _ in node.output]
-    for index, part in enumerate(parts):
-        base = f"{prefix}_{part}"
-        inputs = [given[0]]
-        if part == "reverse":
-            inputs = [f"{base}_x"]
-            made += _reversed(given[0], inputs[0], base, steps=steps)
-        for position, name in enumerate(given[1:], start=1):
-            inputs.append(_direction(name, position, index, len(parts), base, made))
-        outputs = [f"{base}_out{i}" if name else "" for i, name in enumerate(node.output)]
-        while inputs and not inputs[-1]:
-            inputs.pop()
-        single = onnx.helper.make_node(node.op_type, inputs, outputs)
-        single.attribute.extend(_of_direction(attributes, index, len(parts)))
-        made.append(single)
-        for i, name in enumerate(outputs):
-            if name and i == 0 and part == "reverse":
-                made += _reversed(name, f"{name}_in_time", name, steps=steps)
-                name = f"{name}_in_time"
-            results[i].append(name)
-    for i, name in enumerate(node.output):
-        if name:  # directions lie on axis 1 of Y and on axis 0 of the last states
-            made.append(onnx.helper.make_node("Concat", results[i], [name], axis=1 if i == 0 else 0))
-    return made
-
-
-def _reversed(source: str, target: str, base: str, *, steps: int) -> list[onnx.NodeProto]:
-    """Time, the first axis, from its end to its beginning."""
-    import onnx
-
-    indices = f"{base}_indices"
-    return [
-        onnx.helper.make_node("Constant", [], [indices], value_ints=list(range(steps - 1, -1, -1))),
-        onnx.helper.make_node("Gather", [source, indices], [target], axis=0),
+    source = tensors[node.input[0]]
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    keeps_axes = attributes.pop("keepdims", 1)
+    low, high, axes, most, finite, apart, power, total, logarithm, shape, reshaped = (
+        f"{prefix}_{part}"
+        for part in ("low", "high", "axes", "most", "finite", "apart", "power", "total", "log", "shape", "reshaped")
+    )
+    largest = np.finfo(source.dtype).max
+    made = [
+        onnx.helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(value, source.dtype)))
+        for name, value in ((low, -largest), (high, largest))
     ]
-
-
-def _direction(name: str, position: int, index: int, count: int, base: str, made: list[onnx.NodeProto]) -> str:
-    """One direction's part of a weight or state, which lie along axis 0."""
-    import onnx
-
-    if not name or count == 1:
-        return name
-    target = f"{base}_in{position}"
-    starts, ends, axes = (f"{target}_{part}" for part in ("starts", "ends", "axes"))
-    for constant, value in ((starts, index), (ends, index + 1), (axes, 0)):
-        made.append(onnx.helper.make_node("Constant", [], [constant], value_ints=[value]))
-    made.append(onnx.helper.make_node("Slice", [name, starts, ends, axes], [target]))
-    return target
-
-
-def _of_direction(
-    attributes: Mapping[str, onnx.AttributeProto], index: int, count: int
-) -> Sequence[onnx.AttributeProto]:
-    """Attributes of one forward recurrence; activations are listed direction by direction."""
-    import onnx
-
-    found = []
-    for name, attribute in attributes.items():
-        if name == "direction":
-            continue
-        copy = onnx.AttributeProto()
-        copy.CopyFrom(attribute)
-        for values in (copy.strings, copy.floats):
-            if name.startswith("activation") and count == 2 and len(values) % 2 == 0:
-                half = len(values) // 2
-                values[:] = values[index * half : (index + 1) * half]
-        found.append(copy)
-    return found
+    further, of_sum = list(node.input[1:]), dict(attributes)
+    if "axes" in attributes and opset >= 13:  # an input of ReduceSum since then, of the others later
+        made.append(onnx.helper.make_node("Constant", [], [axes], value_ints=of_sum.pop("axes")))
+        further = [axes]
+    return [
+        *made,
+        onnx.helper.make_node("ReduceMax", list(node.input), [most], keepdims=1, **attributes),
+        onnx.helper.make_node("Clip", [most, low, high], [finite]),
+        onnx.helper.make_node("Sub", [source.name, finite], [apart]),
+        onnx.helper.make_node("Exp", [apart], [power]),
+        onnx.helper.make_node("ReduceSum", [power, *further], [total], keepdims=keeps_axes, **of_sum),
+        onnx.helper.make_node("Log", [total], [logarithm]),
+        onnx.helper.make_node("Shape", [logarithm], [shape]),
+        onnx.helper.make_node("Reshape", [finite, shape], [reshaped]),
+        onnx.helper.make_node("Add", [logarithm, reshaped], list(node.output)),
+    ]

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.node import describe, is_standard
 from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 
@@ -122,7 +122,7 @@ def fourier_step(
     node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Mapping[str, np.ndarray]
 ) -> Step | None:
     """DFT from complex to complex numbers, of the whole axis; None for any other, and for powers of two."""
-    if node.op_type != "DFT" or node.domain not in ("", "ai.onnx"):
+    if node.op_type != "DFT" or not is_standard(node):
         return None
     attributes = {attribute.name: attribute.i for attribute in node.attribute}
     names = [*node.input, "", ""]

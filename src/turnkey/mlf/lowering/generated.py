@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from turnkey.errors import TurnkeyError
 from turnkey.mlf import dtypes
-from turnkey.mlf.captures import used_names_of
 from turnkey.mlf.lowering import emx
 from turnkey.mlf.lowering.emx_text import Call, Generated, take_apart
 from turnkey.mlf.lowering.macs import multiply_accumulates
-from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.node import describe, used_names_of
 from turnkey.mlf.prepare import Prepared
 from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
@@ -44,45 +43,12 @@ _COMPILE_TIME: Mapping[str, tuple[int, ...]] = {
 }
 """Inputs that decide about the code, not about values in it: constants there are given to the generator as such."""
 _IN_PLACE = frozenset(
-    [
-        "Relu",
-        "LeakyRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Sigmoid",
-        "HardSigmoid",
-        "HardSwish",
-        "Tanh",
-        "Erf",
-        "Exp",
-        "Log",
-        "Sqrt",
-        "Reciprocal",
-        "Neg",
-        "Abs",
-        "Sign",
-        "Floor",
-        "Ceil",
-        "Round",
-        "Softplus",
-        "Softsign",
-        "Gelu",
-        "Mish",
-        "ThresholdedRelu",
-        "Sin",
-        "Cos",
-        "Tan",
-        "Clip",
-        "PRelu",
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Pow",
-        "Swish",
-        "Not",
-    ]
+    (
+        *("Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf", "Exp"),
+        *("Log", "Sqrt", "Reciprocal", "Neg", "Abs", "Sign", "Floor", "Ceil", "Round", "Softplus", "Softsign"),
+        *("Gelu", "Mish", "ThresholdedRelu", "Sin", "Cos", "Tan", "Clip", "PRelu", "Add", "Sub", "Mul", "Div"),
+        *("Pow", "Swish", "Not"),
+    )
 )
 """Operators whose generated loop reads element i of the first input before it writes element i of the output."""
 

@@ -15,14 +15,15 @@ from turnkey.mlf.lowering.empty import empty_reduction_step
 from turnkey.mlf.lowering.expansion import expand
 from turnkey.mlf.lowering.fourier import fourier_step
 from turnkey.mlf.lowering.generated import generated_steps
-from turnkey.mlf.lowering.halves import half_softmax_step
+from turnkey.mlf.lowering.half_softmax import half_softmax_step
 from turnkey.mlf.lowering.physical import PhysicalTensors
 from turnkey.mlf.lowering.region import region_steps
 from turnkey.mlf.lowering.shifts import shift_step
-from turnkey.mlf.lowering.views import byte_step, describe
+from turnkey.mlf.lowering.views import byte_step
+from turnkey.mlf.node import attribute, describe
 from turnkey.mlf.prepare import Prepared, prepare_again, unknown_shape
 from turnkey.mlf.program import Program, Step, Tile
-from turnkey.mlf.tensor import Tensor
+from turnkey.mlf.tensor import Tensor, refuse_beyond_indices
 from turnkey.mlf.weights import with_constants
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def _expands_first(node: onnx.NodeProto, prepared: Prepared) -> bool:
         # It ignores the count of valid keys, and rounds each step where the standard rounds the result.
         return (len(node.input) > 6 and bool(node.input[6])) or (tensor is not None and tensor.dtype == "float16")
     if node.op_type == "SpaceToDepth":
-        return any(attribute.s == b"CRD" for attribute in node.attribute)  # it always takes the other mode
+        return bool(attribute(node, "mode") == b"CRD")  # it always takes the other mode
+    if node.op_type == "ReduceLogSumExp":  # its sum of exponentials overflows
+        tensor = prepared.tensors.get(node.input[0])
+        return tensor is not None and tensor.dtype in ("float32", "float64") and bool(tensor.bytes)
     if node.op_type in ("LinearAttention", "SwiGLU"):
         tensor = prepared.tensors.get(node.input[0])
         return tensor is not None and tensor.dtype == "float16"  # it rounds at other places than the standard
@@ -117,14 +121,14 @@ def _walk(
 ) -> _Walked:
     steps: list[Step] = []
     physical = PhysicalTensors(prepared)
-    claims = NodeGraph(prepared, vector_bytes=vector_bytes, tiles=tiles).claims(templates)
+    graph = NodeGraph(prepared, vector_bytes=vector_bytes, tiles=tiles)
+    claims = graph.claims(templates)
     failed: list[tuple[onnx.NodeProto, str]] = []
-    opset = next((item.version for item in prepared.model.opset_import if item.domain in ("", "ai.onnx")), 1)
 
     def half_softmax(
         node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Mapping[str, np.ndarray]
     ) -> Step | None:
-        return half_softmax_step(node, tensors, opset=opset)
+        return half_softmax_step(node, tensors, opset=graph.opset)
 
     for index, node in enumerate(prepared.model.graph.node):
         if index in claims:
@@ -181,8 +185,10 @@ def _program(prepared: Prepared, steps: list[Step], physical: PhysicalTensors) -
         )
     read = {name for step in (*physical.packings, *steps) for name in step.inputs}
     used = read | made | set(inputs)
+    present = {name: tensor for name, tensor in tensors.items() if name in used}
+    refuse_beyond_indices(present.values())  # packed weights and temporaries of a region are among them now
     return Program(
-        tensors={name: tensor for name, tensor in tensors.items() if name in used},
+        tensors=present,
         inputs=inputs,
         outputs=outputs,
         constants={name: array for name, array in constants.items() if name in read},

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from turnkey.mlf.node import attribute, is_standard
 from turnkey.mlf.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def multiply_accumulates(node: onnx.NodeProto, tensors: Mapping[str, Tensor]) -> int | None:
     """Products that are summed up in one call; None for operators that are no sums of products."""
     count = _COUNTS.get(node.op_type)
-    if count is None or node.domain not in ("", "ai.onnx"):
+    if count is None or not is_standard(node):
         return None
     return count(node, tensors)
 
@@ -37,8 +38,7 @@ def _product(node: onnx.NodeProto, tensors: Mapping[str, Tensor]) -> int:
 
 
 def _gemm(node: onnx.NodeProto, tensors: Mapping[str, Tensor]) -> int:
-    transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
-    inner = tensors[node.input[0]].shape[0 if transposed else 1]
+    inner = tensors[node.input[0]].shape[0 if attribute(node, "transA", 0) else 1]
     return math.prod(tensors[node.output[0]].shape) * inner
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from turnkey.mlf import dtypes
 from turnkey.mlf.kernels.claim import Claim, Derived, Operand, Packed, Stored
 from turnkey.mlf.kernels.packing import pack, packing_kernel
-from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.node import describe
 from turnkey.mlf.prepare import Prepared
 from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import CHANNEL_LAST, ROW_MAJOR, Tensor

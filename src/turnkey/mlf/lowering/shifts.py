@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
-from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.node import attribute, describe, is_standard
 from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 
@@ -23,13 +23,13 @@ def shift_step(
     All bits are shifted out by a negative amount or one that is not below the width; shifting right, a negative
     number then leaves all ones.
     """
-    if node.op_type != "BitShift" or node.domain not in ("", "ai.onnx"):
+    if node.op_type != "BitShift" or not is_standard(node):
         return None
     left, right, target = (tensors[name] for name in (*node.input, *node.output))
     if left.shape != target.shape or right.shape != target.shape:
         return None
     kind = dtypes.of_name(target.dtype)
-    to_left = next(a.s for a in node.attribute if a.name == "direction") == b"LEFT"
+    to_left = attribute(node, "direction") == b"LEFT"
     signed = kind.code == 0
     count = target.bytes // kind.bytes
     guard = f"{'by >= 0 && ' if signed else ''}by < {kind.bits}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
+from turnkey.mlf.node import attribute, describe, is_standard
 from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 
@@ -20,7 +21,7 @@ _VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "D
 def byte_step(node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Mapping[str, np.ndarray]) -> Step | None:
     """The node as a step that copies bytes in their order, or None if it is more than that."""
     if (
-        node.domain not in ("", "ai.onnx")
+        not is_standard(node)
         or not node.input
         or any(name and name not in tensors for name in (node.input[0], *node.output))
     ):
@@ -45,11 +46,6 @@ def copy_step(node: onnx.NodeProto, source: Tensor, target: Tensor) -> Step:
         view=True,
         nodes=(describe(node),),
     )
-
-
-def describe(node: onnx.NodeProto) -> str:
-    """``Conv(conv1)``, or ``Conv(output name)`` for a node without a name."""
-    return f"{node.op_type}({node.name or next((name for name in node.output if name), '')})"
 
 
 def _is_view(node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Mapping[str, np.ndarray]) -> bool:
@@ -100,7 +96,7 @@ def _copies(
 
 def _concat(node: onnx.NodeProto, tensors: Mapping[str, Tensor]) -> Step | None:
     target = tensors[node.output[0]]
-    axis = _attribute(node, "axis", 0) % max(1, len(target.shape))
+    axis = attribute(node, "axis", 0) % max(1, len(target.shape))
     if math.prod(target.shape[:axis]) != 1:
         return None
     sizes = [tensors[name].bytes for name in node.input]
@@ -118,7 +114,7 @@ def _concat(node: onnx.NodeProto, tensors: Mapping[str, Tensor]) -> Step | None:
 
 def _split(node: onnx.NodeProto, tensors: Mapping[str, Tensor]) -> Step | None:
     source = tensors[node.input[0]]
-    axis = _attribute(node, "axis", 0) % max(1, len(source.shape))
+    axis = attribute(node, "axis", 0) % max(1, len(source.shape))
     if math.prod(source.shape[:axis]) != 1 or not all(node.output):
         return None
     sizes = [tensors[name].bytes for name in node.output]
@@ -158,7 +154,3 @@ def _parts(node: onnx.NodeProto, source: Tensor, sizes: list[int], parts: list[i
 def _values(node: onnx.NodeProto, index: int, constants: Mapping[str, np.ndarray]) -> list[int]:
     name = node.input[index] if len(node.input) > index else ""
     return [int(value) for value in constants[name]] if name else []
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
-    return next((attribute.i for attribute in node.attribute if attribute.name == name), default)

@@ -273,7 +273,7 @@ TURNKEY_INLINE void turnkey_byte_panels(const int rows, const int columns, const
                                         const int a_row, const void *w, const int wide, const int32_t *bias,
                                         const float *scale, const turnkey_target *target, char *to, const int to_row,
                                         const int size) {
-  const int panel_bytes = 2 * TURNKEY_BYTE_PANEL * pairs * (wide ? 2 : 1);
+  const ptrdiff_t panel_bytes = (ptrdiff_t)(wide ? 4 : 2) * TURNKEY_BYTE_PANEL * pairs;
   int j = 0;
   for (; j + TURNKEY_BYTE_PANEL <= columns; j += TURNKEY_BYTE_PANEL)
     turnkey_byte_tile(rows, TURNKEY_BYTE_PANEL, pairs, a, a_row,

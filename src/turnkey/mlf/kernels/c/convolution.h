@@ -64,15 +64,8 @@ TURNKEY_INLINE void turnkey_convolution_tile(const turnkey_convolution *c, const
     TURNKEY_UNROLLED
     for (int v = 0; v < vectors; ++v) {
       const ptrdiff_t place = (ptrdiff_t)i * c->groups * c->outputs + v * TURNKEY_LANES;
-      const int left = valid - v * TURNKEY_LANES, is_whole = left >= TURNKEY_LANES;
-      turnkey_floats sum = sums[i][v];
-      if (bias) sum = sum + (is_whole ? turnkey_load(bias + v * TURNKEY_LANES) : turnkey_load_part(bias + v * TURNKEY_LANES, left));
-      if (side) sum = sum + (is_whole ? turnkey_load(side + place) : turnkey_load_part(side + place, left));
-      sum = turnkey_activate(sum, c->activation, c->low, c->high);
-      if (is_whole)
-        turnkey_store(out + place, sum);
-      else
-        turnkey_store_part(out + place, sum, left);
+      turnkey_finish(sums[i][v], bias ? bias + v * TURNKEY_LANES : bias, side ? side + place : side, c->activation,
+                     c->low, c->high, out + place, valid - v * TURNKEY_LANES);
     }
 }
 

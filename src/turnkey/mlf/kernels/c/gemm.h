@@ -30,14 +30,6 @@ typedef struct {
   float low, high;
 } turnkey_after;
 
-TURNKEY_INLINE void turnkey_finish(turnkey_floats sum, const int count, float *c, const float *bias,
-                                   const float *residual, const turnkey_after *after) {
-  sum = sum * after->scale;
-  if (bias) sum = sum + turnkey_load_some(bias, count);
-  if (residual) sum = sum + turnkey_load_some(residual, count);
-  turnkey_store_some(c, turnkey_activate(sum, after->activation, after->low, after->high), count);
-}
-
 /* A tile of rows x columns, columns at most 16. */
 TURNKEY_INLINE void turnkey_tile(const int rows, const int columns, const int depth, const float *a, ptrdiff_t a_row,
                                  ptrdiff_t a_step, const float *b, ptrdiff_t b_step, float *c, ptrdiff_t c_row,
@@ -64,9 +56,9 @@ TURNKEY_INLINE void turnkey_tile(const int rows, const int columns, const int de
   for (int i = 0; i < rows; ++i) {
     TURNKEY_UNROLLED
     for (int j = 0; j < vectors; ++j)
-      turnkey_finish(sums[i][j], columns - j * TURNKEY_LANES, c + i * c_row + j * TURNKEY_LANES,
-                     bias ? bias + j * TURNKEY_LANES : bias,
-                     residual ? residual + i * after->residual_row + j * TURNKEY_LANES : residual, after);
+      turnkey_finish(sums[i][j] * after->scale, bias ? bias + j * TURNKEY_LANES : bias,
+                     residual ? residual + i * after->residual_row + j * TURNKEY_LANES : residual, after->activation,
+                     after->low, after->high, c + i * c_row + j * TURNKEY_LANES, columns - j * TURNKEY_LANES);
   }
 }
 
@@ -97,10 +89,12 @@ TURNKEY_INLINE void turnkey_row_tile(const int columns, const int depth, const f
       sums[0][j] = turnkey_fma(x, turnkey_load(b + k * b_step + j * TURNKEY_LANES), sums[0][j]);
   }
   TURNKEY_UNROLLED
-  for (int j = 0; j < vectors; ++j)
-    turnkey_finish((sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]), columns - j * TURNKEY_LANES,
-                   c + j * TURNKEY_LANES, bias ? bias + j * TURNKEY_LANES : bias,
-                   residual ? residual + j * TURNKEY_LANES : residual, after);
+  for (int j = 0; j < vectors; ++j) {
+    const turnkey_floats sum = (sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]);
+    turnkey_finish(sum * after->scale, bias ? bias + j * TURNKEY_LANES : bias,
+                   residual ? residual + j * TURNKEY_LANES : residual, after->activation, after->low, after->high,
+                   c + j * TURNKEY_LANES, columns - j * TURNKEY_LANES);
+  }
 }
 
 /* All rows of one panel, by tiles of at most so many. */
@@ -146,7 +140,7 @@ TURNKEY_INLINE void turnkey_pack(const int depth, const int n, const float *b, p
                                  float *panels) {
   for (int j = 0; j < n; j += TURNKEY_PANEL) {
     const int columns = n - j < TURNKEY_PANEL ? n - j : TURNKEY_PANEL;
-    float *panel = panels + j * depth;
+    float *panel = panels + (ptrdiff_t)j * depth;
     if (b_column == 1)
       for (int k = 0; k < depth; ++k) {
         for (int i = 0; i < columns; ++i) panel[k * TURNKEY_PANEL + i] = b[k * b_row + j + i];

@@ -30,19 +30,15 @@ TURNKEY_INLINE void turnkey_slide(const turnkey_sliding *s, const int count, con
                                   const float *side, float *out) {
   const ptrdiff_t row = (ptrdiff_t)s->dilation_down * s->width * s->channels;
   const ptrdiff_t column = (ptrdiff_t)s->dilation_across * s->channels, place = (ptrdiff_t)s->across * s->channels;
-  const int padded = (s->channels + 15) / 16 * 16, is_whole = valid >= TURNKEY_LANES;
+  const int padded = (s->channels + 15) / 16 * 16;
   const float share = 1.0f / (float)(s->kind == TURNKEY_MEAN ? (part.bottom - part.top) * (part.last - part.first)
                                                              : s->window_height * s->window_width);
   turnkey_floats sums[TURNKEY_SIDE_BY_SIDE][TURNKEY_DEEP];
   TURNKEY_UNROLLED
   for (int i = 0; i < count; ++i)
     TURNKEY_UNROLLED
-    for (int v = 0; v < vectors; ++v) {
-      const float *from = x + part.top * row + part.first * column + i * place + v * TURNKEY_LANES;
-      sums[i][v] = s->kind != TURNKEY_MAXIMUM ? turnkey_all(0.0f)
-                   : is_whole                 ? turnkey_load(from)
-                                              : turnkey_load_part(from, valid);
-    }
+    for (int v = 0; v < vectors; ++v)
+      sums[i][v] = turnkey_all(s->kind == TURNKEY_MAXIMUM ? -TURNKEY_INFINITY : 0.0f);
   for (int b = part.top; b < part.bottom; ++b)
     for (int a = part.first; a < part.last; ++a) {
       const float *from = x + b * row + a * column;
@@ -56,9 +52,8 @@ TURNKEY_INLINE void turnkey_slide(const turnkey_sliding *s, const int count, con
       for (int i = 0; i < count; ++i)
         TURNKEY_UNROLLED
         for (int v = 0; v < vectors; ++v) {
-          const float *at = from + i * place + v * TURNKEY_LANES;
-          const turnkey_floats value = is_whole ? turnkey_load(at) : turnkey_load_part(at, valid);
-          sums[i][v] = s->kind == TURNKEY_MAXIMUM ? turnkey_max(value, sums[i][v])
+          const turnkey_floats value = turnkey_load_some(from + i * place + v * TURNKEY_LANES, valid);
+          sums[i][v] = s->kind == TURNKEY_MAXIMUM ? turnkey_max(value, sums[i][v]) /* NaN is passed over */
                                                   : turnkey_fma(value, weights[v], sums[i][v]);
         }
     }
@@ -67,15 +62,8 @@ TURNKEY_INLINE void turnkey_slide(const turnkey_sliding *s, const int count, con
     TURNKEY_UNROLLED
     for (int v = 0; v < vectors; ++v) {
       const ptrdiff_t there = (ptrdiff_t)i * s->channels + v * TURNKEY_LANES;
-      const float *added = bias + v * TURNKEY_LANES;
-      turnkey_floats sum = sums[i][v];
-      if (bias) sum = sum + (is_whole ? turnkey_load(added) : turnkey_load_part(added, valid));
-      if (side) sum = sum + (is_whole ? turnkey_load(side + there) : turnkey_load_part(side + there, valid));
-      sum = turnkey_activate(sum, s->activation, s->low, s->high);
-      if (is_whole)
-        turnkey_store(out + there, sum);
-      else
-        turnkey_store_part(out + there, sum, valid);
+      turnkey_finish(sums[i][v], bias ? bias + v * TURNKEY_LANES : bias, side ? side + there : side, s->activation,
+                     s->low, s->high, out + there, valid);
     }
 }
 

@@ -36,10 +36,13 @@
 #define TURNKEY_UNROLLED
 #define TURNKEY_ROLLED
 #endif
-#if defined(__AVX512F__) || defined(__aarch64__)
-#define TURNKEY_ACCUMULATORS 24
+#if defined(__GNUC__)
+#define TURNKEY_INFINITY __builtin_inff()
+#define TURNKEY_NAN __builtin_nanf("")
 #else
-#define TURNKEY_ACCUMULATORS 12
+#include <math.h>
+#define TURNKEY_INFINITY INFINITY
+#define TURNKEY_NAN NAN
 #endif
 
 #if TURNKEY_LANES > 1
@@ -122,31 +125,6 @@ TURNKEY_INLINE turnkey_floats turnkey_max(turnkey_floats a, turnkey_floats b) {
 TURNKEY_INLINE turnkey_floats turnkey_min(turnkey_floats a, turnkey_floats b) {
   return turnkey_chosen(turnkey_less(a, b), a, b);
 }
-#endif
-/* At most eight lanes, for blocks of eight values. */
-#if TURNKEY_LANES == 16
-#define TURNKEY_NARROW_LANES 8
-typedef float turnkey_narrow_floats __attribute__((vector_size(32)));
-typedef float turnkey_narrow_floats_there __attribute__((vector_size(32), aligned(4), may_alias));
-TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_load(const float *p) {
-  return *(const turnkey_narrow_floats_there *)p;
-}
-TURNKEY_INLINE void turnkey_narrow_store(float *p, turnkey_narrow_floats x) { *(turnkey_narrow_floats_there *)p = x; }
-TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_all(float x) { return x - (turnkey_narrow_floats){0}; }
-TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_max(turnkey_narrow_floats a, turnkey_narrow_floats b) {
-  return __builtin_ia32_maxps256(a, b);
-}
-TURNKEY_INLINE turnkey_narrow_floats turnkey_narrow_min(turnkey_narrow_floats a, turnkey_narrow_floats b) {
-  return __builtin_ia32_minps256(a, b);
-}
-#else
-#define TURNKEY_NARROW_LANES TURNKEY_LANES
-#define turnkey_narrow_floats turnkey_floats
-#define turnkey_narrow_load turnkey_load
-#define turnkey_narrow_store turnkey_store
-#define turnkey_narrow_all turnkey_all
-#define turnkey_narrow_max turnkey_max
-#define turnkey_narrow_min turnkey_min
 #endif
 TURNKEY_INLINE turnkey_floats turnkey_abs(turnkey_floats x) {
   return turnkey_as_floats(turnkey_as_bits(x) & 0x7fffffffu);
@@ -274,14 +252,22 @@ TURNKEY_INLINE turnkey_floats turnkey_erf(turnkey_floats x) {
   return turnkey_chosen(turnkey_less(t, turnkey_all(0.92f)), p, far);
 }
 
-/* 1 / sqrt(x) of a normal positive number: a first guess from the exponent, then Newton's steps. At most 3 ulp. */
+/*
+ * 1 / sqrt(x): a first guess from the exponent, then Newton's steps; subnormal numbers are scaled up for them. At most
+ * 3 ulp. 0 of infinity, infinity of 0, NaN of what is negative.
+ */
 TURNKEY_INLINE turnkey_floats turnkey_rsqrt(turnkey_floats x) {
-  const turnkey_floats half = 0.5f * x;
-  turnkey_floats y = turnkey_as_floats(0x5f375a86u - (turnkey_as_bits(x) >> 1));
+  const turnkey_floats zero = turnkey_all(0.0f);
+  const turnkey_bits is_subnormal = turnkey_less(x, turnkey_all(1.17549435e-38f));
+  const turnkey_bits is_usual = turnkey_less(zero, x) & turnkey_less(x, turnkey_all(TURNKEY_INFINITY));
+  const turnkey_floats scaled = turnkey_chosen(is_subnormal, x * 16777216.0f, x), half = 0.5f * scaled;
+  const turnkey_bits strange = turnkey_as_bits(1.0f / x) | (turnkey_less(x, zero) & 0x7fc00000u);
+  turnkey_floats y = turnkey_as_floats(0x5f375a86u - (turnkey_as_bits(scaled) >> 1));
   y = y * (1.5f - half * y * y);
   y = y * (1.5f - half * y * y);
   y = y * (1.5f - half * y * y);
-  return turnkey_fma(y, 0.5f - half * y * y, y);
+  y = turnkey_fma(y, 0.5f - half * y * y, y);
+  return turnkey_chosen(is_usual, turnkey_chosen(is_subnormal, y * 4096.0f, y), turnkey_as_floats(strange));
 }
 
 /* What may follow a sum: a constant number, so that one case remains after compilation. */
@@ -322,4 +308,12 @@ TURNKEY_INLINE turnkey_floats turnkey_activate(turnkey_floats x, int activation,
     default:
       return x;
   }
+}
+
+/* The end of a sum: a bias and a further operand are added where there are some, and it is activated. */
+TURNKEY_INLINE void turnkey_finish(turnkey_floats sum, const float *bias, const float *side, int activation, float low,
+                                   float high, float *to, const int count) {
+  if (bias) sum = sum + turnkey_load_some(bias, count);
+  if (side) sum = sum + turnkey_load_some(side, count);
+  turnkey_store_some(to, turnkey_activate(sum, activation, low, high), count);
 }

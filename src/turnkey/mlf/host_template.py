@@ -1,32 +1,18 @@
-"""``templates/host``: a program and build files that make a tarball run and check itself, and what is packed as is."""
+"""``templates/host``: a program and build files that make a tarball run and check itself."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from turnkey.mlf import naming
 from turnkey.mlf.codegen.header import Interface
+from turnkey.mlf.packed_files import text_to_fill
 from turnkey.mlf.tensor import Tensor
-
-_ROOT = Path(__file__).parent / "packed"
-_GENERATED_SUFFIX = ".in"
-
-
-@functools.cache
-def packed_files() -> Mapping[str, bytes]:
-    """Files that every tarball carries as they are: the mini runtime and fixed templates, by path."""
-    return {
-        path.relative_to(_ROOT).as_posix(): path.read_bytes()
-        for path in sorted(_ROOT.rglob("*"))
-        if path.is_file() and path.suffix != _GENERATED_SUFFIX
-    }
 
 
 def host_files(interfaces: Sequence[Interface]) -> dict[str, bytes]:
     """``templates/host``: one program per module, Makefile and CMakeLists.txt."""
-    text = (_ROOT / "templates/host/main.in").read_text()
+    text = text_to_fill("templates/host/main")
     files = {f"templates/host/{_program(i, interfaces)}.c": _main(text, i).encode() for i in interfaces}
     files["templates/host/Makefile"] = _makefile(interfaces).encode()
     files["templates/host/CMakeLists.txt"] = _cmake(interfaces).encode()
@@ -122,10 +108,7 @@ def _quoted(text: str) -> str:
 
 def constants_files(interfaces: Sequence[Interface]) -> dict[str, str]:
     """Macro to file of each module's constants, relative to the tarball's root."""
-    return {
-        f"{naming.macro_prefix(i.module)}_CONSTANTS_FILE": f"codegen/host/src/{i.module}_constants.bin"
-        for i in interfaces
-    }
+    return {naming.constants_macro(i.module): naming.constants_file(i.module) for i in interfaces}
 
 
 def _makefile(interfaces: Sequence[Interface]) -> str:

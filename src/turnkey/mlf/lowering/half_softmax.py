@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from turnkey.mlf.lowering.views import describe
+from turnkey.mlf.node import attribute, describe, is_standard
 from turnkey.mlf.program import Kernel, Step
 from turnkey.mlf.tensor import Tensor
 
@@ -36,13 +36,13 @@ for (idx_t row = 0; row < {rows}; ++row) {{
 
 def half_softmax_step(node: onnx.NodeProto, tensors: Mapping[str, Tensor], *, opset: int) -> Step | None:
     """Softmax of float16 along the last axis; None for anything else."""
-    if node.op_type != "Softmax" or node.domain not in ("", "ai.onnx"):
+    if node.op_type != "Softmax" or not is_standard(node):
         return None
     source = tensors[node.input[0]]
     if source.dtype != "float16" or not source.shape or not source.bytes:
         return None
     rank = len(source.shape)
-    axis = next((a.i for a in node.attribute if a.name == "axis"), -1 if opset >= 13 else 1)
+    axis = attribute(node, "axis", -1 if opset >= 13 else 1)
     if axis % rank != rank - 1:
         return None
     kernel = Kernel(
