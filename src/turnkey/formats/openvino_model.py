@@ -66,7 +66,6 @@ def convert_to_openvino(
         exporter=f"openvino-{weights}",
         notes=tuple(notes),
         companions=(path.with_suffix(".bin"),),
-        facts={"precision": precision},
     )
 
 
