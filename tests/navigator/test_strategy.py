@@ -73,6 +73,9 @@ def test_accuracy_memory_and_size_bound_another_goal() -> None:
     small = model(Format.OPENVINO, runner("OpenVINO", rung(9.0, peak_memory_bytes=10)))
     big = model(Format.ONNX, runner("OnnxCPU", rung(1.0, peak_memory_bytes=99)))
     assert chosen(nav.WithinMemoryStrategy(50), small, big) == "openvino @ OpenVINO, batch 1"
+    goal = nav.ParetoStrategy(("size",), then=nav.MaxThroughputStrategy())
+    found = best_runtime(candidates_of(status(FAST, WIDE)), [goal])
+    assert (found.model_key, found.strategy) == ("torchscript", "ParetoStrategy(size, then=MaxThroughputStrategy)")
 
 
 def test_the_pareto_front_leaves_out_what_another_beats_in_everything() -> None:

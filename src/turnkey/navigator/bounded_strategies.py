@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from turnkey.navigator.candidate import Candidate
 from turnkey.navigator.documented_strategies import MinLatencyStrategy, positive
@@ -22,7 +23,8 @@ class _Narrowed(RuntimeSearchStrategy):
         """Those that the other strategy sees."""
 
     def choose(self, candidates: Sequence[Candidate]) -> RuntimeResult | None:
-        return self.then.choose(self.kept(candidates))
+        found = self.then.choose(self.kept(candidates))
+        return None if found is None else replace(found, strategy=str(self))
 
 
 class WithinAccuracyStrategy(_Narrowed):

@@ -82,7 +82,7 @@ class WorkerJobs:
         Args:
             sets: directories of sample sets, for conversions of files.
         """
-        context = {"module": None, "sets": [str(each) for each in sets], "class_name": "", "facts": {}}
+        context: dict[str, Any] = {"module": None, "sets": [str(each) for each in sets], "class_name": "", "facts": {}}
         return cls(context, timeout_s=environment_settings.timeout_seconds())
 
     def perform(self, job: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from turnkey.model.samples import SampleSet
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.conversion import file_of
 from turnkey.navigator.dataloader import read_calls
-from turnkey.navigator.exceptions import MissingSourceModelError
 from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.package_result import Package
@@ -107,7 +106,6 @@ def profile(
 
     Raises:
         ConfigurationError: values that do not mean anything.
-        MissingSourceModelError: a dataloader is given for a package without its source, whose calls are not known.
         UserInputError: the dataloader's samples do not have the inputs of the package.
     """
     later = OptimizationProfile(
@@ -196,12 +194,8 @@ def _contestants(
 
 
 def _with_samples(prepared: Prepared, package: Package, kind: Format, dataloader: Any) -> Prepared:
-    if package.model is None and kind is not Format.ONNX:
-        raise MissingSourceModelError(
-            "samples of a dataloader become calls of the source model, which is not attached",
-            remedy="package.load_source_model(model)",
-        )
-    takes = None if kind is Format.ONNX else callable_of(package.model, kind)
+    """Samples of a dataloader under the package's input names; without the source, by keys or else in order."""
+    takes = None if package.model is None else callable_of(package.model, kind)
     calls = read_calls(dataloader, takes=takes, names=package.config.get("_input_names"))
     names = [spec.name for spec in package.status.input_metadata]
     inputs = tuple(by_names(sample, names) for sample in calls.samples)
