@@ -87,6 +87,10 @@ class CallFolder:
         """Where submitit and Slurm keep their files."""
         return self.directory / "slurm"
 
+    def job_log(self, job: str) -> Path:
+        """What a Slurm job of this call writes outside of tools; ``job`` is its id."""
+        return self.slurm / f"{job}_0_log.out"
+
     def item(self, number: int) -> Path:
         """A work item, once it was kept."""
         return self.directory / "items" / f"{number}.json"

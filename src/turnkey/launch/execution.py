@@ -6,6 +6,7 @@ import gc
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from turnkey.discovery import let_go
 from turnkey.errors import InputError, TurnkeyError
@@ -83,7 +84,9 @@ def _outcome(item: WorkItem, paths: BuildPaths, listen: Listener) -> Outcome:
             )
         if resumption.reason:
             listen(Event(kind="note", input=item.input, build_name=item.build_name, text=resumption.reason))
-        state, finished = resumption.state or state, resumption.finished
+        if resumption.state is not None:
+            environment = {**resumption.state.environment, **state.environment}
+            state, finished = replace(resumption.state, environment=environment), resumption.finished
     outcome = sequence.run(
         state,
         listen=listen,
@@ -101,7 +104,9 @@ def _outcome(item: WorkItem, paths: BuildPaths, listen: Listener) -> Outcome:
 
 def _state_before(item: WorkItem, paths: BuildPaths) -> State:
     """The state that enters the first tool; that of a continued build is read by its first tool."""
-    environment = {"seed": item.seed}
+    environment: dict[str, Any] = {"seed": item.seed}
+    if item.slurm_log is not None:
+        environment["slurm_log"] = item.slurm_log
     if item.path.endswith("_state.yaml"):
         return State(paths.cache_dir, paths.build_name, environment=environment)
     return State(

@@ -1,8 +1,8 @@
 """What ``--resume`` finds of an earlier run of an equal work item.
 
 Equal means: the same bytes of the input and of the files that it imported from its directory, the same hash, sequence
-and effective arguments, and the same versions of what computes (spec/turnkey.md §9). The earlier run's side of the
-key is in its state file, so nothing else has to survive a ``kill -9``.
+and effective arguments, and the same versions of what computes. The earlier run's side of the key is in its state
+file, so nothing else has to survive a ``kill -9``.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def work_on(call_directory: str, number: int) -> None:
     call = CallFolder(directory=Path(call_directory))
     item = read_work_item(call.item(number))
     own = {name: value for name, value in item.environment.items() if name not in _OF_THE_NODE}
-    item = replace(item, environment=own)
+    item = replace(item, environment=own, slurm_log=_own_log(call))
     if int(os.environ.get("SLURM_RESTART_COUNT") or 0):
         item = replace(item, resume=True)
     told = _Told()
@@ -63,6 +63,14 @@ def probe(call_directory: str) -> None:
     """Show that a node sees the folder of the call and has this Turnkey: a file in it says so."""
     content = {"node": platform.node(), "python": sys.executable, "turnkey_version": __version__}
     durable.write_text(CallFolder(directory=Path(call_directory)).slurm / PROBE, json.dumps(content) + "\n")
+
+
+def _own_log(call: CallFolder) -> str | None:
+    """The log of this job, as its build names it: relative to the cache."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if "SLURM_ARRAY_TASK_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    return call.job_log(job).relative_to(call.directory.parent.parent).as_posix() if job else None
 
 
 class _Told:

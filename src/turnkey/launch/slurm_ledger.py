@@ -42,7 +42,7 @@ class Job:
 
     @property
     def log(self) -> Path:
-        return self.call.slurm / f"{self.id}_0_log.out"
+        return self.call.job_log(self.id)
 
 
 def keep_jobs(jobs: Iterable[Job], *, call: CallFolder) -> None:

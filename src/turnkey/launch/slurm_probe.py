@@ -28,7 +28,7 @@ def check_nodes(item: WorkItem, *, call: CallFolder, options: Options, listen: L
     """
     job = submit_probe(call=call, options=options)
     listen(item.note(f"job {job} asks a node whether it sees {options.cache_dir}"))
-    path, log = call.slurm / PROBE, call.slurm / f"{job}_0_log.out"
+    path, log = call.slurm / PROBE, call.job_log(job)
     gone_since: float | None = None
     try:
         while not path.exists():

@@ -36,6 +36,7 @@ def with_general_statistics(state: State, *, tools: list[str]) -> State:
         timestamp=now(),
         selected_sequence_of_tools=tools,
         system_info=kept.get("system_info") or _system(),
+        slurm_log=state.environment.get("slurm_log"),
     )
 
 
