@@ -90,7 +90,9 @@ def test_without_candidates_it_compares_those_of_the_last_benchmark(tmp_path):
         {"key": "slow @ onnxruntime", "latency_ms": 9.0, "threads": 1, "device_type": "cpu"},
     )
     state = replace(state, measurements=measured)
-    assert Explain().run(state).listing.splitlines()[0].startswith("slow @ onnxruntime,threads::1 is ")
+    for recommended in (None, "onnx @ onnxruntime", "slow @ onnxruntime"):  # the last, if only it is verified
+        listing = Explain().run(replace(state, chosen=recommended)).listing
+        assert listing.startswith("slow @ onnxruntime,threads::1 is ")
 
 
 @pytest.mark.parametrize("text", ["onnx@", "onnx@ort,threads::none", "onnx@ort,a::[b", ""])

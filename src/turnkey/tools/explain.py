@@ -107,7 +107,7 @@ class Explain(Tool):
             flags=("--fast",),
             parse=parse_candidate,
             metavar="CANDIDATE",
-            default_text="the recommended one, else the fastest of the last benchmark",
+            default_text="the recommended one, or the fastest of the last benchmark where that is the slow one",
             help="What it is compared with, written in the same way.",
         ),
     )
@@ -153,7 +153,8 @@ def _given(state: State, arguments: Mapping[str, Any]) -> list[CandidateText]:
     if slow is None and keys:
         slow = measured[keys[-1]]
     if fast is None and keys:
-        fast = measured[state.chosen if state.chosen in measured else keys[0]]
+        recommended = measured.get(state.chosen or "")
+        fast = measured[keys[0]] if recommended in (None, slow) else recommended
     texts = dict.fromkeys(str(text) for text in (slow, fast) if text is not None)
     return [read_candidate(text) for text in texts]
 

@@ -138,15 +138,18 @@ def _mismatch(failed: list[VariantVerification], state: State, traces: Sequence[
         evidence.append(part.hidden.sentence)
     evidence.extend(f"also {other.sentence}" for other in failed[1:])
     parent = state.variant(first.key).lineage
-    cure = (
-        f"use {parent[-1]}, from which {first.key} was made, if it is valid; or allow more: verify --rtol R --atol A"
-        if parent
-        else "try the other exporter: export-pytorch --exporter torchscript; or allow more: verify --rtol R --atol A"
-    )
+    if parent:
+        cure = f"use {parent[-1]}, from which {first.key} was made, if it is valid"
+    elif first.key == "torchscript-trace":
+        cure = "use torchscript-script or torch-exportedprogram: a trace keeps only the branches that it saw"
+    elif first.key.startswith("onnx"):
+        cure = "try the other exporter: export-pytorch --exporter torchscript"
+    else:
+        cure = "use another format"
     error = VerificationError(
         f"{first.key} does not compute what the source model computes: {part.reason}",
         evidence="\n".join(evidence),
-        remedy=cure,
+        remedy=f"{cure}; or allow more: verify --rtol R --atol A",
     )
     error.state = state
     return error
