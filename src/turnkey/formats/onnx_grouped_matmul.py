@@ -42,4 +42,5 @@ def grouped_matmul(input: TFloat, weight: TFloat, offs: TEnds) -> TFloat:
         products.append(op.MatMul(rows, op.Gather(weight, op.Constant(value_int=expert), axis=0)))
         start = end
     left = op.Concat(op.Sub(op.Shape(input, start=0, end=1), start), op.Shape(weight, start=2, end=3), axis=0)
-    return op.Concat(*products, op.Expand(op.CastLike(0.0, input), left), axis=0)
+    result: TFloat = op.Concat(*products, op.Expand(op.CastLike(0.0, input), left), axis=0)
+    return result
