@@ -199,6 +199,7 @@ def test_success_failure_crash_and_timeout_come_home_with_their_logs(
     assert load_state(cache, "hang").build_status == "timeout"
     assert results[0].state is not None
     assert results[0].state.statistics["stored"] == "text"
+    assert (cache / results[0].state.statistics["slurm_log"]).is_file(), "the job's log is found from the build"
     folder = call_folder(cache)
     assert len(list((folder / "slurm").glob("*_0_log.out"))) == 5  # with that of the probe
     assert [event.kind for event in events].count("input-finished") == 4
@@ -326,6 +327,26 @@ def test_a_cache_that_nodes_cannot_use_is_found_before_anything_is_queued(
 
 @on_a_cluster
 @pytest.mark.nightly
+def test_jobs_of_a_call_that_was_killed_are_collected_by_one_that_resumes(
+    on_slurm: Callable[..., list[Result]], cluster: Any, script: Writer, cache: Path, tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    text = f"import time\nopen({str(count)!r}, 'a').write('.')\ntime.sleep(5)"
+    paths = [script(text, "a.py"), script(text, "b.py")]
+    call = call_in_process(paths, cache, cluster, ["obey"])
+    wait_for(count.exists)
+
+    call.kill()
+    call.communicate()
+    results = on_slurm(paths, steps=["obey"], resume=True)
+
+    assert [result.status for result in results] == ["successful", "successful"]
+    assert count.read_text() == "..", "nothing was submitted twice"
+
+
+@on_a_cluster
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
 def test_sixty_inputs_run_at_most_fifty_at_a_time(
     on_slurm: Callable[..., list[Result]], script: Writer, cluster: Any, cache: Path
 ) -> None:
@@ -334,9 +355,8 @@ def test_sixty_inputs_run_at_most_fifty_at_a_time(
     results = on_slurm(paths)
 
     assert [result.status for result in results] == ["successful"] * 60
-    (text,) = (call_folder(cache) / "slurm").glob("*_submission.sh")
     submitted = [path.read_text() for path in (call_folder(cache) / "slurm").glob("*_submission.sh")]
-    assert any("--array=0-59%50" in text for text in submitted), text
+    assert any("--array=0-59%50" in text for text in submitted), submitted
 
 
 def call_in_process(
