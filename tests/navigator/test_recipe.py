@@ -125,6 +125,12 @@ def test_a_package_is_selected_from_saved_and_served_by_the_command_line(
 ) -> None:
     workspace = str(package.workspace)
     assert main(["package", "save", workspace, "--output", str(tmp_path / "exp.nav")]) == 0
+    before = (tmp_path / "exp.nav").read_bytes()
+    assert main(["package", "save", workspace, "--output", str(tmp_path / "exp.nav")]) != 0
+    told = capsys.readouterr().err
+    assert "--override" in told
+    assert "Traceback" not in told
+    assert (tmp_path / "exp.nav").read_bytes() == before
     capsys.readouterr()
     assert main(["package", "select", str(tmp_path / "exp.nav"), "--strategy", "min-latency"]) == 0
     assert "onnx @ OnnxCPU: " in capsys.readouterr().out

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from turnkey.errors import UsageError
+from turnkey.errors import InputError, UsageError
 from turnkey.navigator import package as packages
 from turnkey.navigator.call_settings import check_call
 from turnkey.navigator.dispatch import optimized
@@ -54,6 +54,7 @@ def optimize(path: Path, given: Mapping[str, Any]) -> Told:
     Raises:
         TurnkeyError: as `turnkey.optimize` and `turnkey.navigator.package.optimize`.
     """
+    _refuse_existing(given)
     if path.suffix not in _RECIPES:
         return _again(path, given)
     recipe = _changed(read_recipe(path), given)
@@ -120,8 +121,10 @@ def select(path: Path, given: Mapping[str, Any]) -> Told:
 
 def save(path: Path, given: Mapping[str, Any]) -> Told:
     """Write the package of a workspace to one file."""
+    _needed(given, "output")
+    _refuse_existing(given)
     with opened(path) as package:
-        return _packaged(package, {"output": _needed(given, "output"), "override": given.get("override")})
+        return _packaged(package, given)
 
 
 def serve(path: Path, given: Mapping[str, Any]) -> Told:
@@ -226,6 +229,13 @@ def _packaged(package: Package, given: Mapping[str, Any]) -> Told:
         lines.append(f"workspace: {package.workspace}")
     document = {"workspace": str(package.workspace), "output": given.get("output"), "summary": lines[0].splitlines()}
     return Told(lines=tuple(lines), document=document, failed=package.is_empty())
+
+
+def _refuse_existing(given: Mapping[str, Any]) -> None:
+    """Say at once what would be said after minutes of work. Raises InputError for an output that is there."""
+    output = given.get("output")
+    if output and Path(output).exists() and not given.get("override"):
+        raise InputError("the output exists already, and stays as it is", evidence=output, remedy="--override")
 
 
 def _needed(given: Mapping[str, Any], name: str) -> Any:
