@@ -220,6 +220,7 @@ def test_clients_that_wait_between_calls_invalidate() -> None:
     assert [item.code for item in found.reasons] == ["littles-law"]
     assert found.reasons[0].remedy
     assert "INVALID: littles-law" in found.sentence()
+    assert found.reasons[0].evidence.startswith("1 client, yet 0.51 calls")
 
 
 def test_a_real_closed_loop_and_offline_run(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from turnkey.measure.crew import Worker, WorkerLost
 from turnkey.measure.environment import Pulse
 from turnkey.measure.journal import Journal
 from turnkey.measure.load import Shape
-from turnkey.measure.load_result import LoadResult, Trial, trial_of
+from turnkey.measure.load_result import LoadResult, Trial, clients_text, trial_of
 from turnkey.measure.plan import Settings
 from turnkey.measure.process import ProcessWorkers
 from turnkey.measure.progress import Listen, Progress
@@ -142,7 +142,7 @@ class _LoadExperiment:
         levels = self._shape.clients
         with self._loaded() as loaded:
             for place, clients in enumerate(levels, 1):
-                self._progress.begin(f"{clients} {_of('client', clients)} ({place} of {len(levels)})")
+                self._progress.begin(f"{clients_text(clients)} ({place} of {len(levels)})")
                 found = self._drive(loaded, kind="concurrency", clients=clients, seconds=self._shape.seconds)
                 slices = [
                     self._slice(number, took, [start - starts[0] for start in starts], t0=starts[0])
@@ -243,7 +243,3 @@ class _LoadExperiment:
         self._journal.run["trials"].append(asdict(trial))
         self._journal.save()
         return trial
-
-
-def _of(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"

@@ -122,7 +122,12 @@ class LoadResult:
         if self.shape.kind == "offline":
             return f"{self.key} computes {self.rate_per_s:.4g} calls per second offline"
         best = max(self.trials, key=lambda trial: trial.throughput_per_s)
-        return f"{self.key} peaks at {self.rate_per_s:.4g} calls per second with {best.clients} clients"
+        return f"{self.key} peaks at {self.rate_per_s:.4g} calls per second with {clients_text(best.clients or 0)}"
+
+
+def clients_text(count: int) -> str:
+    """``1 client``, ``4 clients``."""
+    return f"{count} client" + ("s" if count != 1 else "")
 
 
 def trial_of(
@@ -189,7 +194,7 @@ def _reasons(run: Mapping[str, Any], key: str, trials: Sequence[Trial]) -> Itera
         yield replace(item, key=key)
     for trial in trials:
         if trial.clients and not load.is_lawful(trial.clients, trial.in_flight or 0.0):
-            evidence = f"{trial.clients} clients, yet {trial.in_flight or 0.0:.2f} calls in flight"
+            evidence = f"{clients_text(trial.clients)}, yet {trial.in_flight or 0.0:.2f} calls in flight"
             yield validity.reason("littles-law", evidence, key=key)
         if load.sends_are_late(trial.late_sends, trial.queries):
             evidence = f"{trial.late_sends} of {trial.queries} arrivals sent more than 1 ms late"
