@@ -6,7 +6,8 @@ costs at most one round.
 
 Schema versions of ``run.json`` (readers accept all of them):
     1  the first: schema, tool, utc, seed, settings, environment, variants, rounds, looks, verdicts, validity, notes
-    2  slices may have ``device``, spans have ``gpu_…``, a process may be lost because it was ``crowded``: optional.
+    2  slices may have ``device``, spans have ``gpu_…`` and ``limit_khz``, records of load shapes
+       ``utc``, ``processes`` and ``spans``, a process may be lost because it was ``crowded``: optional.
        Numbers of rounds are medians over passes (`turnkey.measure.units`); those of schema 1 stay the means that the
        verdicts in it rest on.
 
