@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -11,6 +12,7 @@ _PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "
 _DASH = "–"
 _NOT_YET = "not yet"
 _REASON_CHARACTERS = 140
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 Found = Mapping[str, Mapping[str, Any]]
 
@@ -213,8 +215,8 @@ def _works(made: Mapping[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A cell: one line, no markup, not endless."""
-    flat = " ".join(text.split()).replace("|", "/").replace("<", "‹").replace("`", "'")
+    """A cell: one line, no markup, no address of this run, not endless."""
+    flat = " ".join(_ADDRESS.sub("", text).split()).replace("|", "/").replace("<", "‹").replace("`", "'")
     return flat if len(flat) <= _REASON_CHARACTERS else flat[: _REASON_CHARACTERS - 1] + "…"
 
 
