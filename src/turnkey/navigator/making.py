@@ -113,6 +113,8 @@ def make_model(
 
 
 def reason_of(error: TurnkeyError) -> str:
-    """What happened, with the first line of the evidence: one line for a status."""
-    first = error.evidence.splitlines()[0] if error.evidence else ""
+    """What happened, with the first line of the evidence, unless it is the head of a table: one line for a status."""
+    first = error.evidence.splitlines()[0].strip() if error.evidence else ""
+    if "   " in first:
+        first = ""
     return f"{error.what}: {first}"[:1000] if first else error.what
