@@ -214,7 +214,7 @@ def test_a_build_that_fills_the_disk_is_ended_at_its_limit(script: Writer, cache
 
     assert [result.status for result in results] == ["killed", "successful"]
     assert "disk limit" in results[0].reason
-    assert "6 MiB" in str(results[0].error)
+    assert "6.0 MiB" in str(results[0].error)
 
 
 @pytest.mark.parametrize(
