@@ -382,7 +382,8 @@ def run(wanted: list[Architecture], plan: Plan, *, measures_again: bool, starts_
 
 
 def write_page() -> None:
-    there = {each.name: read(each) for each in ARCHITECTURES if read(each).get("candidates")}
+    every = {each.name: read(each) for each in ARCHITECTURES}
+    there = {name: found for name, found in every.items() if found.get("candidates") or found.get("measuring_failed")}
     PAGE.write_text(page(there, formats=FORMATS, live=LIVE, of=len(ARCHITECTURES)), encoding="utf-8")
     print(f"{len(there)} of {len(ARCHITECTURES)} architectures in {PAGE.relative_to(REPOSITORY)}", flush=True)
 

@@ -131,7 +131,10 @@ def _matrix(found: Found, formats: Sequence[str], live: Sequence[str]) -> Iterab
     yield f"|---|{'---:|' * len(found)}"
     for runtime in live:
         rows = [(item, item["candidates"].get(runtime)) for item in found.values()]
-        cells = [_NOT_YET if row is None else _cell(item, row) for item, row in rows]
+        cells = [
+            (_DASH if item.get("measuring_failed") else _NOT_YET) if row is None else _cell(item, row)
+            for item, row in rows
+        ]
         yield f"| {runtime} | {' | '.join(cells)} |"
     for wanted in formats:
         cells = []
