@@ -89,3 +89,14 @@ def test_an_unknown_candidate_is_refused() -> None:
     one = record({"a": 2.0})
     with pytest.raises(UsageError, match="no candidate"):
         compare_records(one, "a", record({"a": 2.0}, seed=3), "c")
+
+
+def test_a_mean_is_not_compared_with_a_median_unless_that_is_allowed() -> None:
+    before, after = record({"a": 2.0, "b": 3.0}, seed=1), record({"a": 1.0, "b": 3.0}, seed=2, objective="mean")
+    found = compare_records(before, "a", after, "a")
+    assert found.verdict is None
+    assert found.differences == {"objective": ("median", "mean")}
+    allowed = compare_records(before, "a", after, "a", allowed=frozenset({"objective"}))
+    again = Record({**after.run, "settings": {**after.run["settings"], "objective": "median"}}, after.slices)
+    assert allowed.verdict == compare_records(before, "a", again, "a").verdict
+    assert "objective differs, which was allowed" in allowed.notes

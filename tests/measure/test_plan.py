@@ -34,6 +34,14 @@ def test_a_tail_objective_wants_enough_calls_per_round() -> None:
     assert Settings().passes_for(5e6) == 15
 
 
+def test_a_percentile_of_each_round_takes_enough_iterations_and_says_how_many() -> None:
+    assert Settings(objective="p99", iterations=1840).iterations == 1840
+    assert Settings(objective="mean", iterations=7).iterations == 7
+    with pytest.raises(UsageError) as refused:
+        Settings(objective="p90", iterations=100)
+    assert "at least 180 iterations" in str(refused.value)
+
+
 def test_settings_survive_a_record() -> None:
     chosen = Settings(effort="rigorous", iterations=7, windows=Windows(mode="TIME_WINDOWS", max_trials=3))
     assert Settings.from_json(chosen.to_json()) == chosen
@@ -46,6 +54,7 @@ def test_settings_survive_a_record() -> None:
         {"effort": "heroic"},
         {"objective": "p42"},
         {"objective": "p99", "effort": "quick"},
+        {"objective": "p99", "iterations": 1839},
         {"iterations": 0},
         {"iterations": 2.5},
         {"iterations": True},

@@ -121,3 +121,16 @@ def test_an_unknown_candidate_is_a_usage_error_that_lists_the_known_ones() -> No
         with pytest.raises(UsageError, match="no candidate 'z'") as caught:
             ask("z")
         assert "it has: a" in caught.value.evidence
+
+
+@pytest.mark.parametrize("objective", ["mean", "p90"])
+def test_what_is_compared_is_said_and_one_round_of_it_has_no_interval_of_medians(objective: str) -> None:
+    record = simulated({"a": 5e6, "b": 10e6}, reference="a", objective=objective)
+    assert record.sentence().endswith(f"(by the {objective} of each round)")
+    pooled = [record.summary(key).mean_ms for key in ("a", "b")]
+    if objective == "mean":
+        assert [record.summary(key).latency_ms for key in ("a", "b")] == pytest.approx(pooled, rel=0.02)
+    one = simulated({"a": 5e6, "b": 10e6}, reference="a", objective=objective, min_rounds=1, max_rounds=1)
+    assert one.verdict("b") is None
+    assert one.summary("b").latency_ms is not None
+    assert one.summary("b").low_ms is None

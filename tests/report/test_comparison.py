@@ -67,6 +67,16 @@ def test_other_threads_are_named_instead_of_a_verdict(tmp_path: Path) -> None:
     assert pair.answer.startswith("FASTER")
 
 
+def test_a_mean_beside_a_median_gets_no_verdict_and_says_what_it_is(tmp_path: Path) -> None:
+    simulated_record({"a": 2.0}, tmp_path / "1.zip")
+    simulated_record({"a": 1.0}, tmp_path / "2.zip", objective="mean")
+    found = compare([read_side(tmp_path / name) for name in ("1.zip", "2.zip")])[0]
+    [pair] = found.pairs
+    assert pair.answer == "not comparable: objective median and mean"
+    [(_, _, first, second, *_)] = comparison_table(found).rows
+    assert (first.endswith("]"), second.endswith("] mean")) == (True, True)
+
+
 def test_one_side_is_no_comparison(sides: tuple[Side, Side]) -> None:
     with pytest.raises(UsageError, match="two things"):
         compare(sides[:1])

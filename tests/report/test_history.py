@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,28 @@ def test_a_row_without_a_latency_is_refused(tmp_path: Path) -> None:
         connection.execute("UPDATE measurement SET latency_ms = 'fast'")
     with pytest.raises(ArtifactError, match="without a latency"):
         history.rows()
+
+
+def test_latencies_of_other_statistics_are_series_of_their_own(tmp_path: Path) -> None:
+    for objective in ("median", "mean"):
+        simulated_record({"a": 1.0}, tmp_path / objective / "net.zip", objective=objective)
+    history = History(tmp_path / "history.sqlite")
+    for objective in ("median", "mean"):
+        history.add(rows_of(read_side(tmp_path / objective / "net.zip"), label=""))
+    shown = trends(history.rows())
+    assert [trend["objective"] for trend in trend_json(shown)] == ["mean", "median"]
+    assert [trend.place.endswith("mean") for trend in shown] == [True, False]
+
+
+def test_a_history_of_schema_1_goes_on_with_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    columns = [field.name for field in fields(HistoryRow) if field.name != "objective"]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        keys = "PRIMARY KEY (record_sha256, candidate)"
+        connection.execute(f"CREATE TABLE measurement ({', '.join(columns)}, {keys})")
+        values = [getattr(ROW, name) for name in columns]
+        connection.execute(f"INSERT INTO measurement VALUES ({', '.join('?' * len(columns))})", values)
+        connection.execute("PRAGMA user_version = 1")
+    history = History(path)
+    history.add([replace(ROW, record_sha256="1", objective="p99")])
+    assert [row.objective for row in History(path).rows()] == ["median", "p99"]

@@ -17,6 +17,7 @@ from turnkey.measure import Record
 from turnkey.model.samples import write_samples
 from turnkey.pipeline.build import BuildPaths
 from turnkey.tools.benchmark import Benchmark
+from turnkey.tools.record_listing import print_records
 from turnkey.tools.verify import Verify
 
 TEXT = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,64] x) => (float[N,64] y) { y = Exp (x) }'
@@ -247,6 +248,29 @@ def test_threads_of_a_model_that_cannot_leave_this_process_are_not_compared(tmp_
         Benchmark().run(state, runtime="torch", **{**QUICK, "threads": "1,2"})
 
 
+def test_another_statistic_than_the_median_is_said_wherever_its_latency_stands(file, capsys):
+    state = Benchmark().run(
+        Verify().run(file), effort="standard", objective="mean", iterations=6, threads=1, budget=0.01
+    )
+    entry = entry_of(state, "onnx @ onnxruntime")
+    assert entry["objective"] == "mean"
+    assert state.statistics["median_latency_ms"] == entry["median_ms"]
+    record = state.build_dir / entry["record"]
+    assert Record.load(record).settings.objective == "mean"
+    print_records([record], as_json=False)
+    for shown in (state.listing, capsys.readouterr().out):
+        assert "mean latency ms [95 %]" in shown
+        assert "(by the mean of each round" in shown
+
+
+def test_one_process_or_one_that_nothing_can_leave_compares_medians_only(tmp_path, file):
+    with pytest.raises(UsageError, match="effort quick compares medians"):
+        Benchmark().run(file, **QUICK, objective="p90")
+    state = state_of(tmp_path, source(CannotLeave().eval(), samples_of((2, 3, 8))))
+    with pytest.raises(UsageError, match="the mean can be compared in fresh processes only"):
+        Benchmark().run(state, runtime="torch", effort="standard", iterations=6, threads=1, objective="mean")
+
+
 def test_strict_turns_an_invalid_result_into_an_error_that_keeps_it(file):
     state = Verify().run(file)
     edit(state, lambda model: setattr(model.graph.node[0], "op_type", "Neg"))
@@ -268,7 +292,7 @@ def test_what_says_how_to_load_is_refused_where_no_load_is_asked_for(file, given
         Benchmark().run(file, **QUICK, **given)
 
 
-@pytest.mark.parametrize("given", [{"iterations": 10}, {"budget": 10.0}, {"details": True}])
+@pytest.mark.parametrize("given", [{"iterations": 10}, {"budget": 10.0}, {"objective": "p99"}, {"details": True}])
 def test_what_is_for_single_calls_is_refused_under_a_load(file, given):
     [name] = given
     with pytest.raises(UsageError, match=f"--{name} is for single calls"):

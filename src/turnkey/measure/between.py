@@ -48,7 +48,7 @@ def compare_records(
 
     Args:
         allowed: facts that may differ: ``processor``, ``inputs``, ``threads``, ``samples``, ``device``,
-            ``runtime_version``.
+            ``runtime_version``, ``objective`` (that of ``base`` is compared then).
 
     Raises:
         UsageError: a record has no such candidate.

@@ -81,8 +81,13 @@ class PairVerdicts:
         return verdict.noise_floor(values, k=k or self._last_k(), delta=self._settings.delta)
 
     def _of_single(self, key: str, other: str) -> Verdict | None:
-        """One process of each: over the passes that both had, else over those that each had with the yardstick."""
+        """One process of each: over the passes that both had, else over those that each had with the yardstick.
+
+        Passes have medians only: of another objective one process says nothing.
+        """
         settings = self._settings
+        if settings.objective != "median":
+            return None
         both = self._pass_differences(key, other)
         if both:
             found = statistics.bootstrap_interval(both, level=settings.alpha, seed=settings.seed)

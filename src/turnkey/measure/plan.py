@@ -108,14 +108,27 @@ class Settings:
         _check_positive(self, ("alpha", "delta", "precision", "step_timeout_s", "iteration_seconds"))
         if self.is_quick and self.objective != "median":
             raise UsageError(
-                "effort quick compares medians of slices",
-                evidence=f"objective={self.objective}",
-                remedy="effort standard",
+                "effort quick compares medians",
+                evidence=f"objective {self.objective}",
+                remedy="effort standard or rigorous, or objective median",
             )
+        self._check_iterations()
         if self.alpha >= 1:
             raise UsageError("alpha is a probability below 1", evidence=f"alpha={self.alpha}")
         if self.seed < 0 or type(self.seed) is not int:
             raise UsageError("the seed is a whole number from 0", evidence=f"seed={self.seed!r}")
+
+    def _check_iterations(self) -> None:
+        """Fewer calls in a round than a percentile needs would name the slowest of them after it."""
+        if self.iterations is None or self.iteration_seconds is not None or self.is_quick:
+            return
+        fewest = self.fewest_rounds * _OBJECTIVE_CALLS.get(self.objective, 1)
+        if self.objective in _OBJECTIVE_CALLS and self.iterations < fewest:
+            raise UsageError(
+                f"so few calls have no {self.objective} in each of {self.fewest_rounds} rounds",
+                evidence=f"{self.iterations} iterations",
+                remedy=f"at least {fewest} iterations, or leave their number to the effort",
+            )
 
     @property
     def is_quick(self) -> bool:
@@ -163,6 +176,10 @@ class Settings:
         passes = schedule.passes_per_round(call_ns)
         calls = _OBJECTIVE_CALLS.get(self.objective, 0)
         return max(passes, math.ceil(calls / schedule.slice_size(call_ns).entries))
+
+    def of_objective(self, words: str) -> str:
+        """These words about a latency, after the statistic that it is of where that is not the median."""
+        return words if self.objective == "median" else f"{self.objective} {words}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

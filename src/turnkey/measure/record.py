@@ -161,7 +161,9 @@ class Record:
         fields: dict[str, Any] = {}
         notes: list[str] = list(entry.get("notes", ()))
         if key in self.timed:
-            fields, noted = summary.numbers(self.timed[key], self.units[key], seed=self.settings.seed)
+            fields, noted = summary.numbers(
+                self.timed[key], self.units[key], seed=self.settings.seed, objective=self.settings.objective
+            )
             notes += noted
         return CandidateSummary(
             key=key,
@@ -189,7 +191,7 @@ class Record:
     def differences(self, other: Record, *, pairs: Mapping[str, str] | None = None) -> dict[str, tuple[Any, Any]]:
         """What keeps two records from being compared: fact to the values of both; empty if they may be.
 
-        Processor, kind of inputs, and for every pair of candidates: threads, device, runtime version, samples.
+        Processor, kind of inputs, objective; for every pair of candidates: threads, device, runtime version, samples.
 
         Args:
             pairs: candidate of this record to candidate of the other; None pairs those of one key.
@@ -199,6 +201,7 @@ class Record:
             {
                 "processor": record.run["environment"].get("processor"),
                 "inputs": record.settings.inputs,
+                "objective": record.settings.objective,
                 **{f"{label}: {name}": value for label, key in keys for name, value in record._conditions(key)},
             }
             for record, keys in ((self, zip(named, named, strict=True)), (other, named.items()))

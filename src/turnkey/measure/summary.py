@@ -22,7 +22,8 @@ class CandidateSummary:
     """What a report shows of one candidate. Milliseconds unless the name says otherwise; None is "–".
 
     Attributes:
-        latency_ms, low_ms, high_ms: exp(mean unit) with its 95 % t interval over rounds (one round: bootstrap).
+        latency_ms, low_ms, high_ms: exp(mean unit) with its 95 % t interval over rounds (one round: bootstrap of its
+            slices' medians; of another objective than the median one round has no interval).
         median_ms, mean_ms, std_ms: of the pooled timed calls.
         percentiles_ms: of the pooled timed calls; None where too few calls carry them.
         percentile_bounds_ms: their 95 % intervals.
@@ -78,20 +79,21 @@ class CandidateSummary:
 
 
 def numbers(
-    rounds: Mapping[int, Sequence[Slice]], units: Mapping[int, float], *, seed: int
+    rounds: Mapping[int, Sequence[Slice]], units: Mapping[int, float], *, seed: int, objective: str = "median"
 ) -> tuple[dict[str, Any], list[str]]:
     """Fields of a summary that come from timed slices, and the notes they give rise to.
 
     Args:
         rounds: timed slices of one candidate by round.
         units: its unit by round, log nanoseconds.
+        objective: statistic that the units are of.
     """
     per_round = [statistics.call_times(items) for _, items in sorted(rounds.items())]
     pooled = np.concatenate(per_round)
     slices = [item for items in rounds.values() for item in items]
     fenced = statistics.outliers(pooled)
     has_loops = any(item.inner > 1 for item in slices)
-    latency = _latency(rounds, units, seed=seed).exp()
+    latency = _latency(rounds, units, seed=seed, objective=objective).exp()
     median = statistics.quantile(pooled, 0.5)
     calls = sum(item.calls for item in slices)
     percentiles = {q: None if has_loops else statistics.percentile(per_round, q / 100) for q in PERCENTILES}
@@ -119,10 +121,12 @@ def numbers(
         "cpu_ms": float(np.mean(cpu)) / _NS_PER_MS if cpu else None,
     }
     notes = []
-    if abs(median / latency.mean - 1) > 0.05:
+    if objective == "median" and abs(median / latency.mean - 1) > 0.05:
         notes.append("multimodal: the pooled median is more than 5 % off the latency")
     if has_loops:
         notes.append("inner-loops: calls too short to be timed one by one, so there are no percentiles")
+        if objective.startswith("p"):
+            notes.append(f"objective: the {objective} is that of the means of such loops")
     if any("disturbed" in item.flags for item in slices):
         notes.append("disturbed: the host throttled or lost CPU time during some passes, which were kept")
     return found, notes
@@ -138,8 +142,13 @@ def _on_device(slices: Sequence[Slice]) -> dict[str, float | None]:
     return {f"{part}_ms": middle(part) for part in ("device", "copy_in", "copy_out")}
 
 
-def _latency(rounds: Mapping[int, Sequence[Slice]], units: Mapping[int, float], *, seed: int) -> Interval:
+def _latency(
+    rounds: Mapping[int, Sequence[Slice]], units: Mapping[int, float], *, seed: int, objective: str
+) -> Interval:
     if len(units) >= 2:
         return statistics.t_interval(list(units.values()), level=0.05)
+    if objective != "median":
+        [unit] = units.values()
+        return Interval(mean=unit, low=-math.inf, high=math.inf, n=1)
     (items,) = rounds.values()
     return statistics.bootstrap_interval([statistics.slice_log(item) for item in items], level=0.05, seed=seed)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.measure.verdict import ratio_text
-from turnkey.report.figure import NONE, interval, is_number, number
+from turnkey.report.entry import latency_text, objective_of
+from turnkey.report.figure import NONE, is_number, number
 from turnkey.report.pareto import unbeaten
 from turnkey.report.plots import Bar
 from turnkey.report.remark import remark
@@ -66,7 +67,7 @@ class CandidateRow:
     @property
     def latency_text(self) -> str:
         """``5.38 [4.54, 6.4]``."""
-        return interval(self.latency_ms, self.figure("latency_low_ms"), self.figure("latency_high_ms"))
+        return latency_text(self.entry)
 
     @property
     def error_text(self) -> str:
@@ -131,8 +132,10 @@ class CandidateRow:
         if self.latency_ms is None:
             return None
         low, high = self.figure("latency_low_ms"), self.figure("latency_high_ms")
+        objective = objective_of(self.entry)
+        label = self.key if objective == "median" else f"{self.key} ({objective})"
         return Bar(
-            label=self.key, index=self.index, center=self.latency_ms, low=low, high=high, doubtful=not self.is_valid
+            label=label, index=self.index, center=self.latency_ms, low=low, high=high, doubtful=not self.is_valid
         )
 
 
@@ -144,10 +147,13 @@ def candidate_rows(build: ReportedBuild, verdicts: Mapping[str, Mapping[str, Any
     """
     variants = {str(entry.get("variant")) for entry in build.measurements}
     errors = {variant: _relative_l2(build.verification, variant) for variant in variants}
+    # Latencies of several statistics are no one axis: then the medians of all calls are.
+    is_mixed = len({objective_of(entry) for entry in build.measurements if _figure(entry, "latency_ms")}) > 1
+    axes = ("median_ms" if is_mixed else "latency_ms", "peak_memory_bytes", "size_bytes")
     front = unbeaten(
         {
             str(entry.get("key")): (
-                *(_figure(entry, name) for name in ("latency_ms", "peak_memory_bytes", "size_bytes")),
+                *(_figure(entry, name) for name in axes),
                 errors[str(entry.get("variant"))] if entry.get("variant") else 0.0,
             )
             for entry in build.measurements

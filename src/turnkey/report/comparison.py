@@ -11,7 +11,7 @@ from turnkey.measure.between import Between, compare_records
 from turnkey.report.figure import is_number
 from turnkey.report.measured import Measured, Side
 
-ALLOWED = ("processor", "inputs", "threads", "samples", "device", "runtime_version")
+ALLOWED = ("processor", "inputs", "objective", "threads", "samples", "device", "runtime_version")
 """Facts that must agree unless the user says that they may differ."""
 _EXACT = ("size_bytes", "onnx_total_flops", "parameters")
 

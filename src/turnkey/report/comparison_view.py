@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from turnkey.report.comparison import Comparison, Pair
-from turnkey.report.figure import NONE, interval, is_number, number, size
+from turnkey.report.entry import latency_text
+from turnkey.report.figure import NONE, is_number, number, size
 from turnkey.report.plots import Bar, interval_plot
 from turnkey.report.rows import Table
 
@@ -153,9 +154,7 @@ def _notes(pair: Pair) -> list[str]:
 
 def _latency(pair: Pair, *, first: bool) -> str:
     item = pair.base if first else pair.other
-    if item is None:
-        return NONE
-    return interval(*(item.entry.get(name) for name in ("latency_ms", "latency_low_ms", "latency_high_ms")))
+    return NONE if item is None else latency_text(item.entry)
 
 
 def _ratio(pair: Pair) -> float | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from turnkey.report.figure import interval
 
 if TYPE_CHECKING:
     from turnkey.measure import Record
@@ -19,6 +22,7 @@ def figures_of(record: Record, key: str, *, batch: int = 1) -> dict[str, Any]:
     return {
         "runtime_version": summary.facts.get("runtime_version"),
         "threads": summary.threads,
+        "objective": record.settings.objective,
         "latency_ms": summary.latency_ms,
         "latency_low_ms": summary.low_ms,
         "latency_high_ms": summary.high_ms,
@@ -48,3 +52,15 @@ def figures_of(record: Record, key: str, *, batch: int = 1) -> dict[str, Any]:
         "reasons": list(summary.reasons),
         "notes": list(summary.notes),
     }
+
+
+def latency_text(entry: Mapping[str, Any]) -> str:
+    """``5.38 [4.54, 6.4]``, and of what it is where it is not of medians: ``9.81 [9.02, 10.7] p99``."""
+    text = interval(*(entry.get(name) for name in ("latency_ms", "latency_low_ms", "latency_high_ms")))
+    objective = objective_of(entry)
+    return text if entry.get("latency_ms") is None or objective == "median" else f"{text} {objective}"
+
+
+def objective_of(entry: Mapping[str, Any]) -> str:
+    """The statistic of a round's calls that its latency is of."""
+    return str(entry.get("objective") or "median")

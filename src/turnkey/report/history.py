@@ -2,6 +2,7 @@
 
 Schema (``PRAGMA user_version``):
     1  table ``measurement``, primary key (``record_sha256``, ``candidate``): adding a record twice changes nothing
+    2  column ``objective``; files of 1, whose latencies are of medians, get it when they are opened
 
 Figures only: the samples stay in the records. A file of a newer schema, or one that is no such database, is refused.
 Two processes may add at once; SQLite's own locks see to that.
@@ -23,7 +24,7 @@ from turnkey.pipeline.source_file import file_sha256
 from turnkey.report.figure import is_number
 from turnkey.report.measured import Side
 
-SCHEMA = 1
+SCHEMA = 2
 _WAIT_S = 30.0
 
 
@@ -34,6 +35,7 @@ class HistoryRow:
     Attributes:
         utc: when it was measured, ISO-8601.
         label: what the user called it (a commit, a version); empty if nothing.
+        objective: statistic of a round's calls that the latency is of.
     """
 
     record_sha256: str
@@ -54,11 +56,12 @@ class HistoryRow:
     runtime: str
     runtime_version: str
     turnkey_version: str
+    objective: str = "median"
 
     @property
-    def series(self) -> tuple[str, str, str, int | None]:
+    def series(self) -> tuple[str, str, str, int | None, str]:
         """What must be equal for two rows to be points of one trend."""
-        return self.model, self.candidate, self.processor, self.threads
+        return self.model, self.candidate, self.processor, self.threads, self.objective
 
 
 _COLUMNS = tuple(field.name for field in fields(HistoryRow))
@@ -102,6 +105,7 @@ def rows_of(side: Side, *, label: str, prefix: str = "") -> list[HistoryRow]:
                 runtime=str(summary.facts.get("runtime") or ""),
                 runtime_version=str(summary.facts.get("runtime_version") or ""),
                 turnkey_version=str(record.run["tool"]["version"]),
+                objective=record.settings.objective,
             )
         )
     return found
@@ -119,6 +123,7 @@ class History:
         self.path = path
         durable.make_directory(path.parent)
         with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")  # of two that open an older file one widens it
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if version > SCHEMA or (version == 0 and tables):
@@ -129,6 +134,8 @@ class History:
                 )
             columns = f"{', '.join(_COLUMNS)}, PRIMARY KEY (record_sha256, candidate)"
             connection.execute(f"CREATE TABLE IF NOT EXISTS measurement ({columns})")
+            if version == 1:
+                connection.execute("ALTER TABLE measurement ADD COLUMN objective DEFAULT 'median'")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
     def add(self, rows: Sequence[HistoryRow]) -> int:

@@ -1,4 +1,4 @@
-"""Trends of a history: one series per (model, candidate, processor, threads), with its steps, as table and page."""
+"""Trends of a history, as table and page: a series per model, candidate, processor, threads, objective; its steps."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ class Trend:
 
     @property
     def place(self) -> str:
-        """Where it was measured."""
+        """Where it was measured, and of what where it is not of medians."""
         row = self.rows[0]
-        return ", ".join(filter(None, [row.processor, "" if row.threads is None else count(row.threads, "thread")]))
+        threads = "" if row.threads is None else count(row.threads, "thread")
+        return ", ".join(filter(None, [row.processor, threads, "" if row.objective == "median" else row.objective]))
 
     def step_text(self, step: Step) -> str:
         """``slower by 1.12× [1.08, 1.16] from 2026-11-20 (3f2c91ab)``."""
@@ -86,6 +87,7 @@ def trend_json(found: Iterable[Trend]) -> list[dict[str, Any]]:
             "candidate": trend.rows[0].candidate,
             "processor": trend.rows[0].processor,
             "threads": trend.rows[0].threads,
+            "objective": trend.rows[0].objective,
             "points": [
                 {
                     "utc": row.utc,

@@ -11,7 +11,7 @@ from turnkey.report.figure import NONE, interval, number
 if TYPE_CHECKING:
     from turnkey.measure import CandidateSummary, Record
 
-_HEADINGS = ("candidate", "latency ms [95 %]", "p50", "p90", "p99", "items/s", "memory", "size")
+_HEADINGS = ("p50", "p90", "p99", "items/s", "memory", "size")
 _START_HEADINGS = ("candidate", "import ms", "load", "compile", "first call", "calls to steady", "pays back after")
 _RUN_HEADINGS = ("CPU ms per call", "threads used", "J per call")
 
@@ -23,7 +23,8 @@ def benchmark_table(record: Record, *, batch: int, size_bytes: dict[str, int]) -
         batch: items per call.
         size_bytes: stored size by candidate.
     """
-    headings = (*_HEADINGS, f"against {record.reference}" if len(record.measured) > 1 else "")
+    latency = record.settings.of_objective("latency ms [95 %]")
+    headings = ("candidate", latency, *_HEADINGS, f"against {record.reference}" if len(record.measured) > 1 else "")
     rows: list[tuple[str, ...]] = [headings]
     for key in record.keys:
         summary = record.summary(key)

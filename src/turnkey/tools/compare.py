@@ -11,7 +11,7 @@ from turnkey.pipeline.tool import Argument, Arity, ManagementContext, Tool, Tool
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ALLOWED = ("processor", "inputs", "threads", "samples", "device", "runtime_version")
+_ALLOWED = ("processor", "inputs", "objective", "threads", "samples", "device", "runtime_version")
 _FORMATS = ("md", "html", "json")
 
 

@@ -36,7 +36,8 @@ def compared(
     """The record of one experiment over all candidates, and what must be said about it.
 
     Raises:
-        UsageError: thread counts are compared, and the live model cannot leave this process.
+        UsageError: thread counts, or other statistics than medians, are compared, and the live model cannot leave
+            this process.
     """
     live = [candidate.key for candidate in candidates if candidate.variant is None]
     try:
@@ -59,6 +60,12 @@ def compared(
             "thread counts can be compared in fresh processes only, and this model cannot leave its own",
             evidence=reason,
             remedy="give one count: --threads N",
+        )
+    if settings.objective != "median":
+        raise UsageError(
+            f"the {settings.objective} can be compared in fresh processes only, and this model cannot leave its own",
+            evidence=reason,
+            remedy="objective median",
         )
     note = f"measured in this process, without fresh ones: the model cannot leave it ({reason})"
     tell(note)

@@ -90,6 +90,11 @@ def with_performance_statistics(state: State, entry: Mapping[str, Any], choice: 
     from turnkey.host import processor
 
     compile_ms = entry.get("compile_ms")
+    # The centre to which the interval belongs; the median of all calls is p50_ms in the measurements.
+    names = ("latency_ms", "latency_low_ms", "latency_high_ms")
+    if entry.get("objective", "median") != "median":
+        names = ("median_ms", "", "")  # the interval is of another statistic
+    median, low, high = (entry.get(name) for name in names)
     return state.with_statistics(
         device=processor() if entry["device_type"] == "cpu" else entry["device_type"],
         device_type=entry["device_type"],
@@ -100,10 +105,9 @@ def with_performance_statistics(state: State, entry: Mapping[str, Any], choice: 
         mean_latency_units="milliseconds (ms)",
         throughput=entry.get("throughput_items_per_second"),
         throughput_units="inferences per second (IPS)",
-        # The centre to which the interval belongs; the median of all calls is p50_ms in the measurements.
-        median_latency_ms=entry.get("latency_ms"),
-        latency_low_ms=entry.get("latency_low_ms"),
-        latency_high_ms=entry.get("latency_high_ms"),
+        median_latency_ms=median,
+        latency_low_ms=low,
+        latency_high_ms=high,
         torch_compilation_seconds=None if compile_ms is None else compile_ms / 1000,
         load_ms=entry.get("load_ms"),
         first_call_ms=entry.get("first_call_ms"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
 EFFORTS = ("quick", "standard", "rigorous")
+OBJECTIVES = ("median", "mean", "p90", "p99")
 """Those of `turnkey.measure`, which is not imported to print help."""
 
 

@@ -38,6 +38,7 @@ def record_json(record: Record, path: Path) -> dict[str, Any]:
         "state": record.run["state"],
         "reference": record.reference,
         "fastest": record.fastest,
+        "objective": record.settings.objective,
         "sentence": record.sentence(),
         "noise_floor": record.noise_floor,
         "candidates": [finite(asdict(record.summary(key))) for key in record.keys],
