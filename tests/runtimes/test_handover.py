@@ -113,6 +113,24 @@ def test_objects_of_the_call_travel_with_the_module_and_not_with_the_samples():
         assert read.bind({"x": 1}) == ((1, slice(0, 2)), {})
 
 
+def test_parametrized_modules_arrive_as_they_are_and_go_on_computing_their_weights():
+    parametrizations = torch.nn.utils.parametrizations
+    module = torch.nn.Sequential(
+        parametrizations.weight_norm(torch.nn.Conv1d(3, 4, 2), dim=2),
+        parametrizations.orthogonal(torch.nn.Linear(2, 2)),
+    ).eval()
+    x = torch.randn(1, 3, 3, generator=torch.Generator().manual_seed(0))
+    source = source_of(module)
+    with handed_over(source, source.samples, with_module=True) as handover, torch.no_grad():
+        read, _ = read_module(handover.module)
+        assert torch.equal(read(x), module(x))
+        assert {name: tuple(value.shape) for name, value in read.state_dict().items()} == {
+            name: tuple(value.shape) for name, value in module.state_dict().items()
+        }
+        read[0].parametrizations.weight.original0.mul_(2)
+        assert not torch.equal(read(x), module(x))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_scripted_module_is_saved_by_torchscript():
     module = torch.jit.trace(torch.nn.Linear(3, 2), torch.ones(2, 3))

@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
@@ -163,7 +163,6 @@ class _Reader(pickle.Unpickler):
 
 
 def _write_module(source: SourceModel, directory: Path) -> Mapping[str, Any]:
-    import cloudpickle
     import torch
 
     module, path = source.module, directory / "module.pickle"
@@ -175,7 +174,7 @@ def _write_module(source: SourceModel, directory: Path) -> Mapping[str, Any]:
             kind, module = "torchscript", None
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file, _by_value(_private_modules()):
-            cloudpickle.dump((module, source.samples.structure), file)
+            _writer(file).dump((module, source.samples.structure))
     except OSError:
         raise  # a full disk says nothing about the model
     except Exception as error:  # whatever an object's own __reduce__ raises
@@ -188,6 +187,42 @@ def _write_module(source: SourceModel, directory: Path) -> Mapping[str, Any]:
         "search_path": search_path,
         "absent": _absent_packages(),
     }
+
+
+def _writer(file: IO[bytes]) -> pickle.Pickler:
+    """Pickles as cloudpickle does, and parametrized modules too, which torch refuses since their class is made anew
+    for each of them."""
+    import cloudpickle
+    from torch.nn import Module
+    from torch.nn.utils import parametrize
+
+    class Writer(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, Module) and parametrize.is_parametrized(value):
+                plain = parametrize.type_before_parametrizations(value)
+                return _unfilled, (plain,), value.__dict__, None, None, _parametrize
+            return super().reducer_override(value)
+
+    return Writer(file)
+
+
+def _unfilled(module_class: type[torch.nn.Module]) -> torch.nn.Module:
+    from torch.nn import Module
+
+    return Module.__new__(module_class)
+
+
+def _parametrize(module: torch.nn.Module, attributes: dict[str, Any]) -> None:
+    """Give a module its attributes, and the class that computes its parametrized tensors at each access.
+
+    ``register_parametrization`` would compute the original tensors anew, by an inverse that need not be exact.
+    """
+    from torch.nn.utils import parametrize
+
+    module.__dict__.update(attributes)
+    parametrize._inject_new_class(module)
+    for name in attributes["_modules"]["parametrizations"]:
+        parametrize._inject_property(module, name)
 
 
 def _absent_packages() -> list[str]:
