@@ -132,6 +132,18 @@ def test_a_tie_has_the_same_winner_whichever_came_out_faster_in_this_run(
         assert (found.model_key, found.ties) == ("onnx", ("openvino @ OpenVINO",))
 
 
+def test_a_goal_settles_ties_in_its_own_order_and_says_it() -> None:
+    one = model(Format.ONNX, runner("OnnxCPU", rung(1.0, ties=("openvino @ OpenVINO",), load_ms=9.0)), size=5)
+    two = model(Format.OPENVINO, runner("OpenVINO", rung(1.1, ties=("onnx @ OnnxCPU",), load_ms=2.0)), size=9)
+    by_load = nav.MinLatencyStrategy(tie_order=("load", "size"))
+    assert str(by_load) == "MinLatencyStrategy(tie_order=load, size)"
+    assert chosen(by_load, one, two) == "openvino @ OpenVINO, batch 1"
+    assert chosen(nav.MinLatencyStrategy(), one, two) == "onnx @ OnnxCPU, batch 1"
+    assert by_load != nav.MinLatencyStrategy() == nav.MinLatencyStrategy(tie_order=("memory", "size"))
+    with pytest.raises(ConfigurationError, match="ties cannot be settled so"):
+        nav.MaxThroughputWithLatencyBudgetStrategy(5.0, tie_order=("speed",))
+
+
 def test_who_ties_in_latency_alone_is_told_by_the_goal_that_wants_both() -> None:
     fast = model(Format.ONNX, runner("OnnxCPU", rung(1.0, ties=("openvino @ OpenVINO",)), rung(9.0, 2)))
     both = model(Format.OPENVINO, runner("OpenVINO", rung(1.0, ties=("onnx @ OnnxCPU",)), rung(1.2, 2)))

@@ -292,7 +292,9 @@ def test_what_says_how_to_load_is_refused_where_no_load_is_asked_for(file, given
         Benchmark().run(file, **QUICK, **given)
 
 
-@pytest.mark.parametrize("given", [{"iterations": 10}, {"budget": 10.0}, {"objective": "p99"}, {"details": True}])
+@pytest.mark.parametrize(
+    "given", [{"iterations": 10}, {"budget": 10.0}, {"objective": "p99"}, {"ties": "size"}, {"details": True}]
+)
 def test_what_is_for_single_calls_is_refused_under_a_load(file, given):
     [name] = given
     with pytest.raises(UsageError, match=f"--{name} is for single calls"):

@@ -12,7 +12,7 @@ from turnkey.pipeline.state import State, Variant
 from turnkey.runtimes import find_runtime
 from turnkey.tools.benchmark_table import benchmark_table
 from turnkey.tools.candidates import Candidate
-from turnkey.tools.measurements import loss_of
+from turnkey.tools.measurements import error_of, loss_of
 from turnkey.tools.recommendation import GOALS, recommend
 
 TIMES = {"torch": 5e6, "onnx": 2e6, "onnx-opt": 2e6, "slow": 9e6}
@@ -58,6 +58,18 @@ def test_of_two_that_tie_the_one_without_a_loss_is_recommended_though_it_is_larg
     assert "and smaller" in both.sentence
 
 
+def test_ties_are_settled_in_the_order_that_was_asked_for_and_the_sentence_says_it(record):
+    told = {"verification": dict.fromkeys(TIMES, "valid"), "size_bytes": {"onnx": 10, "onnx-opt": 5}, "losses": {}}
+    errors = {"onnx": 1e-7, "onnx-opt": 2e-7}
+    choice = recommend(record, errors=errors, ties=("error", "size"), **told)
+    assert choice.sentence == ("recommended: onnx, as fast as onnx-opt and with a smaller error (ties by error, size)")
+    assert recommend(record, errors=errors, ties=("size", "error"), **told).key == "onnx-opt"
+    assert recommend(record, errors=errors, **told).sentence == "recommended: onnx-opt, as fast as onnx and smaller"
+    assert recommend(record, ties=("error",), **told).sentence == (
+        "recommended: onnx, as fast as onnx-opt (ties by error)"
+    )
+
+
 @pytest.mark.parametrize("verdict", ["onnx is unverified: zero", "onnx is invalid: wrong", "onnx is not verified"])
 def test_what_is_not_verified_is_never_recommended_and_the_reason_is_said(record, verdict):
     choice = chosen(record, onnx=verdict, onnx_opt=verdict)
@@ -97,6 +109,8 @@ def test_the_loss_of_a_variant_is_the_worst_that_verification_saw(tmp_path):
         "quantized to 8 bits: relative L2 0.06, largest error 0.3"
     )
     assert loss_of(state, candidate("onnx-opt")) == ""
+    assert error_of(state, candidate("onnx-int8-static")) == 0.06
+    assert error_of(state, candidate("onnx-opt")) == float("inf")
     assert "not kept" in loss_of(state, candidate("onnx-fp16"))
 
 

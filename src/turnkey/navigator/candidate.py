@@ -53,6 +53,11 @@ class Candidate:
         return self.model.size_bytes
 
     @property
+    def load_ms(self) -> float:
+        """Longest of its rungs; infinite where it is not known."""
+        return max((math.inf if rung.load_ms is None else rung.load_ms for rung in self.rungs), default=math.inf)
+
+    @property
     def max_atol(self) -> float:
         """Largest absolute difference of any output; infinite where it is not known."""
         return max((each.atol or 0.0 for each in self.runner.tolerances), default=math.inf)

@@ -7,27 +7,51 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from turnkey.measure.tie import DEFAULT_ORDER, order_of
 from turnkey.navigator.candidate import Candidate
 from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.selection import RuntimeResult, RuntimeSearchStrategy, result_of, tied
 from turnkey.navigator.status import Rung
 
 
-class MinLatencyStrategy(RuntimeSearchStrategy):
+class _Settling(RuntimeSearchStrategy):
+    """A goal at which candidates may tie.
+
+    Args:
+        tie_order: of memory, size, error and load: what settles ties, one after another, after a loss of precision.
+    """
+
+    def __init__(self, *, tie_order: Sequence[str] = DEFAULT_ORDER) -> None:
+        try:
+            self.tie_order = order_of(tie_order)
+        except ValueError as error:
+            raise ConfigurationError("ties cannot be settled so", evidence=str(error)) from error
+
+    def __str__(self) -> str:
+        return self._with_order()
+
+    def _with_order(self, *arguments: str) -> str:
+        """Its name with these arguments, and with the order of ties where it is not the default."""
+        given = () if self.tie_order == DEFAULT_ORDER else (f"tie_order={', '.join(self.tie_order)}",)
+        said = ", ".join([*arguments, *given])
+        return f"{type(self).__name__}({said})" if said else type(self).__name__
+
+
+class MinLatencyStrategy(_Settling):
     """The smallest p50 latency over all batch sizes of all candidates."""
 
     def choose(self, candidates: Sequence[Candidate]) -> RuntimeResult | None:
         return result_of(self, tied(candidates, lambda rung: rung.p50_latency))
 
 
-class MaxThroughputStrategy(RuntimeSearchStrategy):
+class MaxThroughputStrategy(_Settling):
     """The largest throughput over all batch sizes of all candidates."""
 
     def choose(self, candidates: Sequence[Candidate]) -> RuntimeResult | None:
         return result_of(self, tied(candidates, lambda rung: -rung.throughput))
 
 
-class MaxThroughputAndMinLatencyStrategy(RuntimeSearchStrategy):
+class MaxThroughputAndMinLatencyStrategy(_Settling):
     """The candidate that has both the largest throughput and the smallest latency; there may be none.
 
     Tied with it is who cannot be told from it in one of the two.
@@ -44,14 +68,15 @@ class MaxThroughputAndMinLatencyStrategy(RuntimeSearchStrategy):
         return replace(found, ties=tuple(in_one))
 
 
-class MaxThroughputWithLatencyBudgetStrategy(RuntimeSearchStrategy):
+class MaxThroughputWithLatencyBudgetStrategy(_Settling):
     """The largest throughput among batch sizes with a p50 latency within a budget.
 
     Args:
         latency_budget: milliseconds.
     """
 
-    def __init__(self, latency_budget: float) -> None:
+    def __init__(self, latency_budget: float, *, tie_order: Sequence[str] = DEFAULT_ORDER) -> None:
+        super().__init__(tie_order=tie_order)
         self.latency_budget = positive("latency_budget", latency_budget)
 
     def choose(self, candidates: Sequence[Candidate]) -> RuntimeResult | None:
@@ -61,7 +86,7 @@ class MaxThroughputWithLatencyBudgetStrategy(RuntimeSearchStrategy):
         return result_of(self, tied(candidates, cost))
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}({self.latency_budget}[ms])"
+        return self._with_order(f"{self.latency_budget}[ms]")
 
 
 class SelectedRuntimeStrategy(RuntimeSearchStrategy):

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from turnkey.measure.tie import Tied, winner
+from turnkey.measure.tie import DEFAULT_ORDER, Tied, settled
 from turnkey.navigator.candidate import Candidate, Candidates
 from turnkey.navigator.exceptions import RuntimeAnalyzerError
 from turnkey.navigator.status import ModelStatus, Rung, RunnerStatus
@@ -47,7 +47,13 @@ class RuntimeResult:
 
 
 class RuntimeSearchStrategy(abc.ABC):
-    """A goal. ``str()`` says it as packages and logs show it."""
+    """A goal. ``str()`` says it as packages and logs show it.
+
+    Attributes:
+        tie_order: of `turnkey.measure.tie.MEASURES`: what settles ties, one after another.
+    """
+
+    tie_order: tuple[str, ...] = DEFAULT_ORDER
 
     @abc.abstractmethod
     def choose(self, candidates: Sequence[Candidate]) -> RuntimeResult | None:
@@ -114,12 +120,20 @@ def result_of(strategy: RuntimeSearchStrategy, pairs: Sequence[tuple[Candidate, 
     """The winner among pairs that tie, with the others; None without any."""
     if not pairs:
         return None
-    best = winner(
+    best = settled(
         [
-            Tied(key=each.key, is_lossy=each.is_lossy, memory_bytes=each.memory_bytes, size_bytes=each.size_bytes)
+            Tied(
+                key=each.key,
+                is_lossy=each.is_lossy,
+                memory_bytes=each.memory_bytes,
+                size_bytes=each.size_bytes,
+                error=each.max_atol,
+                load_ms=each.load_ms,
+            )
             for each, _ in pairs
-        ]
-    )
+        ],
+        order=strategy.tie_order,
+    ).key
     candidate, rung = next(pair for pair in pairs if pair[0].key == best)
     others = tuple(dict.fromkeys(other.key for other, _ in pairs if other.key != candidate.key))
     return _result(candidate, rung, ties=others, strategy=str(strategy))

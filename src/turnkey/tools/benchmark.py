@@ -10,7 +10,7 @@ from turnkey.errors import MeasurementInvalid, UsageError
 from turnkey.pipeline.quantity import count, positive_count, positive_number
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 from turnkey.tools.candidate_arguments import CANDIDATES, asked_candidates, refuse_both
-from turnkey.tools.measuring_arguments import OBJECTIVES, effort
+from turnkey.tools.measuring_arguments import OBJECTIVES, TIES, effort, tie_order
 from turnkey.tools.thread_counts import parse_threads, thread_counts
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOADS = ("concurrency", "server", "offline")
 _OF_LOAD = ("clients", "load_seconds", "p99_bound_ms", "p95_bound_ms", "p90_bound_ms")
 """Arguments that mean something under a load only."""
-_NOT_OF_LOAD = ("iterations", "budget", "objective", "details")
+_NOT_OF_LOAD = ("iterations", "budget", "objective", "ties", "details")
 
 
 def parse_clients(text: str) -> str:
@@ -87,6 +87,7 @@ class Benchmark(Tool):
             default_text="median",
             help="What of a round's calls is compared; p90 takes 36 calls in each round, p99 368.",
         ),
+        TIES,
         Argument(
             flags=("--inputs",),
             default="rotate",
@@ -206,7 +207,10 @@ class Benchmark(Tool):
                 return loaded(state, source, samples, candidates, shape=shape_of(arguments), settings=settings)
             record, notes = compared(state, source, samples, candidates, settings)
         with_details = bool(arguments.get("details"))
-        state = results_of(state, source, samples, candidates, record, notes, with_details=with_details).state
+        ties = tie_order(arguments)
+        state = results_of(
+            state, source, samples, candidates, record, notes, with_details=with_details, ties=ties
+        ).state
         if arguments.get("strict"):
             try:
                 record.require_valid()

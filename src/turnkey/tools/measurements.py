@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,9 @@ _CHECKED = {
 
 def verification_of(state: State, candidate: Candidate, record: Record) -> str:
     """``valid``, or in words why the candidate does not count as verified."""
+    if _is_source(candidate):
+        return "valid"  # a wrong output would be a reason of validity
     if candidate.variant is None:
-        if candidate.runtime.name in LIVE and not candidate.options:
-            return "valid"  # the source model itself; a wrong output would be a reason of validity
         checked = str(record.summary(candidate.key).facts.get("verification", "not checked"))
         return _CHECKED.get(checked, checked)
     mine = [entry for entry in state.verification if entry.get("key") == candidate.variant.key]
@@ -39,19 +40,35 @@ def verification_of(state: State, candidate: Candidate, record: Record) -> str:
     return f"{candidate.variant.key} is {failed['verdict']}: {failed['reason']}"
 
 
+def _is_source(candidate: Candidate) -> bool:
+    """Whether it is the source model itself."""
+    return candidate.variant is None and candidate.runtime.name in LIVE and not candidate.options
+
+
 def loss_of(state: State, candidate: Candidate) -> str:
     """What a candidate of another precision than the model's loses, in words; empty for one of the same."""
     if candidate.precision is None:
         return ""
-    mine = () if candidate.variant is None else state.verification
-    key = None if candidate.variant is None else candidate.variant.key
-    outputs = [output for entry in mine if entry.get("key") == key for output in entry.get("outputs", ())]
     told = []
     for measure, words in (("relative_l2", "relative L2"), ("max_abs", "largest error")):
-        values = [output[measure] for output in outputs if measure in output]
+        values = _seen(state, candidate, measure)
         told += [f"{words} {max(values):.2g}"] if values else []
     numbers = ", ".join(told) if told else "how far its outputs are off was not kept"
     return f"{candidate.precision}: {numbers}"
+
+
+def error_of(state: State, candidate: Candidate) -> float:
+    """Largest relative L2 error of any output of its variant; 0 for the model itself, infinite where not known."""
+    if _is_source(candidate):
+        return 0.0
+    return max(_seen(state, candidate, "relative_l2"), default=math.inf)
+
+
+def _seen(state: State, candidate: Candidate, measure: str) -> list[float]:
+    """What verification saw of one measure, over all signatures and outputs of its variant."""
+    key = None if candidate.variant is None else candidate.variant.key
+    mine = [entry for entry in state.verification if key is not None and entry.get("key") == key]
+    return [output[measure] for entry in mine for output in entry.get("outputs", ()) if measure in output]
 
 
 def measurement_entry(

@@ -36,6 +36,28 @@ def effort(help: str, *, default: str = "standard") -> Argument:
 MEASURING = (effort("Of the measurement, as for benchmark."), threads())
 
 
+def _measures(text: str) -> str:
+    """``size,memory``, as it was written."""
+    from turnkey.measure.tie import order_of
+
+    order_of(text.split(","))
+    return text
+
+
+TIES = Argument(
+    flags=("--ties",),
+    parse=_measures,
+    metavar="MEASURE,MEASURE",
+    default_text="memory,size",
+    help="What settles ties, one after another: memory, size, error, load. A loss of precision goes before all.",
+)
+
+
+def tie_order(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The order of `TIES`; None where it was not given."""
+    return tuple(arguments["ties"].split(",")) if arguments.get("ties") else None
+
+
 def measuring_settings(state: State, arguments: Mapping[str, Any]) -> Settings:
     """Settings of the engine from these arguments, with the seed of the build."""
     from turnkey.measure import Settings

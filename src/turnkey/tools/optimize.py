@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import UsageError
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
-from turnkey.tools.measuring_arguments import MEASURING, measuring_settings
+from turnkey.tools.measuring_arguments import MEASURING, TIES, measuring_settings, tie_order
 from turnkey.tools.recommendation import GOALS
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Optimize(Tool):
             default=False,
             help="Only forms that compute in the model's own precision.",
         ),
+        TIES,
         *MEASURING,
     )
 
@@ -96,7 +97,8 @@ class Optimize(Tool):
                 remedy="verify --explain finds what is wrong",
             )
         goal = arguments.get("goal") or "latency"
-        found = race(state, source, candidates, measuring_settings(state, arguments), goal=goal)
+        settings = measuring_settings(state, arguments)
+        found = race(state, source, candidates, settings, goal=goal, ties=tie_order(arguments))
         told = [*failures, *_refused(verdicts)]
         return _finished(found, goal=goal, told=told, otherwise=_sound(before, verdicts))
 

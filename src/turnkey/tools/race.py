@@ -45,7 +45,13 @@ def verified(
 
 
 def race(
-    state: State, source: SourceModel, candidates: Sequence[Candidate], settings: Settings, *, goal: str = "latency"
+    state: State,
+    source: SourceModel,
+    candidates: Sequence[Candidate],
+    settings: Settings,
+    *,
+    goal: str = "latency",
+    ties: Sequence[str] | None = None,
 ) -> Results:
     """Measure candidates in one experiment, and choose.
 
@@ -55,4 +61,4 @@ def race(
     state, complete = with_reference_outputs(state, source)
     samples = rotated(complete)
     record, notes = compared(state, source, samples, candidates, settings)
-    return results_of(state, source, samples, candidates, record, notes, goal=goal)
+    return results_of(state, source, samples, candidates, record, notes, goal=goal, ties=ties)

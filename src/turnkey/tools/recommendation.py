@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
 VALID = "valid"
 GOALS = ("latency", "throughput", "size", "memory")
+_BETTER = {
+    "loss": " and without their loss",
+    "memory": " and in less memory",
+    "size": " and smaller",
+    "error": " and with a smaller error",
+    "load": " and loaded sooner",
+}
+"""What the choice among ties has before the others, by what settled it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +28,16 @@ class Recommendation:
     Attributes:
         key: of the candidate; None if none may be recommended.
         ties: candidates that are as fast; the choice among them is that of `turnkey.measure.tie`.
-        avoids_loss: whether all of those compute in a lower precision, and the choice does not.
+        settled_by: what of theirs decided; empty without any.
+        order: of measures that ties were settled by, where it is not the default.
         refused: why each other candidate could not be chosen, by key.
         loss: what the choice loses, in words; empty if it computes in the model's own precision.
     """
 
     key: str | None
     ties: tuple[str, ...] = ()
-    avoids_loss: bool = False
+    settled_by: str = ""
+    order: tuple[str, ...] = ()
     refused: Mapping[str, str]
     loss: str = ""
 
@@ -37,8 +47,8 @@ class Recommendation:
         reasons = "; ".join(f"{key}: {reason}" for key, reason in self.refused.items())
         if self.key is None:
             return f"nothing is recommended: {reasons}"
-        better = "without their loss" if self.avoids_loss else "smaller"
-        tie = f", as fast as {', '.join(self.ties)} and {better}" if self.ties else ""
+        tie = f", as fast as {', '.join(self.ties)}{_BETTER.get(self.settled_by, '')}" if self.ties else ""
+        tie += f" (ties by {', '.join(self.order)})" if self.ties and self.order else ""
         loss = f", {self.loss}" if self.loss else ""
         return f"recommended: {self.key}{tie}{loss}" + (f"; not considered: {reasons}" if reasons else "")
 
@@ -49,7 +59,9 @@ def recommend(
     verification: Mapping[str, str],
     size_bytes: Mapping[str, int],
     losses: Mapping[str, str],
+    errors: Mapping[str, float] | None = None,
     goal: str = "latency",
+    ties: Sequence[str] | None = None,
 ) -> Recommendation:
     """The best candidate for a goal that is verified and whose comparison stands.
 
@@ -62,8 +74,10 @@ def recommend(
         losses: by key, in words; empty or absent for what computes in the model's own precision. Of candidates that
             tie, one without a loss goes first: a loss buys nothing there. Else what is recommended in spite of a
             loss says it.
+        errors: largest that verification saw, by key, to settle ties where the order asks for it.
         goal: one of `GOALS`. For latency and throughput candidates tie whose difference is not proven; for size and
             memory the smallest wins, and of equal ones the fastest.
+        ties: order of `turnkey.measure.tie.MEASURES`; None is the default one.
     """
     refused: dict[str, str] = {}
     eligible = []
@@ -83,41 +97,62 @@ def recommend(
     if goal in ("size", "memory"):
         choice = _smallest(record, eligible, refused, size_bytes=size_bytes, goal=goal)
     else:
-        choice = _fastest(record, eligible, refused, size_bytes=size_bytes, losses=losses, goal=goal)
+        tied = _tied(record, eligible, goal=goal)
+        choice = _settled(record, tied, refused, size_bytes=size_bytes, losses=losses, errors=errors or {}, ties=ties)
     return replace(choice, loss=losses.get(choice.key or "", ""))
 
 
-def _fastest(
-    record: Record,
-    eligible: list[str],
-    refused: Mapping[str, str],
-    *,
-    size_bytes: Mapping[str, int],
-    losses: Mapping[str, str],
-    goal: str,
-) -> Recommendation:
-    from turnkey.measure.tie import Tied, winner  # the command line imports this module for the names of goals
-
+def _tied(record: Record, eligible: Sequence[str], *, goal: str) -> list[str]:
+    """The fastest, and those that are proven to be as fast."""
     fastest = min(eligible, key=lambda key: _slowness(record, key, goal=goal))
     tied = [fastest]
     for key in eligible:
         verdict = None if key == fastest else record.verdict(key, against=fastest)
         if verdict is not None and verdict.is_valid and verdict.is_tie:
             tied.append(key)
-    chosen = winner(
+    return tied
+
+
+def _settled(
+    record: Record,
+    tied: Sequence[str],
+    refused: Mapping[str, str],
+    *,
+    size_bytes: Mapping[str, int],
+    losses: Mapping[str, str],
+    errors: Mapping[str, float],
+    ties: Sequence[str] | None,
+) -> Recommendation:
+    from turnkey.measure.tie import DEFAULT_ORDER, Tied, settled  # printing help takes the goals alone
+
+    order = DEFAULT_ORDER if ties is None else tuple(ties)
+    found = settled(
         [
             Tied(
                 key=key,
                 is_lossy=bool(losses.get(key)),
                 memory_bytes=record.summary(key).peak_memory_bytes or float("inf"),
                 size_bytes=size_bytes.get(key, 0),
+                error=errors.get(key, float("inf")),
+                load_ms=_load_ms(record, key),
             )
             for key in tied
-        ]
+        ],
+        order=order,
     )
-    others = tuple(key for key in tied if key != chosen)
-    avoids_loss = not losses.get(chosen) and all(losses.get(key) for key in others)
-    return Recommendation(key=chosen, ties=others, avoids_loss=avoids_loss, refused=refused)
+    others = tuple(key for key in tied if key != found.key)
+    return Recommendation(
+        key=found.key,
+        ties=others,
+        settled_by=found.by if others else "",
+        order=() if order == DEFAULT_ORDER else order,
+        refused=refused,
+    )
+
+
+def _load_ms(record: Record, key: str) -> float:
+    summary = record.summary(key)
+    return float("inf") if summary.load_ms is None else summary.load_ms + (summary.compile_ms or 0.0)
 
 
 def _slowness(record: Record, key: str, *, goal: str) -> tuple[float, str]:

@@ -13,7 +13,13 @@ from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State
 from turnkey.tools.benchmark_table import benchmark_table, details_table
 from turnkey.tools.candidates import Candidate
-from turnkey.tools.measurements import loss_of, measurement_entry, verification_of, with_performance_statistics
+from turnkey.tools.measurements import (
+    error_of,
+    loss_of,
+    measurement_entry,
+    verification_of,
+    with_performance_statistics,
+)
 from turnkey.tools.recommendation import Recommendation, recommend
 from turnkey.verify import batch_size
 
@@ -40,6 +46,7 @@ def results_of(
     *,
     with_details: bool = False,
     goal: str = "latency",
+    ties: Sequence[str] | None = None,
 ) -> Results:
     """What a record of these candidates says, told and kept.
 
@@ -48,6 +55,7 @@ def results_of(
         notes: to be told beside it.
         with_details: tell what starting costs, too.
         goal: that the recommendation is for.
+        ties: order of `turnkey.measure.tie.MEASURES` that settles them; None is the default one.
 
     Raises:
         TurnkeyError: nothing could be measured; the error of the first candidate.
@@ -59,7 +67,10 @@ def results_of(
     sizes = {c.key: source.parameter_bytes if c.variant is None else c.variant.size_bytes for c in candidates}
     verified = {c.key: verification_of(state, c, record) for c in candidates}
     losses = {c.key: loss_of(state, c) for c in candidates}
-    choice = recommend(record, verification=verified, size_bytes=sizes, losses=losses, goal=goal)
+    errors = {c.key: error_of(state, c) for c in candidates}
+    choice = recommend(
+        record, verification=verified, size_bytes=sizes, losses=losses, errors=errors, goal=goal, ties=ties
+    )
     assert record.path is not None, "the experiment was given a path"
     where = BuildPaths(state.cache_dir, state.build_name).relative(record.path)
     loads = {
