@@ -32,6 +32,21 @@ def layer(x):
     return tf.tanh(tf.matmul(x, tf.constant(WEIGHTS)))
 
 
+def keras_model():
+    import keras
+
+    return keras.Sequential(
+        [keras.layers.Input((3,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(2)]
+    )
+
+
+def layer_with_a_variable():
+    import tensorflow as tf
+
+    weights = tf.Variable(WEIGHTS)
+    return lambda x: tf.matmul(x, weights)
+
+
 def source_of(function):
     x = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
     return SourceModel(
@@ -51,8 +66,9 @@ def convert(name, path, **request):
     return form.convert(ConvertRequest(path=path, settings=form.settings_type(), **request))
 
 
-def test_a_function_reaches_onnx_over_a_saved_model_and_is_verified_at_other_batch_sizes(tmp_path):
-    source = source_of(layer)
+@pytest.mark.parametrize("make", [lambda: layer, keras_model, layer_with_a_variable])
+def test_a_function_reaches_onnx_over_a_saved_model_and_is_verified_at_other_batch_sizes(tmp_path, make):
+    source = source_of(make())
     saved = convert("tf-savedmodel", tmp_path / "model.savedmodel", source=source)
     made = convert("onnx-tensorflow", tmp_path / "model.onnx", parent=saved.path)
     found = verify_file(

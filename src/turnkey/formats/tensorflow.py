@@ -49,6 +49,7 @@ class SavedModel:
         try:
             module.call = tf.function(lambda **named: _called(function, structure, named))
             concrete = module.call.get_concrete_function(**specs)
+            module.captured = list(concrete.variables)  # only what hangs on the module is saved
             with finished_directory(request.path) as unfinished:
                 tf.saved_model.save(module, str(unfinished), signatures=concrete)
         except Exception as error:
