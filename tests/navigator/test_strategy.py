@@ -139,7 +139,7 @@ def test_a_goal_settles_ties_in_its_own_order_and_says_it() -> None:
     assert str(by_load) == "MinLatencyStrategy(tie_order=load, size)"
     assert chosen(by_load, one, two) == "openvino @ OpenVINO, batch 1"
     assert chosen(nav.MinLatencyStrategy(), one, two) == "onnx @ OnnxCPU, batch 1"
-    assert by_load != nav.MinLatencyStrategy() == nav.MinLatencyStrategy(tie_order=("memory", "size"))
+    assert by_load != nav.MinLatencyStrategy() == nav.MinLatencyStrategy(tie_order=("memory", "size", "error", "load"))
     with pytest.raises(ConfigurationError, match="ties cannot be settled so"):
         nav.MaxThroughputWithLatencyBudgetStrategy(5.0, tie_order=("speed",))
 

@@ -48,7 +48,7 @@ TIES = Argument(
     flags=("--ties",),
     parse=_measures,
     metavar="MEASURE,MEASURE",
-    default_text="memory,size",
+    default_text="memory,size,error,load",
     help="What settles ties, one after another: memory, size, error, load. A loss of precision goes before all.",
 )
 
