@@ -55,7 +55,7 @@ FOUND = {
     (1.05, "rigorous"): (100, 100, 100),
     (1.05, "standard"): (100, 99, 99),
 }
-"""Percent SLOWER on the quiet, the bursty and the heavy host: spec/measuring.md §20."""
+"""Percent SLOWER on the quiet, the bursty and the heavy host, as docs/measuring.md has it."""
 
 
 @pytest.mark.nightly

@@ -1,6 +1,6 @@
 """Acceptance of the engine on a host: equal things must not be told apart, a planted difference must be found.
 
-spec/measuring.md §19. The same procedure serves the built-in target (``turnkey doctor --noise``) and real models.
+The same procedure serves the built-in target (``turnkey doctor --noise``) and real models.
 """
 
 from __future__ import annotations

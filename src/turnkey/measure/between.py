@@ -2,8 +2,7 @@
 
 Records of different sessions were not interleaved: what the host did meanwhile is part of the difference. The verdict
 is Welch's t over rounds, so it is wide, and whatever spoils a *value* in either record spoils it too. A candidate that
-both records measured and that is byte for byte the same takes the host's own change out, as the yardstick of
-spec/measuring.md §15.
+both records measured and that is byte for byte the same takes the host's own change out, as a yardstick does.
 
 Scope: finished comparisons. A gate, which must not cry wolf, measures both in one experiment instead.
 """

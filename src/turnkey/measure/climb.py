@@ -1,4 +1,4 @@
-"""Climbing the ladder of batch sizes with an experiment per rung. spec/measuring.md §17.
+"""Climbing the ladder of batch sizes with an experiment per rung.
 
 All candidates that still climb are measured together at each batch size, so that every rung has its verdicts; each
 candidate ends its own climb by the predicates of `turnkey.measure.ladder`. Every rung leaves a record, and a climb

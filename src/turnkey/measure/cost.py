@@ -1,4 +1,4 @@
-"""What an experiment is going to cost before it runs: process starts and seconds. Pure. spec/measuring.md §14."""
+"""What an experiment is going to cost before it runs: process starts and seconds. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The experiment: rounds, looks, and the rule that ends it. spec/measuring.md §9.
+"""The experiment: rounds, looks, and the rule that ends it.
 
 A thin shell around the pure parts: it owns the budget, the workers and the files; what is decided is decided by
 `race`, and what users see is computed by `record` from the samples.
@@ -236,7 +236,7 @@ class Experiment:
         self._race.note_outputs(run["calibration"])
 
     def _choose_layout(self) -> None:
-        """All together where they fit into memory, else pairs with a yardstick, else one at a time. spec §15."""
+        """All together where they fit into memory, else pairs with a yardstick, else one at a time."""
         run = self._journal.run
         slow = [
             entry["v"]

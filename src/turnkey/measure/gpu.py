@@ -1,4 +1,4 @@
-"""What an NVIDIA GPU does while we measure, and its clocks locked on request. spec/measuring.md §13.
+"""What an NVIDIA GPU does while we measure, and its clocks locked on request.
 
 Read through NVML between passes, never inside a slice. `read` and `locked_clocks` take the NVML module, so that tests
 can show them another device.

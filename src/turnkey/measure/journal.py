@@ -1,4 +1,4 @@
-"""The record's files: a directory while it grows, a zip when finished. spec/measuring.md §18.
+"""The record's files: a directory while it grows, a zip when finished.
 
 ``run.json`` is replaced atomically after every round; ``samples.jsonl`` grows by one line per slice, flushed when it
 ends. What follows the last complete round is dropped when an experiment resumes, so a file that was cut at any byte

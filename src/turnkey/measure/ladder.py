@@ -1,4 +1,4 @@
-"""The ladder of batch sizes: which rung comes next, and when throughput no longer grows. Pure. spec §17."""
+"""The ladder of batch sizes: which rung comes next, and when throughput no longer grows. Pure."""
 
 from __future__ import annotations
 

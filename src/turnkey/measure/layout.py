@@ -1,4 +1,4 @@
-"""Who runs beside whom: all together where they fit into memory, else in pairs, else one at a time. spec §15."""
+"""Who runs beside whom: all together where they fit into memory, else in pairs, else one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load shapes: their arithmetic. Pure. spec/measuring.md §12.
+"""Load shapes: their arithmetic. Pure.
 
 Closed loops (``concurrency``) and open loops (``server``) answer different questions (Schroeder et al. 2006) and are
 never compared. In an open loop latency counts from the scheduled arrival: a late generator cannot hide a queue.

@@ -1,4 +1,4 @@
-"""Put a load shape on one target, in fresh processes, and say what it bears. spec/measuring.md §12."""
+"""Put a load shape on one target, in fresh processes, and say what it bears."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a load shape found: every number is computed from the samples of its record. spec/measuring.md §12."""
+"""What a load shape found: every number is computed from the samples of its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts about pairs of candidates of one record, from its units and looks. spec/measuring.md §8 to §10."""
+"""Verdicts about pairs of candidates of one record, from its units and looks."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _OBJECTIVE_CALLS = {"p90": 36, "p99": 368}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """The Navigator's window rule, with its documented names and defaults. spec/measuring.md §17.
+    """The Navigator's window rule, with its documented names and defaults.
 
     ``stabilization_windows`` and ``min_trials`` are of its later generation; None is the earlier rule.
     """

@@ -1,4 +1,4 @@
-"""The race: who is still measured, and what the rounds so far decide. spec/measuring.md §9 and §10.
+"""The race: who is still measured, and what the rounds so far decide.
 
 At a look whoever is slower beyond doubt leaves, so that the budget goes to those in doubt.
 """

@@ -1,4 +1,4 @@
-"""Why something of a record must not be used, collected over its processes, rounds and candidates. spec §16."""
+"""Why something of a record must not be used, collected over its processes, rounds and candidates."""
 
 from __future__ import annotations
 

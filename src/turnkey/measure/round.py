@@ -1,4 +1,4 @@
-"""One round: its passes of slices, and what the host did meanwhile. spec/measuring.md §4 and §6."""
+"""One round: its passes of slices, and what the host did meanwhile."""
 
 from __future__ import annotations
 

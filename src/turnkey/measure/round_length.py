@@ -1,4 +1,4 @@
-"""How long a round is: how many passes it gets, of which slices, and what may end or prolong it. spec §6, §9."""
+"""How long a round is: how many passes it gets, of which slices, and what may end or prolong it."""
 
 from __future__ import annotations
 

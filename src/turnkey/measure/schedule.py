@@ -29,7 +29,7 @@ class SliceSize:
 
 
 def slice_size(call_ns: float) -> SliceSize:
-    """Timed calls per slice for a call of ``call_ns``: 20 to 250 ms of them, or one call. spec §6."""
+    """Timed calls per slice for a call of ``call_ns``: 20 to 250 ms of them, or one call."""
     inner = math.ceil(SHORT_CALL_NS / call_ns) if call_ns < SHORT_CALL_NS else 1
     entry = call_ns * inner
     return SliceSize(entries=max(math.ceil(20e6 / entry), min(5, max(1, int(250e6 // entry)))), inner=inner)
@@ -68,7 +68,7 @@ def load_order(names: Sequence[str], *, seed: int, round_: int) -> tuple[str, ..
 
 
 def pad(*, seed: int, round_: int, position: int) -> int:
-    """Random bytes for a worker's environment: one address-space layout is one draw. spec §4."""
+    """Random bytes for a worker's environment: one address-space layout is one draw."""
     return int(_generator(seed, "pad", round_, position).integers(0, MAX_PAD, endpoint=True))
 
 

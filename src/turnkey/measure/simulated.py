@@ -1,4 +1,4 @@
-"""A simulated host with known truth, on which the unchanged engine runs. The noise model of spec/measuring.md §20.
+"""A simulated host with known truth, on which the unchanged engine runs. The noise model of docs/measuring.md.
 
 Time is counted in calls: whoever calls moves the host's clock on by one. Nothing here reads a clock or a file.
 """

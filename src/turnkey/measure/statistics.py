@@ -1,7 +1,7 @@
 """The one implementation of every statistic. Pure functions of their arguments; logs are natural.
 
-Sources: spec/measuring.md §8 and §11 with Kalibera & Jones 2013 (the round is the sample), Hyndman & Fan 1996
-(quantiles), Student's t, binomial order statistics.
+Sources: Kalibera & Jones 2013 (the round is the sample), Hyndman & Fan 1996 (quantiles), Student's t, binomial order
+statistics.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def paired_interval(a: Mapping[int, float], b: Mapping[int, float], *, level: fl
 
 
 def welch_interval(a: Sequence[float], b: Sequence[float], *, level: float) -> Interval:
-    """Difference of two independent means by Welch's t: for variants that never stood in one round (spec §15)."""
+    """Difference of two independent means by Welch's t: for variants that never stood in one round."""
     first, second = t_interval(a, level=level), t_interval(b, level=level)
     va, vb = (float(np.var(x, ddof=1)) / len(x) for x in (a, b))
     mean = first.mean - second.mean

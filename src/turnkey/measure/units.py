@@ -11,8 +11,7 @@ Trade-offs: where nothing disturbs, a median needs up to half as many passes aga
 there, what differs between processes is larger than either. On a shared host it halves the variance.
 Scope: the objective ``median``; the others are statistics of the pooled calls of a round.
 
-Source: Lehmann, "Robust estimation in analysis of variance" (Ann. Math. Statist. 34, 1963) for 3; spec/measuring.md §8
-has the mean over passes in place of 2.
+Source: Lehmann, "Robust estimation in analysis of variance" (Ann. Math. Statist. 34, 1963) for 3.
 """
 
 from __future__ import annotations

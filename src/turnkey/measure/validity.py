@@ -1,4 +1,4 @@
-"""Whether a value or a verdict may be used at all. Pure: evidence in, reasons with remedies out. spec §16."""
+"""Whether a value or a verdict may be used at all. Pure: evidence in, reasons with remedies out."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ REASONS: Mapping[str, tuple[bool, bool, str]] = {
 
 
 def reason(code: str, evidence: str, *, key: str = "") -> Reason:
-    """A reason of the table in spec §16, with its remedy."""
+    """A reason with its remedy."""
     value, verdict, remedy = REASONS[code]
     return Reason(code=code, key=key, evidence=evidence, spoils_value=value, spoils_verdict=verdict, remedy=remedy)
 

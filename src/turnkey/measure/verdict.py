@@ -1,4 +1,4 @@
-"""The verdict about a pair, from the interval of their difference. Pure. spec/measuring.md §9 and §10.
+"""The verdict about a pair, from the interval of their difference. Pure.
 
 Trade-offs: estimates that stopped early lean away from 1; the interval printed is that of the look that ended it.
 """

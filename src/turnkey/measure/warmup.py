@@ -1,4 +1,4 @@
-"""When a process is warm, and whether it really was. spec/measuring.md §5.
+"""When a process is warm, and whether it really was.
 
 Pure: `time_calls(n)` makes n calls and returns their durations in nanoseconds; a simulated host passes its own.
 

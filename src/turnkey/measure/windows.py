@@ -1,4 +1,4 @@
-"""The Navigator's windows as predicates over samples that exist anyway. Pure. spec/measuring.md §17.
+"""The Navigator's windows as predicates over samples that exist anyway. Pure.
 
 A variant's timed calls in time order are one sequence; windows cut it by count or by time; stability compares the
 means of the last windows. Nothing here computes a statistic of window statistics for users.
