@@ -223,19 +223,10 @@ def _check(path: Path) -> None:
 
 
 def _validated(path: Path, subject: Subject, settings: LexerSettings) -> tuple[str, tuple[OutputCheck, ...]]:
+    from turnkey.runtimes.single_run import outputs_of_file
+
     actual = outputs_of_file(path, subject.inputs)
     return judged(subject.outputs, actual, limits_of(settings))
-
-
-def outputs_of_file(path: Path, inputs: Sample) -> Sample:
-    """What ONNX Runtime computes from a file, on the processor and with its default optimisations."""
-    from turnkey.runtimes import LoadRequest, find_runtime
-
-    runner = find_runtime("onnxruntime").load(LoadRequest(path=path, threads=1))
-    try:
-        return runner.outputs(runner.run(runner.prepare(inputs)))
-    finally:
-        runner.close()
 
 
 def judged(reference: Sample, actual: Sample, limits: Limits) -> tuple[str, tuple[OutputCheck, ...]]:

@@ -83,8 +83,9 @@ def reverify(artifact: LexerArtifact) -> list[Reverification]:
 def _reverified(archive: Archive, name: str, export: Mapping[str, Any], path: Path, directory: Path) -> Reverification:
     """Verify one unpacked file; its samples are unpacked into ``directory``."""
     from turnkey.formats.onnx_file import check_file
-    from turnkey.lexer.onnx_export import judged, outputs_of_file
+    from turnkey.lexer.onnx_export import judged
     from turnkey.model.samples import read_samples
+    from turnkey.runtimes.single_run import outputs_of_file
 
     index = str(export.get("samples") or "")
     arrays = index.removesuffix(".json") + ".npz"

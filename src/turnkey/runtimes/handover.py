@@ -16,7 +16,6 @@ Scope: not a file format. Nothing that is kept, shipped or sent to another machi
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import shutil
@@ -32,6 +31,7 @@ from typing import IO, TYPE_CHECKING, Any
 import psutil
 
 from turnkey.errors import ArtifactError, ModelError
+from turnkey.file_digest import digest_of_files
 from turnkey.model.samples import SampleSet, write_samples
 from turnkey.model.source import SourceModel
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from turnkey.model.call import CallStructure
 
 UNREADABLE = "the model cannot be rebuilt in a fresh process"
-_CHUNK_BYTES = 1 << 20
 _PREFIX = "turnkey-handover-"
 
 
@@ -95,7 +94,7 @@ def read_module(handed: Mapping[str, Any]) -> tuple[torch.nn.Module, CallStructu
     path = Path(handed["path"])
     try:
         status = path.stat()
-        digest = _sha256(path)
+        digest = digest_of_files([path]).sha256
     except OSError as error:
         raise ArtifactError("the model handed to this process cannot be read", evidence=str(error)) from error
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or digest != handed["sha256"]:
@@ -182,7 +181,7 @@ def _write_module(source: SourceModel, directory: Path) -> Mapping[str, Any]:
     search_path = [os.path.abspath(entry) for entry in sys.path if entry]
     return {
         "path": str(path),
-        "sha256": _sha256(path),
+        "sha256": digest_of_files([path]).sha256,
         "kind": kind,
         "search_path": search_path,
         "absent": _absent_packages(),
@@ -283,11 +282,3 @@ def _by_value(modules: list[ModuleType]) -> Iterator[None]:
     finally:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
