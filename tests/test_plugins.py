@@ -25,7 +25,7 @@ class Greet(Tool):
 
     name = "greet"
     kind = ToolKind.MANAGEMENT
-    arguments = (Argument(flags=("who",), help="whom to greet"),)
+    arguments = (Argument(flags=("who",), help="Whom to greet"),)
 
     def manage(self, context, who):
         print(f"hello {who}")
@@ -87,7 +87,7 @@ def test_a_tool_of_an_installed_distribution_is_used_like_our_own(tmp_path: Path
 
     assert turnkey("greet", "report") == "greeting was imported\nhello report\n"
     assert "Greet somebody by name" in turnkey("-h")
-    assert "whom to greet" in turnkey("greet", "-h")
+    assert "Whom to greet" in turnkey("greet", "-h")
     assert "greeting was imported" not in turnkey("version")
 
 

@@ -76,7 +76,12 @@ OUR_TOOLS = {
 }
 """Doors whose tools stand in their own rooms: these modules and no other of theirs."""
 
-OUR_NAMES = {"turnkey.formats", "turnkey.formats.format", "turnkey.formats.onnx_export"}
+OUR_NAMES = {
+    "turnkey.formats",
+    "turnkey.formats.format",
+    "turnkey.formats.live_source",
+    "turnkey.formats.onnx_export",
+}
 """Tables of names that arguments choose from: these modules and no other of their room."""
 
 PROBE = """

@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 import turnkey.mlf as mlf
+from turnkey.errors import InputError
 from turnkey.mlf.failures import MlfMissingDependencyError
 from turnkey.mlf.lowering.emx_text import take_apart
 
@@ -92,7 +93,7 @@ def test_a_full_disk_leaves_the_older_tarball(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="No space"):
         mlf.export(models.model_of(models.MULTIPLY), tmp_path / "m.tar", compile=False)
     assert (tmp_path / "m.tar").read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["m.tar"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnkey.model.call import CallStructure, flatten_call, flatten_result
@@ -40,6 +40,7 @@ def same(first: object, second: object) -> bool:
     return type(first) is type(second) and first == second
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(ARGUMENTS, max_size=3), st.dictionaries(st.sampled_from(["p", "q"]), ARGUMENTS, max_size=2))
 def test_arguments_come_back_from_their_tensors_also_through_plain_data(args: list, kwargs: dict) -> None:
     tensors, structure = flatten_call(args, kwargs, ["x", "y", "z"], is_tensor=is_tensor)

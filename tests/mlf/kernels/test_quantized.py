@@ -74,7 +74,7 @@ _CONVOLUTION = st.fixed_dictionaries(
         "channels": st.integers(1, 20),
         "columns": st.integers(1, 36),
         "extent": st.tuples(st.integers(1, 4), st.integers(1, 3)),
-        "image": st.tuples(st.integers(6, 11), st.integers(6, 11)),
+        "image": st.tuples(st.integers(7, 11), st.integers(6, 11)),  # a dilated extent of 4 covers 7
         "stride": st.integers(1, 2),
         "dilation": st.integers(1, 2),
         "pad": st.integers(0, 2),
