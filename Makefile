@@ -28,7 +28,7 @@ demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo-output
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 25
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 0 --durations-min 3
 
 lint: $(READY)
 	$(BIN)/ruff check .
