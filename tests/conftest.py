@@ -9,6 +9,7 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,3 +68,23 @@ def script(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def chaotic() -> Callable[[int], Any]:
+    """Makes a module that amplifies a last bit to a per cent: so many expanding maps in a row."""
+    import torch
+
+    class Chaotic(torch.nn.Module):
+        def __init__(self, steps: int) -> None:
+            super().__init__()
+            self.steps = steps
+            self.act = torch.nn.Sigmoid()
+
+        def forward(self, x: Any) -> Any:
+            x = self.act(x)
+            for _ in range(self.steps):
+                x = 3.99 * x * (1 - x)
+            return x
+
+    return Chaotic

@@ -141,30 +141,16 @@ def test_integer_and_bool_inputs_zero_parameters_and_a_dataclass_as_result(expor
     assert_agrees(conversion.path, source)
 
 
-class Chaotic(nn.Module):
-    """Amplifies a last bit to a per cent: expanding maps in a row."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.steps = steps
-
-    def forward(self, x):
-        x = torch.sigmoid(x)
-        for _ in range(self.steps):
-            x = 3.99 * x * (1 - x)
-        return x
-
-
-def test_a_file_that_is_no_farther_from_the_float64_result_than_the_module_itself_is_taken_and_says_so(export):
-    conversion = export(source_of(Chaotic(15), torch.randn(8, 16)))
+def test_a_file_no_farther_from_the_float64_result_than_the_module_itself_is_taken_and_says_so(export, chaotic):
+    conversion = export(source_of(chaotic(15), torch.randn(8, 16)))
     assert [attempt["outcome"] for attempt in conversion.attempts] == ["chosen"]
     assert any("ill-conditioned: the model in float32 is" in note for note in conversion.notes)
 
 
-def test_where_every_file_disagrees_the_first_difference_is_what_happened(export):
+def test_where_every_file_disagrees_the_first_difference_is_what_happened(export, chaotic):
     said = "no file that an exporter wrote agrees with 'Chaotic': torchscript: output 'output' at"
     with pytest.raises(ConversionError, match=said):
-        export(source_of(Chaotic(40), torch.randn(8, 16)))
+        export(source_of(chaotic(40), torch.randn(8, 16)))
 
 
 class FixedBatch(nn.Module):

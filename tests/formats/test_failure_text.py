@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from turnkey.formats.failure_text import evidence_of, one_line
+from turnkey.errors import ConversionError
+from turnkey.formats.failure_text import evidence_of, one_line, reason_of
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,10 @@ def test_a_line_is_cut_and_evidence_keeps_all_lines_up_to_a_limit():
     assert evidence_of(KeyError("a\nb")) == "KeyError: 'a\\nb'"
     assert evidence_of(RuntimeError("a\nb")) == "RuntimeError: a\nb"
     assert len(evidence_of(RuntimeError("x" * 5000))) == 2000
+
+
+def test_a_reason_is_what_happened_with_the_first_line_of_evidence_but_no_head_of_a_table() -> None:
+    assert reason_of(ConversionError("no", evidence="this node\nthat node")) == "no: this node"
+    assert reason_of(ConversionError("no", evidence="exporter   outcome\ntrace      failed")) == "no"
+    assert reason_of(ConversionError("no: this node", evidence="this node\nthat node")) == "no: this node"
+    assert reason_of(ConversionError("no")) == "no"

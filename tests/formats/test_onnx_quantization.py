@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from sources import LINEAR, linear_weights, run_file, write_onnx
 
@@ -79,6 +80,12 @@ def test_without_samples_there_is_no_static_form_and_without_operators_none_at_a
 
 
 def test_excluded_nodes_and_other_operator_types_stay_as_they_are(tmp_path, parent):
+    model = onnx.load(parent)
+    model.graph.node[-1].name = "last"
+    onnx.save(model, parent)
+    conversion = convert("onnx-int8-dynamic", parent, tmp_path / "q.onnx", exclude=("last",))
+    assert conversion.notes[0].startswith("quantised: 1 ")
+    assert [node.op_type for node in load_graph(conversion.path).graph.node if node.name == "last"] == ["MatMul"]
     with pytest.raises(ConversionError, match="nothing that"):
         convert("onnx-int8-dynamic", parent, tmp_path / "q.onnx", operators=("Conv",))
 

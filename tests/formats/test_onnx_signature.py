@@ -101,6 +101,17 @@ def test_samples_depend_on_the_seed_alone_and_leave_numpys_own_generator_untouch
             np.testing.assert_array_equal(array, other[name])
 
 
+def test_inputs_larger_than_memory_are_refused_before_anything_is_drawn():
+    model = parser.parse_model(
+        '<ir_version: 9, opset_import: ["": 20]>'
+        "g (float[n,1000000,1000000] x, float[2] z) => (float[n,1000000,1000000] y) {y = Relu(x)}"
+    )
+    with pytest.raises(InputError, match="do not fit into memory") as caught:
+        make_samples(model, seed=0, count=4, dimensions={"n": 1000})
+    assert "'x' [1000, 1000000, 1000000]" in caught.value.evidence
+    assert "--dim" in caught.value.remedy
+
+
 def test_a_sample_is_fitted_in_order_and_dtype_and_unknown_inputs_are_left_out():
     wanted = Signature(
         inputs=(

@@ -99,8 +99,34 @@ def test_what_torchscript_cannot_hold_is_an_error_with_the_reason_and_leaves_no_
     source = source_of(Unscriptable(), torch.randn(2, 3))
     with pytest.raises(ConversionError, match=r"Unscriptable cannot be exported by torch\.jit\.script") as caught:
         convert("torchscript-script", source, tmp_path / "model.pt")
-    assert "failed" in caught.value.evidence
+    assert "return x * sum(value for value in" in caught.value.evidence
     assert list(tmp_path.iterdir()) == []
+
+
+class Numpy(torch.nn.Module):
+    """Runs, also at other batch sizes, and does not compile."""
+
+    def forward(self, x):
+        return x + torch.from_numpy(x.numpy())
+
+
+class AroundNumpy(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Numpy()
+
+    def forward(self, x):
+        return 2 * self.inner(x)
+
+
+def test_torchscript_gives_its_true_reason_also_for_a_class_that_failed_before_in_this_process(tmp_path):
+    for module in (Numpy(), Numpy(), AroundNumpy()):
+        with pytest.raises(ConversionError, match="'numpy'") as caught:
+            convert("torchscript-script", source_of(module, torch.randn(2, 3)), tmp_path / "model.pt")
+        assert "redefine" not in str(caught.value)
+        assert "torch.from_numpy(x.numpy())" in caught.value.evidence
+    good = convert("torchscript-script", source_of(Net().eval(), torch.randn(2, 6)), tmp_path / "model.pt")
+    assert read_stored_call(good.path).signature.inputs[0].shape == ("batch", 6)
 
 
 def test_a_file_that_is_cut_off_is_an_error_of_its_runtime(tmp_path):

@@ -262,36 +262,16 @@ def test_a_wrong_file_of_a_build_without_its_model_fails_by_the_outputs_that_wer
         Verify().run(state)
 
 
-class Chaotic(torch.nn.Module):
-    """Amplifies a last bit to a per cent: expanding maps in a row."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.steps = steps
-        self.act = torch.nn.Sigmoid()
-
-    def forward(self, x):
-        x = self.act(x)
-        for _ in range(self.steps):
-            x = 3.99 * x * (1 - x)
-        return x
-
-
-def test_rounding_that_the_model_itself_makes_large_is_told_from_a_difference(tmp_path):
-    state = Verify().run(build(tmp_path, Chaotic(15)))
+def test_rounding_that_the_model_itself_makes_large_is_told_from_a_difference(tmp_path, chaotic):
+    state = Verify().run(build(tmp_path, chaotic(15)))
     captured = entries(state)["captured"]
     assert captured["verdict"] == "valid"
     assert "ill-conditioned: the model in float32 is" in captured["reason"]
     assert "ill-conditioned" in state.listing
 
 
-def test_a_model_whose_float32_outputs_are_noise_is_not_excused(tmp_path):
-    with pytest.raises(VerificationError):
-        Verify().run(build(tmp_path, Chaotic(40)))
-
-
-def test_a_wrong_operator_in_an_ill_conditioned_model_is_still_found(tmp_path):
-    state = build(tmp_path, Chaotic(12))
+def test_a_wrong_operator_in_an_ill_conditioned_model_is_still_found(tmp_path, chaotic):
+    state = build(tmp_path, chaotic(12))
 
     def change(model):
         next(node for node in model.graph.node if node.op_type == "Sigmoid").op_type = "HardSigmoid"

@@ -13,7 +13,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -22,12 +21,13 @@ import onnx
 from turnkey.errors import ConversionError, InputError, UsageError
 from turnkey.formats import onnx_dynamo, onnx_torchscript
 from turnkey.formats.dynamic_axes import STATIC, DynamicAxes, requested_axes
+from turnkey.formats.export_attempt import ExportAttempt, attempts_table
 from turnkey.formats.export_job import ExportJob
 from turnkey.formats.export_plan import ExportPlan, plan_export, plan_static
 from turnkey.formats.failure_text import one_line
 from turnkey.formats.format import Conversion
 from turnkey.formats.onnx_agreement import Agreement, Finding, judge_file
-from turnkey.formats.onnx_export import OnnxExportSettings, attempts_table
+from turnkey.formats.onnx_export import OnnxExportSettings
 from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_naming import name_border, name_dimensions
 from turnkey.formats.torch_call import tensors_for
@@ -42,17 +42,6 @@ _WHATEVER_THE_AXES = ("GuardOnDataDependentSymNode", "UnsupportedOperatorError",
 _EXPORTERS: dict[str, ModuleType] = {onnx_dynamo.NAME: onnx_dynamo, onnx_torchscript.NAME: onnx_torchscript}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try of one exporter: ``chosen``, ``failed`` (to write a file) or ``disagreed`` (its file did)."""
-
-    exporter: str
-    axes: str
-    outcome: str
-    reason: str
-    seconds: float
-
-
 def export_module(source: SourceModel, path: Path, settings: OnnxExportSettings) -> Conversion:
     """Export a live module to ``path``.
 
@@ -63,7 +52,7 @@ def export_module(source: SourceModel, path: Path, settings: OnnxExportSettings)
     """
     _refuse_unknown_opset(settings.opset)
     wanted = requested_axes(source.samples.inputs[0], settings.dynamic)
-    attempts: list[Attempt] = []
+    attempts: list[ExportAttempt] = []
     for plan, exporter, axes in _tries(source, settings, wanted):
         if any(a.exporter == exporter and a.reason.startswith(_WHATEVER_THE_AXES) for a in attempts):
             continue
@@ -75,18 +64,18 @@ def export_module(source: SourceModel, path: Path, settings: OnnxExportSettings)
                 save_model(load_model(written), path)
         seconds = round(time.perf_counter() - started, 3)
         label = axes.sentence() or "static"
-        attempts.append(Attempt(exporter=exporter, axes=label, outcome=outcome, reason=reason, seconds=seconds))
+        attempts.append(ExportAttempt(exporter=exporter, axes=label, outcome=outcome, reason=reason, seconds=seconds))
         if outcome == "chosen":
             return Conversion(
                 path=path,
                 exporter=exporter,
                 notes=(*plan.notes, *notes, *_history_notes(attempts, plan, settings)),
-                attempts=tuple(asdict(attempt) for attempt in attempts),
+                attempts=tuple(attempt.to_dict() for attempt in attempts),
                 facts={"opset": settings.opset},
             )
     raise ConversionError(
         _what_happened(source, attempts),
-        evidence=attempts_table([asdict(attempt) for attempt in attempts]),
+        evidence=attempts_table([attempt.to_dict() for attempt in attempts]),
         remedy=_remedy(settings),
     )
 
@@ -108,9 +97,9 @@ def _tries(
                 yield plan, name, axes
 
 
-def _history_notes(attempts: Sequence[Attempt], plan: ExportPlan, settings: OnnxExportSettings) -> list[str]:
+def _history_notes(attempts: Sequence[ExportAttempt], plan: ExportPlan, settings: OnnxExportSettings) -> list[str]:
     *before, chosen = attempts
-    notes = [f"{each.exporter} ({each.axes}) {each.outcome}: {each.reason}" for each in before]
+    notes = [each.sentence for each in before]
     if chosen.axes != "static":
         notes.append(f"dynamic axes: {chosen.axes}")
     if not plan.may_trace and settings.exporter == "fast":
@@ -184,7 +173,7 @@ def _refuse_unknown_opset(opset: int) -> None:
         )
 
 
-def _what_happened(source: SourceModel, attempts: Sequence[Attempt]) -> str:
+def _what_happened(source: SourceModel, attempts: Sequence[ExportAttempt]) -> str:
     """With the cause in it, since that is what failures of many models are sorted by; names stand in quotes."""
     wrong = next((attempt for attempt in attempts if attempt.outcome == "disagreed"), None)
     if wrong is not None:

@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from turnkey.errors import ConversionError
 from turnkey.formats.dynamic_axes import DynamicAxes
+from turnkey.formats.export_attempt import ExportAttempt, attempts_table
 from turnkey.formats.export_plan import ExportPlan
 from turnkey.formats.failure_text import one_line
-from turnkey.formats.onnx_export import attempts_table
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension, Signature, TensorSpec
 from turnkey.verify import VerificationVerdict, compare
@@ -58,7 +58,7 @@ def first_agreeing(
     Raises:
         ConversionError: nothing could be made; the evidence is the table of all tries.
     """
-    attempts: list[dict[str, Any]] = []
+    attempts: list[ExportAttempt] = []
     for axes in plan.axes:
         started = time.perf_counter()
         try:
@@ -67,22 +67,17 @@ def first_agreeing(
             outcome = "disagreed" if reason else "chosen"
         except Exception as error:  # noqa: BLE001  exporters raise anything; it is what the table of attempts is about
             outcome, reason = "failed", one_line(error)
-        attempts.append(
-            {
-                "exporter": exporter,
-                "axes": axes.sentence() or "static",
-                "outcome": outcome,
-                "reason": reason,
-                "seconds": round(time.perf_counter() - started, 3),
-            }
-        )
+        seconds = round(time.perf_counter() - started, 3)
+        label = axes.sentence() or "static"
+        attempts.append(ExportAttempt(exporter=exporter, axes=label, outcome=outcome, reason=reason, seconds=seconds))
         if outcome == "chosen":
-            before = [f"{each['axes']} {each['outcome']}: {each['reason']}" for each in attempts[:-1]]
+            before = [attempt.sentence for attempt in attempts[:-1]]
             free = [f"dynamic axes: {axes.sentence()}"] if axes else []
-            return Trial(made=made, axes=axes, attempts=tuple(attempts), notes=(*plan.notes, *before, *free))
+            tried = tuple(attempt.to_dict() for attempt in attempts)
+            return Trial(made=made, axes=axes, attempts=tried, notes=(*plan.notes, *before, *free))
     raise ConversionError(
-        f"{class_name} cannot be exported by {exporter}: {attempts[-1]['reason']}",
-        evidence=attempts_table(attempts),
+        f"{class_name} cannot be exported by {exporter}: {attempts[-1].reason}",
+        evidence=attempts_table([attempt.to_dict() for attempt in attempts]),
         remedy="the log tells more; convert --to onnx has two other exporters",
     )
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from turnkey.errors import TurnkeyError
+
 _EVIDENCE_CHARACTERS = 2000
+_REASON_CHARACTERS = 1000
 _ORT_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _CPP_PLACE = re.compile(r"^.*[\])] (?=[^\])]*$)")
 
@@ -21,6 +24,15 @@ def one_line(error: BaseException | str, limit: int = 300) -> str:
 def evidence_of(error: BaseException) -> str:
     """Type and text, all lines of it, for the evidence of an error of ours."""
     return f"{type(error).__name__}: {error}".strip()[:_EVIDENCE_CHARACTERS]
+
+
+def reason_of(error: TurnkeyError) -> str:
+    """An error of ours in one line: what happened, with the first line of evidence if it says more.
+
+    The head of a table says nothing, nor does what was said already.
+    """
+    first = error.evidence.splitlines()[0].strip() if error.evidence else ""
+    return error.what if "   " in first or first in error.what else f"{error.what}: {first}"[:_REASON_CHARACTERS]
 
 
 def _without_source_places(text: str) -> str:

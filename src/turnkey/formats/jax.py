@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.errors import ConversionError
-from turnkey.formats.failure_text import evidence_of
+from turnkey.formats.failure_text import evidence_of, one_line
 from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion, ConvertRequest
 from turnkey.formats.live_source import live_function
@@ -82,7 +82,7 @@ class Jax:
             try:
                 return export(batch), notes
             except Exception as error:  # noqa: BLE001 - a function that asks for its batch size raises what it likes
-                notes = (f"free batch axis refused: {type(error).__name__}: {str(error).splitlines()[0][:200]}",)
+                notes = (f"free batch axis refused: {one_line(error)}",)
         try:
             return export(None), notes
         except Exception as error:

@@ -6,9 +6,7 @@ both can be raced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from turnkey.errors import UsageError
 from turnkey.formats.format import Conversion, ConvertRequest
@@ -103,14 +101,3 @@ class OnnxExport:
 FORMAT = OnnxExport()
 DYNAMO = OnnxExport("dynamo")
 TORCHSCRIPT = OnnxExport("torchscript")
-
-
-def attempts_table(attempts: Sequence[Mapping[str, Any]]) -> str:
-    """Who was tried, with which axes, and what became of it; one line each (`Conversion.attempts`)."""
-    columns = ("exporter", "outcome", "seconds", "axes", "reason")
-    rows = [columns, *(tuple(str(attempt[column]) for column in columns) for attempt in attempts)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(columns) - 1)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in rows
-    )

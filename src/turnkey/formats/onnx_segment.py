@@ -26,6 +26,7 @@ from onnx import TensorProto
 from onnx.external_data_helper import load_external_data_for_model, set_external_data
 
 from turnkey.errors import InputError
+from turnkey.formats.failure_text import one_line
 from turnkey.formats.onnx_file import external_files
 from turnkey.formats.onnx_graph import names_read
 
@@ -85,7 +86,9 @@ def open_weightless(path: Path, directory: Path) -> WeightlessModel:
         with path.open("rb") as file, (directory / _WEIGHTS).open("wb") as weights:
             model = _read(file.fileno(), os.fstat(file.fileno()).st_size, weights.fileno())
     except (DecodeError, IndexError, ValueError) as error:
-        raise InputError(f"{path.name} is not an ONNX model", evidence=f"{path}: {error}") from error
+        raise InputError(
+            f"{path.name} is not an ONNX model", evidence=f"{path}: {error}", remedy="export or convert it again"
+        ) from error
     for external in external_files(path) if _refers_elsewhere(model) else ():
         copied = directory / external.relative_to(path.parent)
         copied.parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +240,7 @@ def _known_values(model: onnx.ModelProto) -> tuple[dict[str, int], dict[str, tup
     try:
         inferred = onnx.shape_inference.infer_shapes(model)
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
-        print(f"types of inner values are not known: {str(error).splitlines()[0]}")
+        print(f"types of inner values are not known: {one_line(error)}")
         inferred = model
     graph = inferred.graph
     types: dict[str, int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from math import prod
 
 import ml_dtypes
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import TensorProto
 
 from turnkey.errors import InputError
 from turnkey.formats.onnx_graph import graphs_of
+from turnkey.host import available_memory_bytes
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Dimension, Signature, TensorSpec
 
@@ -19,6 +21,8 @@ DEFAULT_DIMENSION = 1
 """Extent of a symbolic dimension that nobody gave one."""
 
 _SMALL_EXTENT = 8
+_GENERATED_BYTES = 8
+"""What an element takes while it is drawn, whatever its dtype afterwards."""
 _MASK_WORDS = ("mask",)
 _INDEXING = {"Gather", "GatherElements"}
 _KEEPS_VALUES = {"Cast", "Reshape", "Unsqueeze", "Squeeze", "Identity", "Flatten", "Transpose", "Expand"}
@@ -70,11 +74,15 @@ def make_samples(
         seed: of the generator.
         count: how many samples.
         dimensions: extents of symbolic dimensions by name.
+
+    Raises:
+        InputError: they would not fit into memory.
     """
     signature = read_signature(model)
+    shapes = {spec.name: fixed_shape(spec.shape, dimensions or {}) for spec in signature.inputs}
+    _refuse_beyond_memory(shapes, count=count)
     limits = _index_limits(model)
     generator = np.random.default_rng(seed)
-    shapes = {spec.name: fixed_shape(spec.shape, dimensions or {}) for spec in signature.inputs}
     return tuple(
         {spec.name: _values(spec, shapes[spec.name], limits.get(spec.name), generator) for spec in signature.inputs}
         for _ in range(count)
@@ -127,7 +135,24 @@ def _dtype_name(elem_type: int, name: str) -> str:
     try:
         return str(onnx.helper.tensor_dtype_to_np_dtype(elem_type).name)
     except KeyError as error:
-        raise InputError(f"{name!r} has no known element type", evidence=f"element type {elem_type}") from error
+        raise InputError(
+            f"{name!r} has no known element type",
+            evidence=f"element type {elem_type}, onnx {onnx.__version__}",
+            remedy="export the model again, or install a newer onnx",
+        ) from error
+
+
+def _refuse_beyond_memory(shapes: Mapping[str, tuple[int, ...]], *, count: int) -> None:
+    needed = {name: count * prod(shape) * _GENERATED_BYTES for name, shape in shapes.items()}
+    free = available_memory_bytes()
+    if sum(needed.values()) > free:
+        name = max(needed, key=lambda each: needed[each])
+        raise InputError(
+            "the inputs of this model do not fit into memory",
+            evidence=f"{count} samples of {name!r} {list(shapes[name])} take {needed[name] / 2**30:,.1f} GiB, "
+            f"of which {free / 2**30:,.1f} are there",
+            remedy="give free dimensions smaller extents: load-onnx --dim NAME=N",
+        )
 
 
 def _values(spec: TensorSpec, shape: tuple[int, ...], limit: int | None, generator: np.random.Generator) -> np.ndarray:

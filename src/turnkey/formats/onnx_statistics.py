@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turnkey.formats.onnx_file import describe_file, load_graph, opset_of
+from turnkey.formats.onnx_file import load_graph, opset_of, stored_bytes
 from turnkey.formats.onnx_flops import count_flops
 from turnkey.formats.onnx_graph import nodes_of
 from turnkey.formats.onnx_signature import read_signature
@@ -24,14 +24,13 @@ def onnx_statistics(path: Path, *, shapes: Mapping[str, tuple[int, ...]]) -> dic
     would be a wrong number.
     """
     model = load_graph(path)
-    file = describe_file(path)
     counter = Counter(_operator_name(node.domain, node.op_type) for node in nodes_of(model))
     return {
         "onnx_ops_counter": dict(sorted(counter.items())),
         "onnx_model_information": {
             "ir_version": int(model.ir_version),
             "opset": opset_of(model),
-            "size_kib": round(file.size_bytes / 1024, 1),
+            "size_kib": round(stored_bytes(path) / 1024, 1),
         },
         "onnx_input_dimensions": {spec.name: list(spec.shape) for spec in read_signature(model).inputs},
         "onnx_total_flops": count_flops(path, shapes=shapes),

@@ -78,7 +78,11 @@ def read_openvino_signature(path: Path) -> Signature:
     try:
         model = ov.Core().read_model(str(path))
     except RuntimeError as error:
-        raise InputError(f"{path.name} is not an OpenVINO model", evidence=str(error).strip()[-300:]) from error
+        raise InputError(
+            f"{path.name} is not an OpenVINO model",
+            evidence=str(error).strip()[-300:],
+            remedy="make it again, with its .bin file beside it: convert --to openvino",
+        ) from error
 
     def spec(port: Any, otherwise: str) -> TensorSpec:
         name = port_name(port, otherwise)

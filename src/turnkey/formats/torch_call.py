@@ -7,6 +7,7 @@ tensors: `PositionalCall` is what both are given, so that names and order of the
 from __future__ import annotations
 
 import copy
+from itertools import chain
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ def call_of(module: torch.nn.Module, structure: CallStructure | None, sample: Sa
 
 def tensors_for(call: PositionalCall, sample: Sample) -> tuple[torch.Tensor, ...]:
     """The sample's tensors in the order of the call, on the module's device."""
-    weight = next(call.module.parameters(), None)
+    weight = next(chain(call.module.parameters(), call.module.buffers()), None)
     device = str(weight.device) if weight is not None else "cpu"
     return tuple(tensor_of(sample[name], device) for name in call.input_names)
 

@@ -1,8 +1,15 @@
-"""Tracing and scripting a live module, and writing what comes out with the way in which it is called."""
+"""Tracing and scripting a live module, and writing what comes out with the way in which it is called.
+
+Trade-offs: torch keeps the type of a class that it failed to compile, half made, for the life of the process, and then
+answers "Can't redefine method: forward" instead of the reason, for every model that holds such a module. Such types
+are taken out of its private store again; a torch that has no store of that name keeps them.
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +19,7 @@ from turnkey.errors import ConversionError
 from turnkey.formats.dynamic_axes import STATIC, DynamicAxes
 from turnkey.formats.export_plan import ExportPlan, plan_export
 from turnkey.formats.export_trial import Trial, first_agreeing, signature_of
+from turnkey.formats.failure_text import evidence_of, one_line
 from turnkey.formats.finished_file import finished_file
 from turnkey.formats.format import Conversion
 from turnkey.formats.frozen_values import frozen_note, frozen_places
@@ -64,19 +72,46 @@ def script(source: SourceModel, path: Path, settings: TorchScriptSettings) -> Co
         )
     bound: CallStructure = structure
 
-    def make(_: DynamicAxes) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch calls TorchScript deprecated at every use
-            made = torch.jit.script(plan.call.module)
-            return torch.jit.freeze(made) if settings.freeze else made
-
     def run(made: Any, sample: Sample) -> Sample:
         args, kwargs = bound.bind(tensors_of(sample))
         return arrays_of_result(made(*args, **kwargs))
 
     with evaluation_mode(plan.call):
-        trial = first_agreeing(plan, make, run, exporter="torch.jit.script", class_name=source.class_name)
+        compiled = _compiled(plan.call.module, class_name=source.class_name, freeze=settings.freeze)
+        trial = first_agreeing(
+            plan, lambda _: compiled, run, exporter="torch.jit.script", class_name=source.class_name
+        )
     return _written(path, trial, plan, structure=bound, notes=[])
+
+
+def _compiled(module: torch.nn.Module, *, class_name: str, freeze: bool) -> Any:
+    """The module compiled from its source, in which no extent is fixed.
+
+    Raises:
+        ConversionError: TorchScript refuses the source; the evidence has its words and the line.
+    """
+    try:
+        with warnings.catch_warnings(), _half_made_types_forgotten():
+            warnings.simplefilter("ignore")  # torch calls TorchScript deprecated at every use
+            made = torch.jit.script(module)
+            return torch.jit.freeze(made) if freeze else made
+    except Exception as error:
+        raise ConversionError(
+            f"{class_name} cannot be exported by torch.jit.script: {one_line(error)}",
+            evidence=evidence_of(error),
+            remedy="convert --to torchscript-trace, which needs no source, or --to torch-exportedprogram",
+        ) from error
+
+
+@contextmanager
+def _half_made_types_forgotten() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        store = getattr(torch.jit._recursive, "concrete_type_store", None)
+        for types in store.type_store.values() if store is not None else ():
+            types[:] = [each for each in types if each in store.methods_compiled]
+        raise
 
 
 def _written(

@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey import settings
 from turnkey.errors import ModelError, UsageError
+from turnkey.formats.onnx_export import EXPORTERS, axis_of
 from turnkey.pipeline.quantity import positive_count
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind, ToolSkipped
 
 if TYPE_CHECKING:
     from turnkey.pipeline.state import State
 
-EXPORTERS = ("auto", "dynamo", "torchscript", "fast")
-
 
 def parse_axis(text: str) -> str:
     """``input_ids:1``, checked for its form."""
-    from turnkey.formats.onnx_export import axis_of
-
     try:
         axis_of(text)
     except UsageError as error:
@@ -54,7 +51,7 @@ class ExportPytorchModel(Tool):
             flags=("--exporter",),
             help="auto: torch.export, then TorchScript; fast: TorchScript first, where tracing is sound",
             default="auto",
-            choices=EXPORTERS,
+            choices=("auto", *EXPORTERS, "fast"),
         ),
         Argument(
             flags=("--dynamic",),
@@ -81,7 +78,8 @@ class ExportPytorchModel(Tool):
             UsageError: an opset or an axis that does not exist.
         """
         from turnkey.formats import ConvertRequest, find_format
-        from turnkey.formats.onnx_export import OnnxExportSettings, attempts_table
+        from turnkey.formats.export_attempt import attempts_table
+        from turnkey.formats.onnx_export import OnnxExportSettings
         from turnkey.pipeline.build import BuildPaths
         from turnkey.tools.onnx_state import with_onnx
 
