@@ -1,4 +1,4 @@
-"""The live monitor on a terminal: at most every half second, and never while a tool measures."""
+"""The live monitor on a terminal: at most every half second, and of a measurement when that says where it is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def event(kind: str, **fields: object) -> Event:
     return Event(kind=kind, input="net.py", build_name="net", **fields)  # type: ignore[arg-type]
 
 
-def test_nothing_is_written_while_a_tool_measures_and_drawing_goes_on_afterwards(
+def test_while_a_tool_measures_it_is_drawn_only_when_it_says_where_it_is_and_drawing_goes_on_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_REDRAW_SECONDS", 0.01)
@@ -55,6 +55,11 @@ def test_nothing_is_written_while_a_tool_measures_and_drawing_goes_on_afterwards
         assert "Measuring" in terminal.getvalue()
         before = terminal.getvalue()
         monitor.listen(event("note", text="a note meanwhile"))
+        time.sleep(0.2)
+        assert terminal.getvalue() == before
+        monitor.listen(event("tool-progress", tool="benchmark", text="round 2 of 5"))
+        assert "round 2 of 5" in terminal.getvalue()
+        before = terminal.getvalue()
         time.sleep(0.2)
         assert terminal.getvalue() == before
         monitor.listen(event("tool-finished", tool="benchmark", status="successful"))

@@ -151,6 +151,7 @@ def test_a_dry_run_of_a_management_tool_runs_nothing_either(
 
 
 def test_a_generated_script_makes_the_same_build(capfd: pytest.CaptureFixture[str], workplace: Path) -> None:
+    assert document("--json m.onnx --gen-script other.py load-onnx", capfd)["notes"] == ["wrote other.py"]
     assert main(["m.onnx", "--gen-script", "same.py", "load-onnx", "optimize-ort", "--level", "basic", "report"]) == 0
     assert not (workplace / "cache").exists()
     done = subprocess.run([sys.executable, "same.py"], capture_output=True, text=True, check=False)
@@ -223,6 +224,8 @@ def test_what_escapes_is_called_a_defect_of_turnkey(
     code, _, err = run("version", capfd)
     assert code == 1
     assert "defect of Turnkey" in err
+    fields = document("--json version", capfd)
+    assert fields["error"]["evidence"] == "RuntimeError: impossible"
     monkeypatch.setenv("TURNKEY_TRACEBACK", "False")
     assert run("version", capfd)[2] == "Status: Unknown turnkey error: impossible\n"
 
@@ -241,13 +244,14 @@ def test_a_terminal_gets_a_live_monitor_and_the_variable_switches_it_off(
 
 
 @pytest.mark.slow
-def test_a_real_measurement_is_drawn_before_it_begins_and_not_again(
+def test_a_real_measurement_is_drawn_before_it_begins_and_when_it_says_where_it_is(
     on_terminal: Callable[..., tuple[int, str]],
 ) -> None:
     code, written = on_terminal("m.onnx", "load-onnx", "benchmark", "--effort", "quick", "--iterations", "200")
     assert code == 0
-    assert 1 <= written.count("▸ benchmark") <= 2  # twice where something else was printed at that moment
+    assert 2 <= written.count("▸ benchmark") <= 8  # each twice where something else was printed at that moment
     assert "▸ benchmark     0.0 s" in written
+    assert "round 1 of 1" in written
     assert "✓ benchmark" in written
 
 
@@ -275,13 +279,22 @@ def test_a_name_that_the_output_cannot_encode_is_no_failure(workplace: Path) -> 
     assert "gr\\xfcn.onnx  successful" in done.stdout
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = [sys.executable, "-m", "turnkey.cli.main", "-h"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("word", ["-h", "version"], ids=["more than a buffer", "less than a buffer"])
+def test_a_reader_that_leaves_early_is_no_error(word: str) -> None:
+    command = [sys.executable, "-m", "turnkey.cli.main", word]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered)
     assert process.stdout is not None
     process.stdout.close()
     _, err = process.communicate(timeout=60)
-    assert err == ""
+    assert (err, process.returncode) == ("", 1)
+
+
+def test_an_output_that_cannot_be_written_is_said() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "turnkey.cli.main", "version"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "the output cannot be written: No space left on device\n")
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,10 @@ class Board:
             self._line(key, event.tool).text = event.text
         elif event.kind == "tool-started":
             line = self._line(key, event.tool)
-            text = f"{event.text} (nothing is drawn meanwhile)" if event.measures else event.text
+            text = f"{event.text} (drawn between timed calls only)" if event.measures else event.text
             line.status, line.text, line.started_at = "running", text, now
+        elif event.kind == "tool-progress":
+            self._line(key, event.tool).text = event.text
         elif event.kind == "tool-finished":
             line = self._line(key, event.tool)
             line.status, line.text, line.seconds = event.status, event.text, event.seconds

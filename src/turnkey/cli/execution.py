@@ -24,15 +24,23 @@ def execute(command: Command, words: Sequence[str]) -> int:
         UsageError: a script cannot be generated; nothing was run.
     """
     if "gen_script" in command.globals:
-        from turnkey.cli.script import write_script
-
-        write_script(Path(command.globals["gen_script"]), command, words)
-        return SUCCESS
+        return _write_script(command, words)
     if command.globals.get("dry_run"):
         return _show_dry_run(command)
     if command.work is None:
         return _manage_alone(command)
     return _run_work(command, command.work, words)
+
+
+def _write_script(command: Command, words: Sequence[str]) -> int:
+    from turnkey.cli.outcome import print_document
+    from turnkey.cli.script import write_script
+
+    path = Path(command.globals["gen_script"])
+    write_script(path, command, words)
+    if command.globals.get("json"):
+        print_document(exit_code=SUCCESS, notes=[f"wrote {path}"])
+    return SUCCESS
 
 
 def _show_dry_run(command: Command) -> int:

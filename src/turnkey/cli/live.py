@@ -1,7 +1,8 @@
 """The live monitor: inputs and tools on a terminal, redrawn by rich.
 
-Two rules. It is redrawn at most every 0.5 s, by a thread of its own. And while a tool measures nothing is drawn at
-all: the thread waits, without waking, until that tool has finished; the last picture before says what is going on.
+Two rules. It is redrawn at most every 0.5 s, by a thread of its own. And while a tool measures that thread waits,
+without waking, until the tool has finished: only when the tool says where it is, which it does between timed calls and
+about every ten seconds, the picture is drawn once.
 """
 
 from __future__ import annotations
@@ -91,8 +92,10 @@ class LiveMonitor:
                 self._measuring.discard(event.build_name or event.input)
                 self._changed.notify_all()
             elif event.kind == "tool-started" and event.measures:
-                self._draw()  # the picture that stands until the measurement is over
+                self._draw()  # the picture that stands until the tool says where it is
                 self._measuring.add(event.build_name or event.input)
+            elif event.kind == "tool-progress" and self._measuring:
+                self._draw()
             elif event.kind == "tool-finished" and self._measuring:
                 self._measuring.discard(event.build_name or event.input)
                 self._changed.notify_all()

@@ -6,6 +6,7 @@ Nearly everything is imported inside functions: what needs YAML, numpy or torch 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -36,17 +37,28 @@ def main(tokens: Sequence[str] | None = None) -> int:
 def _answered(words: list[str]) -> int:
     """The exit code, whatever happens."""
     try:
-        return _run(words)
+        code = _run(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # who has gone, or is full, is noticed here and not at the end of the interpreter
+        return code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (turnkey -h | head); nothing is left to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FAILURE
     except Exception as error:  # noqa: BLE001 - whatever escapes is a defect of ours, and says so
-        _confess(error)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:  # no file of ours
+            print(f"the output cannot be written: {error.strerror}", file=sys.stderr)
+            _drop_output()
+            return FAILURE
+        _confess(error, as_json="--json" in words)
         return FAILURE
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:
@@ -111,16 +123,22 @@ def _refuse(error: TurnkeyError, *, exit_code: int, as_json: bool) -> None:
         print(error, file=sys.stderr)
 
 
-def _confess(error: Exception) -> None:
+def _confess(error: Exception, *, as_json: bool) -> None:
     from turnkey import settings
 
     if settings.traceback_mode() == "none":
         print(f"Status: Unknown turnkey error: {error}", file=sys.stderr)
-        return
-    import traceback
+    else:
+        import traceback
 
-    traceback.print_exception(error)
-    print("This is a defect of Turnkey; please report it with the lines above and the command.", file=sys.stderr)
+        traceback.print_exception(error)
+        print("This is a defect of Turnkey; please report it with the lines above and the command.", file=sys.stderr)
+    if as_json:
+        from turnkey.cli.outcome import print_document
+        from turnkey.errors import TurnkeyError
+
+        said = f"{type(error).__name__}: {error}"
+        print_document(exit_code=FAILURE, error=TurnkeyError("unknown turnkey error", evidence=said))
 
 
 if __name__ == "__main__":
