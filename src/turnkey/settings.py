@@ -52,7 +52,7 @@ def monitor_enabled() -> bool:
 
 
 def console_output() -> bool:
-    """``$TURNKEY_CONSOLE_OUTPUT``: any of false, 0, no, off (any case) keeps ``optimize`` from telling its steps."""
+    """``$TURNKEY_CONSOLE_OUTPUT``: any of false, 0, no, off (any case) keeps ``optimize`` and `LexerContext` quiet."""
     return _is_on("TURNKEY_CONSOLE_OUTPUT")
 
 

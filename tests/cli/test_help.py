@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from turnkey import settings
 from turnkey.cli.catalogue import load_catalogue
 from turnkey.cli.globals import GLOBALS
 from turnkey.cli.help import default_text, program_help, tool_help
@@ -30,6 +34,12 @@ ALL_TOOLS = [find_tool(name) for name in TOOLS.builtin]
 def test_the_help_has_the_sections_of_the_guide_in_order() -> None:
     lines = program_help(load_catalogue(), width=100).splitlines()
     assert [line for line in lines if line in HEADINGS] == HEADINGS
+
+
+def test_every_variable_that_is_read_is_in_the_help() -> None:
+    read = set(re.findall(r"\bTURNKEY_[A-Z_]+", Path(settings.__file__).read_text(encoding="utf-8")))
+    text = program_help(load_catalogue(), width=100)
+    assert {name for name in read if f"  {name} " not in text} == set()
 
 
 def test_no_arguments_at_all_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,7 @@ GLOBALS: tuple[Argument, ...] = (
         arity=Arity.MANY,
         choices=("failed", "timeout"),
         metavar="KIND",
-        help="like --resume, but of what failed only these kinds run again: failed, timeout",
+        help="like --resume, but of what failed only these kinds run again",
     ),
     Argument(
         flags=("--shard",),

@@ -38,6 +38,13 @@ _VARIABLES = (
         "TURNKEY_MACHINE_LOCK",
         "file by which calls on this machine take turns, so that what measures is alone; empty: no turns",
     ),
+    (
+        "TURNKEY_CONVERSION_CACHE",
+        "GiB of conversions that turnkey.optimize keeps for later calls; without it 4; 0: none",
+    ),
+    ("TURNKEY_CONSOLE_OUTPUT", "False: turnkey.optimize and @Lexer do not tell where they are"),
+    ("TURNKEY_LOG_LEVEL", "how much turnkey.optimize tells: warning, info or debug; without it info"),
+    ("TURNKEY_MULTIPROCESSING", "False: turnkey.optimize converts in its own process"),
 )
 
 _EXAMPLES = (
@@ -167,7 +174,7 @@ def _arguments(arguments: Sequence[Argument], *, width: int, indent: int) -> lis
         text = _phrase(argument.help)
         default = default_text(argument)
         if argument.choices and argument.metavar:
-            text += f"; one of {', '.join(argument.choices)}"
+            text += f"; {'any' if argument.arity is Arity.MANY else 'one'} of {', '.join(argument.choices)}"
         if default:
             text += f" (default: {default})"
         lines += _row(_spelling(argument, argument.flags), text, indent=indent, width=width)
