@@ -7,6 +7,11 @@ from typing import Any
 import torch
 
 
+def is_scripted(module: Any) -> bool:
+    """Whether a module is scripted or traced as a whole: its calls are seen from outside only."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
 def describe_graph(module: torch.jit.ScriptModule) -> list[Any]:
     """Nodes of the inlined graph of ``forward``: kind, constants, inputs by position, blocks, weights' shapes.
 
