@@ -86,6 +86,7 @@ def test_the_process_is_as_before_afterwards(visited: Visited, workplace: Path) 
             list(warnings.filters), signal.getsignal(signal.SIGUSR1), sys.stdout, sys.getrecursionlimit(),
             list(logging.getLogger().handlers), torch.nn.Module.__call__, set(sys.modules) & {"helper_of_script"},
             signal.getitimer(signal.ITIMER_VIRTUAL), sys.meta_path[:], os.umask(os.umask(0o22)),
+            os.sched_getaffinity(0),
         )  # fmt: skip
 
     before = probe()
@@ -104,6 +105,7 @@ def test_the_process_is_as_before_afterwards(visited: Visited, workplace: Path) 
         sys.setrecursionlimit(4321); logging.basicConfig(level=logging.DEBUG)
         signal.setitimer(signal.ITIMER_VIRTUAL, 999)
         nn.Module.__call__ = nn.Module.__call__; os.umask(0o77); sys.meta_path.append(sys.meta_path[-1])
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         """
     )
     assert visit.outcome.exit_code == 0, visit.outcome.traceback

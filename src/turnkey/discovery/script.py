@@ -20,32 +20,16 @@ import os
 import shlex
 import sys
 import sysconfig
-import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, ModuleType
 
 from turnkey.discovery.ending import Ending
+from turnkey.discovery.script_outcome import ScriptOutcome, chain, outcome_of, without_our_frames
 from turnkey.discovery.surroundings import Surroundings
 from turnkey.errors import InputError, UsageError
 
 _OWN_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptOutcome:
-    """How a script ended.
-
-    Attributes:
-        exit_code: what ``python script.py`` would have returned to its caller, 0 to 255.
-        error: the uncaught exception, without our frames; None if there was none.
-        traceback: as Python prints it, without our frames; empty if there was no exception.
-    """
-
-    exit_code: int
-    error: BaseException | None = None
-    traceback: str = ""
 
 
 def split_arguments(text: str) -> list[str]:
@@ -101,7 +85,7 @@ class ScriptRun:
 
     def leave(self) -> None:
         """Remove what belongs to the script from `sys.modules`, and the frames of the exception that ended it."""
-        for link in _chain(self._error):
+        for link in chain(self._error):
             link.__traceback__ = None  # its frames hold all that the script had in memory
         for name in set(sys.modules) - self._modules_before:
             module = sys.modules.get(name)
@@ -159,7 +143,7 @@ class ScriptRun:
         surroundings = Surroundings()
         ending = Ending(lambda name, file: name == "__main__" or self.owns_file(file))
         empty = os.open(os.devnull, os.O_RDONLY)
-        stdin = _duplicate(0)
+        standard = {descriptor: _duplicate(descriptor) for descriptor in (0, 1, 2)}
         try:
             os.dup2(empty, 0, inheritable=True)
             self._set_up()
@@ -172,9 +156,10 @@ class ScriptRun:
             ending.release()
             surroundings.restore()
             os.close(empty)
-            if stdin is not None:
-                os.dup2(stdin, 0)
-                os.close(stdin)
+            for descriptor, copy in standard.items():
+                if copy is not None:
+                    os.dup2(copy, descriptor)
+                    os.close(copy)
         return outcome
 
     def _set_up(self) -> None:
@@ -186,8 +171,8 @@ class ScriptRun:
         sys.modules["__main__"] = main
         sys.argv = [self.path, *self.arguments]
         if not os.environ.get("PYTHONSAFEPATH"):
-            # The first entry is the directory of whatever started this process; the script's takes its place. An
-            # isolated worker (started with -P, whatever the user's settings) has no such entry.
+            # The first entry is the directory of whatever started this process; the script's takes its place. A
+            # process that was started with -P (`top_level`) has no such entry.
             sys.path[: 0 if sys.flags.safe_path else 1] = [self.directory]
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "rb", closefd=False)), encoding="utf-8")
         sys.stdout, sys.stderr = _stream(1, sys.__stdout__, errors="strict"), _stream(2, sys.__stderr__)
@@ -199,10 +184,10 @@ class ScriptRun:
             try:
                 exec(self._compile(), sys.modules["__main__"].__dict__)
             except BaseException as raised:  # noqa: BLE001 - the script's end, whatever it is
-                error = self._error = _without_our_frames(raised)
+                error = self._error = without_our_frames(raised)
             if isinstance(error, KeyboardInterrupt) and os.getpid() == owner:
                 raise error
-            outcome = _outcome(error)
+            outcome = outcome_of(error)
             exit_code = outcome.exit_code
             ending.perform()
         finally:
@@ -214,55 +199,6 @@ class ScriptRun:
 
     def _compile(self) -> CodeType:
         return compile(self._source, self.file, "exec", dont_inherit=True)
-
-
-def _outcome(error: BaseException | None) -> ScriptOutcome:
-    """The exit code of an ending, after printing what Python prints for it."""
-    if error is None:
-        return ScriptOutcome(exit_code=0)
-    if isinstance(error, SystemExit):
-        code = error.code
-        if code is None:
-            return ScriptOutcome(exit_code=0)
-        if isinstance(code, int):
-            return ScriptOutcome(exit_code=code & 0xFF)
-        print(code, file=sys.stderr)
-        return ScriptOutcome(exit_code=1, error=error, traceback=f"SystemExit: {code}")
-    text = "".join(traceback.format_exception(error))
-    try:
-        sys.excepthook(type(error), error, error.__traceback__)
-    except Exception:  # noqa: BLE001 - a broken hook of the script: Python prints both, and so do we
-        traceback.print_exc()
-        print(text, file=sys.stderr, end="")
-    return ScriptOutcome(exit_code=1, error=error, traceback=text)
-
-
-def _without_our_frames(error: BaseException) -> BaseException:
-    """The exception with our frames taken out of its traceback, and of those it was raised from."""
-    for link in _chain(error):
-        link.__traceback__ = _user_traceback(link.__traceback__)
-    return error
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """An exception and those that it was raised from, each once."""
-    links: list[BaseException] = []
-    while error is not None and not any(error is link for link in links):
-        links.append(error)
-        error = error.__cause__ or error.__context__
-    return links
-
-
-def _user_traceback(trace: TracebackType | None) -> TracebackType | None:
-    kept: list[TracebackType] = []
-    while trace is not None:
-        if os.path.dirname(os.path.abspath(trace.tb_frame.f_code.co_filename)) != _OWN_DIRECTORY:
-            kept.append(trace)
-        trace = trace.tb_next
-    result: TracebackType | None = None
-    for entry in reversed(kept):
-        result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-    return result
 
 
 def _stream(descriptor: int, model: io.TextIOBase | object, errors: str = "backslashreplace") -> io.TextIOWrapper:

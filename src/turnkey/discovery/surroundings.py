@@ -18,6 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 _SYS_NAMES = (
@@ -50,6 +51,7 @@ class Surroundings:
             _value(gc.isenabled, lambda enabled: gc.enable() if enabled else gc.disable()),
             _root_logger(),
             _start_method(),
+            _processors(),
         ]
         if threading.current_thread() is threading.main_thread():
             self._restorers.append(_signals())
@@ -143,6 +145,20 @@ def _signals() -> Callable[[], None]:
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
+
+    return restore
+
+
+def _processors() -> Callable[[], None]:
+    """Those that this process may use: else what measures later has only those that the script left."""
+    if not hasattr(os, "sched_setaffinity"):
+        return lambda: None
+    allowed = os.sched_getaffinity(0)
+
+    def restore() -> None:
+        if os.sched_getaffinity(0) != allowed:
+            with suppress(OSError):  # taken from this process meanwhile, by somebody else
+                os.sched_setaffinity(0, allowed)
 
     return restore
 

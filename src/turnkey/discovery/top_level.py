@@ -23,7 +23,8 @@ def top_level_hashes(
     What the script prints is dropped: it runs again for each build, with a log.
     """
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", __name__, path, script_args, compiled, str(writing)]
+    # -P: a file of the working directory must not stand in for a module of the library.
+    command = [sys.executable, "-P", "-m", __name__, path, script_args, compiled, str(writing)]
     process = subprocess.Popen(
         command,
         pass_fds=[writing],

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey.discovery.listing import FoundModel, Listing
 from turnkey.discovery.options import DiscoveryOptions
-from turnkey.discovery.script import ScriptOutcome, ScriptRun, split_arguments
+from turnkey.discovery.script import ScriptRun, split_arguments
+from turnkey.discovery.script_outcome import ScriptOutcome
 from turnkey.discovery.watch import Watch
 from turnkey.errors import InputError, ModelError
+from turnkey.formats.failure_text import one_line
 
 if TYPE_CHECKING:  # torch comes only when the script loads it
     from turnkey.discovery.finding import Finding
@@ -251,13 +253,14 @@ def script_failed(found: Visit, *, said: str = "") -> ModelError:
     is_silent = not outcome.traceback and bool(said)
     wants_arguments = is_silent and outcome.exit_code == _WRONG_ARGUMENTS
     models = [f"{model.hash or '–'} {model.name} ({model.class_name})" for model in found.listing.models]
+    cause = f": {one_line(outcome.error)}" if outcome.error is not None else ""
     evidence = outcome.traceback.rstrip() or f"exit code {outcome.exit_code}"
     if is_silent:
         evidence += f"\n{said}"
     if models:
         evidence += f"\nmodels seen until then: {', '.join(models)}"
     return ModelError(
-        f"the script {found.listing.path} ended with exit code {outcome.exit_code}",
+        f"the script {found.listing.path} ended with exit code {outcome.exit_code}{cause}",
         evidence=evidence,
         remedy=(
             f'give the script its arguments: turnkey -i {found.listing.path} discover --script-args="--name value"'
