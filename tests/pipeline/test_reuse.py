@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from turnkey.pipeline.build import BuildPaths
+from turnkey.pipeline.environment import versions
 from turnkey.pipeline.reuse import recall, remember, reuse_key
 from turnkey.pipeline.sequence import Sequence
-from turnkey.pipeline.state import State
+from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.state_file import load_state
 
 pytestmark = pytest.mark.usefixtures("small_tools")
@@ -130,3 +131,45 @@ def test_every_part_of_a_state_that_a_tool_reads_is_in_the_key(cache: Path) -> N
 
     assert len({*keys, reuse_key("other", {}, state), reuse_key("tool", {"n": 1}, state)}) == len(keys) + 2
     assert reuse_key("tool", {}, replace(state, cache_dir=cache / "elsewhere", build_name="moved")) == keys[0]
+
+
+def test_another_compiler_makes_it_again_only_where_a_variant_is_c_source(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key(state: State, version: str) -> str:
+        compiler = tmp_path / f"cc-{version}"
+        compiler.write_text(f"#!/bin/sh\ncase $1 in -dumpmachine) echo x86_64-linux-gnu;; *) echo {version};; esac\n")
+        compiler.chmod(0o755)
+        monkeypatch.setenv("CC", str(compiler))
+        return reuse_key("verify", {}, state)
+
+    state = State(cache, "build", environment={"seed": 0})
+    source = state.with_variant(Variant(key="mlf", format="mlf", path="mlf/model.tar", sha256="ab"))
+
+    assert key(state, "12.2.0") == key(state, "13.1.0")
+    assert key(source, "12.2.0") != key(source, "13.1.0")
+    assert key(source, "12.2.0") == key(source, "12.2.0")
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert reuse_key("verify", {}, source) != key(source, "12.2.0")
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Versions of packages that differ from 1.0."""
+    found: dict[str, str] = {}
+    monkeypatch.setattr("turnkey.pipeline.environment.version", lambda name: found.get(name, "1.0"))
+    yield found
+    versions.cache_clear()
+
+
+@pytest.mark.parametrize("package", ["torch", "onnxruntime", "onnxscript", "onnxslim", "nncf"])
+def test_another_version_of_what_executes_or_converts_makes_it_again(
+    package: str, installed: dict[str, str], cache: Path
+) -> None:
+    state = State(cache, "build", environment={"seed": 0})
+    keys = set()
+    for installed[package] in ("1.0", "1.1"):
+        versions.cache_clear()
+        keys.add(reuse_key("tool", {}, state))
+
+    assert len(keys) == 2

@@ -8,7 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from turnkey.version import __version__
 
-_PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "executorch")
+_PACKAGES = (
+    *("torch", "onnx", "onnxruntime", "openvino", "executorch", "tensorrt"),
+    *("onnxscript", "onnx-ir", "onnxslim", "nncf", "torchao", "emx-onnx-cgen"),
+)
+"""What executes models, and what makes their files."""
 
 
 @cache

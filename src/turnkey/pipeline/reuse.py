@@ -3,7 +3,8 @@
 ``<build>/reuse/<tool>.yaml`` keeps, for each tool that says that it is `reusable`, its latest result: the state after
 it, what it changed in the statistics, the digests of the files it wrote, and the *key*: SHA-256 over the tool, its
 effective arguments, the input's bytes, the model and its weights, the captured inputs, the variants before it, the
-seed and the versions of what computes. A later run whose key is the same takes the result from there, and says so.
+seed and the versions of what computes (packages; the C compiler where a variant is C source). A later run whose key is
+the same takes the result from there, and says so.
 
 Not reused: ``discover``, which runs the user's program (it may read the clock, a network, other files), and what
 measures, since a second measurement is a second look at a machine that has changed meanwhile.
@@ -74,6 +75,7 @@ def reuse_key(tool: str, arguments: Mapping[str, Any], state: State) -> str:
         "arguments": dict(arguments),
         "versions": {**versions(), "turnkey": __version__},
         "processor": processor(),  # what is optimised for one is not for another
+        "compiler": _compiler(state),
         "seed": state.environment.get("seed", 0),
         "input": [state.input.get("sha256"), state.input.get("hash"), state.input.get("script_args")],
         "imported": sorted(dict(state.input.get("imported") or {}).items()),
@@ -168,6 +170,19 @@ def _digests(paths: BuildPaths, variants: Iterable[Variant]) -> dict[str, str]:
 def _fields(state: State, name: str) -> Any:
     value = getattr(state, name)
     return [asdict(variant) for variant in value] if name == "variants" else value
+
+
+def _compiler(state: State) -> list[str]:
+    """What compiles the variants that are C source; empty where there are none, or no compiler."""
+    if all(variant.format != "mlf" for variant in state.variants):
+        return []
+    from turnkey.mlf.toolchain import find_compiler
+
+    try:
+        compiler = find_compiler()
+    except TurnkeyError:  # the tool that needs it will say so
+        return []
+    return [*compiler.command, compiler.name, compiler.version, compiler.target]
 
 
 def _samples_digest(state: State) -> str:
