@@ -70,6 +70,7 @@ def table(results: Sequence[Result]) -> str:
     """One row per input, its error under it, then the counts; of many inputs the failures by cause instead."""
     from turnkey.cli.causes import causes  # these import YAML, which management tools do without
     from turnkey.launch.tally import MANY_INPUTS
+    from turnkey.pipeline.printable import printable
     from turnkey.report.aligned import aligned_lines
 
     rows = [("input", "status", "hash", "result", "build directory")]
@@ -95,7 +96,7 @@ def table(results: Sequence[Result]) -> str:
     counts = Counter(result.status for result in results)
     total = "1 input" if len(results) == 1 else f"{len(results)} inputs"
     lines += ["", f"{total}: " + ", ".join(f"{number} {status}" for status, number in counts.items())]
-    return "\n".join(lines)
+    return printable("\n".join(lines), keep="\n\t")
 
 
 def headline(result: Result) -> str:

@@ -17,7 +17,7 @@ from turnkey.lexer.report import HEADINGS, BenchmarkReport
 from turnkey.lexer.result_table import read_rows
 from turnkey.lexer.row import BenchmarkRow
 from turnkey.pipeline.archive import Archive, Member, read_archive
-from turnkey.report.terminal import printable
+from turnkey.pipeline.printable import printable
 
 if TYPE_CHECKING:
     from turnkey.lexer.comparison import Difference

@@ -89,7 +89,7 @@ def _diff(files: Sequence[str]) -> Outcome:
     from turnkey.lexer.artifact import load
     from turnkey.lexer.comparison import compare
     from turnkey.lexer.table import plain_table
-    from turnkey.report.terminal import printable
+    from turnkey.pipeline.printable import printable
 
     first, *others = [load(file) for file in files]
     content, texts = [], []
@@ -131,7 +131,7 @@ def _point(difference: Difference) -> list[str]:
 
 def _verify(files: Sequence[str]) -> Outcome:
     from turnkey.lexer.artifact import load
-    from turnkey.report.terminal import printable
+    from turnkey.pipeline.printable import printable
 
     content, lines, wrong = [], [], False
     for file in files:

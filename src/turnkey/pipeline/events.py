@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from turnkey.pipeline.printable import printable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -36,6 +38,9 @@ class Event:
     measures: bool = False
     planned: tuple[str, ...] = ()
     echoed: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable(self.text, keep="\n\t"))  # scripts and models have a say in it
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -168,7 +168,7 @@ class Passage:
                 except (Exception, SystemExit) as exception:
                     kept = getattr(exception, "state", None)  # what the tool had found until it failed
                     state = _checked(kept, name) if isinstance(kept, State) else state
-                    with suppress(OSError):  # a full disk: the failure itself is told all the same
+                    with suppress(OSError, ValueError):  # a full disk, a closed stream: the failure itself is told
                         _print_listing(state)
                         traceback.print_exc()
                     raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import IO
 
+from turnkey.pipeline.printable import printable
 from turnkey.report.aligned import aligned
 from turnkey.report.remark import RECOMMENDED
 from turnkey.report.rows import Table
@@ -36,8 +37,3 @@ def print_table(table: Table, file: IO[str] | None = None) -> None:
         # Text, not markup: names come from files of strangers.
         grid.add_row(*(Text(cell, style="green" if cell.startswith(RECOMMENDED) else "") for cell in row))
     Console(file=file, highlight=False).print(grid)
-
-
-def printable(text: str, *, keep: str = "") -> str:
-    """Without control characters but those to keep: text from a file of a stranger must not move the cursor."""
-    return "".join(c if c.isprintable() or c in keep else " " for c in text)
