@@ -6,6 +6,7 @@ docs/architecture.md shows the same floors; the last test here holds the two tog
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -154,6 +155,22 @@ def loaded_by(*starts: str) -> dict[str, str]:
             ]
             waiting += [found_file for module in candidates if (found_file := file_of(module))]
     return found
+
+
+def test_what_benchmarks_take_from_turnkey_is_there() -> None:
+    def is_there(found: Import) -> bool:
+        if not found.name or file_of(f"{found.module}.{found.name}"):
+            return file_of(found.module) is not None
+        return file_of(found.module) is not None and hasattr(importlib.import_module(found.module), found.name)
+
+    taken = [
+        found
+        for file in sorted((REPOSITORY / "benchmarks").glob("*.py"))
+        for found in imports_of(file)
+        if found.module.partition(".")[0] == "turnkey"
+    ]
+    assert len(taken) > 50
+    assert [str(found) for found in taken if not is_there(found)] == []
 
 
 def test_the_command_line_and_the_tables_of_all_tools_load_nothing_heavy() -> None:

@@ -7,19 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.errors import UsageError
-from turnkey.measure import Record, Settings, TargetDescription, run_experiment
+from turnkey.measure import Record
 from turnkey.measure.between import compare_records
-from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 from turnkey.measure.statistics import welch_interval
 
 
 def record(times_ms: Mapping[str, float], *, seed: int = 0, digest: str | None = None, **settings: Any) -> Record:
-    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=seed), {key: 1e6 * ms for key, ms in times_ms.items()})
-    facts = {} if digest is None else {"sha256": digest}
-    targets = [TargetDescription(key=key, factory="none", facts=facts) for key in times_ms]
-    return run_experiment(targets, settings=Settings(seed=seed, **settings), workers=workers)
+    facts = {} if digest is None else {key: {"sha256": digest} for key in times_ms}
+    return simulated_record(times_ms, seed=seed, facts=facts, **settings)
 
 
 def test_a_clear_difference_between_sessions_is_named_and_mirrors() -> None:

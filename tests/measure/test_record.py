@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.errors import UsageError
-from turnkey.measure import Record, Settings, TargetDescription, Verdict, run_experiment
-from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
+from turnkey.measure import Record, Verdict
 
 STORED = Path(__file__).parent / "records"
 
 
-def simulated(times: dict[str, float], *, reference: str | None, seed: int = 4, **settings: object) -> Record:
-    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=seed), times)
-    targets = [TargetDescription(key=key, factory="simulated:only") for key in times]
-    return run_experiment(
-        targets, reference=reference, settings=Settings(seed=seed, budget_s=1e6, **settings), workers=workers
-    )
+simulated = partial(simulated_record, seed=4, budget_s=1e6)
 
 
 def test_a_record_of_schema_1_is_read_for_ever() -> None:
@@ -42,7 +38,7 @@ def test_a_record_of_schema_2_is_read_for_ever() -> None:
 
 
 def test_the_sentence_names_the_winner_the_ratio_and_the_ties() -> None:
-    record = simulated({"torch": 11.5e6, "onnxruntime": 5e6, "openvino": 5e6}, reference="torch", effort="rigorous")
+    record = simulated({"torch": 11.5, "onnxruntime": 5.0, "openvino": 5.0}, reference="torch", effort="rigorous")
     said = record.sentence()
     winner = record.fastest
     tied = {"onnxruntime": "openvino", "openvino": "onnxruntime"}[winner or ""]
@@ -52,22 +48,22 @@ def test_the_sentence_names_the_winner_the_ratio_and_the_ties() -> None:
 
 
 def test_the_sentence_of_a_slower_candidate_and_of_the_baseline_that_wins() -> None:
-    said = simulated({"torch": 5e6, "slow": 10e6}, reference="torch").sentence()
+    said = simulated({"torch": 5.0, "slow": 10.0}, reference="torch").sentence()
     assert said.startswith("torch is the fastest of 2; slow is ")
     assert said.endswith("slower than torch")
 
 
 def test_the_sentence_of_one_candidate_is_its_latency() -> None:
-    assert simulated({"torch": 5e6}, reference=None).sentence().startswith("torch takes ")
+    assert simulated({"torch": 5.0}, reference=None).sentence().startswith("torch takes ")
 
 
 def test_a_comparison_by_anything_but_the_median_says_so() -> None:
-    record = simulated({"a": 5e6, "b": 10e6}, reference="a", objective="mean", max_rounds=2)
+    record = simulated({"a": 5.0, "b": 10.0}, reference="a", objective="mean", max_rounds=2)
     assert record.sentence().endswith("slower than a (by the mean of each round)")
 
 
 def test_what_cannot_be_told_apart_yet_says_so() -> None:
-    record = simulated({"a": 5e6, "b": 5.05e6}, reference="a", max_rounds=5)
+    record = simulated({"a": 5.0, "b": 5.05}, reference="a", max_rounds=5)
     verdict = record.verdict("b")
     assert verdict is not None
     assert verdict.kind == "UNDECIDED"
@@ -76,7 +72,7 @@ def test_what_cannot_be_told_apart_yet_says_so() -> None:
 
 
 def test_one_call_of_each_has_a_ratio_but_no_interval() -> None:
-    record = simulated({"a": 5e6, "b": 5.6e6}, reference="a", iterations=1)
+    record = simulated({"a": 5.0, "b": 5.6}, reference="a", iterations=1)
     verdict = record.verdict("b")
     assert verdict is not None
     assert str(verdict).endswith("× [no interval]")
@@ -85,7 +81,7 @@ def test_one_call_of_each_has_a_ratio_but_no_interval() -> None:
 
 
 def test_without_a_named_baseline_all_are_compared_to_the_fastest() -> None:
-    record = simulated({"slow": 9e6, "fast": 5e6}, reference=None)
+    record = simulated({"slow": 9.0, "fast": 5.0}, reference=None)
     assert record.reference == "fast"
     assert record.verdict("fast") is None
     found = record.verdict("slow")
@@ -94,7 +90,7 @@ def test_without_a_named_baseline_all_are_compared_to_the_fastest() -> None:
 
 
 def test_throughput_is_calls_over_timed_time_and_percentiles_are_of_pooled_calls() -> None:
-    record = simulated({"a": 5e6}, reference=None, iterations=400)
+    record = simulated({"a": 5.0}, reference=None, iterations=400)
     times = [ns for items in record.timed["a"].values() for item in items for ns in item.ns]
     summary = record.summary("a")
     assert summary.throughput_per_s == pytest.approx(len(times) / (sum(times) / 1e9))
@@ -116,7 +112,7 @@ def test_records_are_comparable_only_where_machine_threads_versions_and_inputs_a
 
 
 def test_an_unknown_candidate_is_a_usage_error_that_lists_the_known_ones() -> None:
-    record = simulated({"a": 5e6}, reference=None)
+    record = simulated({"a": 5.0}, reference=None)
     for ask in (record.summary, record.verdict, record.windows):
         with pytest.raises(UsageError, match="no candidate 'z'") as caught:
             ask("z")
@@ -125,12 +121,12 @@ def test_an_unknown_candidate_is_a_usage_error_that_lists_the_known_ones() -> No
 
 @pytest.mark.parametrize("objective", ["mean", "p90"])
 def test_what_is_compared_is_said_and_one_round_of_it_has_no_interval_of_medians(objective: str) -> None:
-    record = simulated({"a": 5e6, "b": 10e6}, reference="a", objective=objective)
+    record = simulated({"a": 5.0, "b": 10.0}, reference="a", objective=objective)
     assert record.sentence().endswith(f"(by the {objective} of each round)")
     pooled = [record.summary(key).mean_ms for key in ("a", "b")]
     if objective == "mean":
         assert [record.summary(key).latency_ms for key in ("a", "b")] == pytest.approx(pooled, rel=0.02)
-    one = simulated({"a": 5e6, "b": 10e6}, reference="a", objective=objective, min_rounds=1, max_rounds=1)
+    one = simulated({"a": 5.0, "b": 10.0}, reference="a", objective=objective, min_rounds=1, max_rounds=1)
     assert one.verdict("b") is None
     assert one.summary("b").latency_ms is not None
     assert one.summary("b").low_ms is None

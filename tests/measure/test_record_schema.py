@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import fields
 from pathlib import Path
 
-import pytest
+import jsonschema
 
 from turnkey.measure import Settings, Shape, TargetDescription, journal, run_experiment, run_load
 from turnkey.measure.crew import LoadReport
@@ -16,7 +16,6 @@ from turnkey.measure.load_result import Trial
 from turnkey.measure.slices import KINDS, Slice
 from turnkey.measure.validity import Reason
 
-jsonschema = pytest.importorskip("jsonschema")
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/record.schema.json").read_text())
 
 

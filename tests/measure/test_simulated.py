@@ -8,26 +8,24 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from simulated_records import simulated_record
 
-from turnkey.measure import Record, Settings, TargetDescription, run_experiment
-from turnkey.measure.simulated import HOSTS, SimulatedHost, SimulatedWorkers
+from turnkey.measure import Record
+from turnkey.measure.simulated import HOSTS
 
 N = 24
 
 
 def experiment(
-    host: str, times: dict[str, float], *, seed: int, reference: str | None = "a", **settings: object
+    host: str, times_ms: dict[str, float], *, seed: int, reference: str | None = "a", **settings: object
 ) -> Record:
-    workers = SimulatedWorkers(SimulatedHost(HOSTS[host], seed=seed), times)
-    targets = [TargetDescription(key=key, factory="simulated:only") for key in times]
-    chosen = Settings(seed=seed, budget_s=1e6, **settings)
-    return run_experiment(targets, reference=reference, settings=chosen, workers=workers)
+    return simulated_record(times_ms, reference=reference, seed=seed, noise=HOSTS[host], budget_s=1e6, **settings)
 
 
 def verdicts(host: str, ratio: float, effort: str, *, experiments: int = N) -> Counter[str]:
     found: Counter[str] = Counter()
     for seed in range(experiments):
-        verdict = experiment(host, {"a": 5e6, "b": 5e6 * ratio}, seed=seed, effort=effort).verdict("b")
+        verdict = experiment(host, {"a": 5.0, "b": 5.0 * ratio}, seed=seed, effort=effort).verdict("b")
         assert verdict is not None
         found[verdict.kind] += 1
     return found
@@ -82,7 +80,7 @@ def test_equal_variants_are_told_apart_in_at_most_alpha_and_what_chance_adds(hos
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_best_of_six_is_named_on_every_host(host: str) -> None:
-    times = {f"v{i}": 5e6 * ratio for i, ratio in enumerate((1.0, 1.021, 1.04, 1.08, 1.15, 1.3))}
+    times = {f"v{i}": 5.0 * ratio for i, ratio in enumerate((1.0, 1.021, 1.04, 1.08, 1.15, 1.3))}
     right = 0
     for seed in range(NIGHTLY_N // 2):
         right += experiment(host, times, seed=seed, reference=None, effort="rigorous").fastest == "v0"
@@ -100,7 +98,7 @@ def test_equality_is_proved_on_a_quiet_host_with_rigorous_effort() -> None:
 
 
 def test_the_best_of_six_is_named_on_a_heavy_host_and_the_slow_ones_leave_early() -> None:
-    times = {f"v{i}": 5e6 * ratio for i, ratio in enumerate((1.0, 1.021, 1.04, 1.08, 1.15, 1.3))}
+    times = {f"v{i}": 5.0 * ratio for i, ratio in enumerate((1.0, 1.021, 1.04, 1.08, 1.15, 1.3))}
     for seed in range(6):
         record = experiment("heavy", times, seed=seed, reference=None, effort="rigorous")
         assert record.fastest == "v0"
@@ -109,8 +107,8 @@ def test_the_best_of_six_is_named_on_a_heavy_host_and_the_slow_ones_leave_early(
 
 def test_swapping_the_order_in_which_variants_are_given_changes_no_direction() -> None:
     for seed in range(5):
-        there = experiment("bursty", {"a": 5e6, "b": 5.5e6}, seed=seed).verdict("b")
-        back = experiment("bursty", {"b": 5.5e6, "a": 5e6}, seed=seed).verdict("b")
+        there = experiment("bursty", {"a": 5.0, "b": 5.5}, seed=seed).verdict("b")
+        back = experiment("bursty", {"b": 5.5, "a": 5.0}, seed=seed).verdict("b")
         assert there is not None
         assert back is not None
         assert there.kind is back.kind
@@ -118,7 +116,7 @@ def test_swapping_the_order_in_which_variants_are_given_changes_no_direction() -
 
 def test_scaling_all_times_changes_no_verdict() -> None:
     # 5 and 6 ms share the slice size, so the same seed draws the same noise
-    found = [experiment("bursty", {"a": t, "b": 1.03 * t}, seed=7).verdict("b") for t in (5e6, 6e6)]
+    found = [experiment("bursty", {"a": t, "b": 1.03 * t}, seed=7).verdict("b") for t in (5.0, 6.0)]
     assert found[0] is not None
     assert found[1] is not None
     assert found[0].kind is found[1].kind
@@ -126,8 +124,8 @@ def test_scaling_all_times_changes_no_verdict() -> None:
 
 
 def test_one_variant_alone_stops_at_the_precision() -> None:
-    loose = experiment("quiet", {"a": 5e6}, seed=1, precision=0.05)
-    tight = experiment("quiet", {"a": 5e6}, seed=1, precision=0.003)
+    loose = experiment("quiet", {"a": 5.0}, seed=1, precision=0.05)
+    tight = experiment("quiet", {"a": 5.0}, seed=1, precision=0.003)
     assert len(loose.run["rounds"]) < len(tight.run["rounds"])
     summary = loose.summary("a")
     assert summary.low_ms is not None
@@ -137,18 +135,18 @@ def test_one_variant_alone_stops_at_the_precision() -> None:
 
 
 def test_iterations_are_spread_over_the_rounds_exactly() -> None:
-    record = experiment("quiet", {"a": 5e6, "b": 6e6}, seed=1, iterations=103)
+    record = experiment("quiet", {"a": 5.0, "b": 6.0}, seed=1, iterations=103)
     assert record.summary("a").timed_calls == record.summary("b").timed_calls == 103
     assert record.summary("a").rounds == 5
 
 
 def test_the_twin_shows_what_the_host_makes_of_nothing() -> None:
-    floors = [experiment("bursty", {"a": 5e6, "b": 6e6}, seed=s).noise_floor for s in range(12)]
+    floors = [experiment("bursty", {"a": 5.0, "b": 6.0}, seed=s).noise_floor for s in range(12)]
     assert all(floor is not None and 0 <= floor < 0.05 for floor in floors)
 
 
 def test_the_levels_of_all_looks_of_an_experiment_sum_to_at_most_alpha() -> None:
-    record = experiment("heavy", {"a": 5e6, "b": 5.02e6, "c": 5.03e6}, seed=3, effort="rigorous")
+    record = experiment("heavy", {"a": 5.0, "b": 5.02, "c": 5.03}, seed=3, effort="rigorous")
     pairs = 2
     assert len(record.run["looks"]) >= 2
     assert sum(look["level"] * pairs for look in record.run["looks"]) <= record.settings.alpha

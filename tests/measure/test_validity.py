@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.measure import Record, Settings, TargetDescription, run_experiment, validity
 from turnkey.measure.environment import Pulse, Span, pulse, span
@@ -25,11 +27,7 @@ CALM = Span(
 )
 
 
-def simulated(times: dict[str, float], *, targets: list[TargetDescription] | None = None, **settings: Any) -> Record:
-    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=1), times)
-    chosen = Settings(seed=1, budget_s=1e6, **settings)
-    made = targets or [TargetDescription(key=key, factory="simulated:only") for key in times]
-    return run_experiment(made, reference="a", settings=chosen, workers=workers)
+simulated = partial(simulated_record, reference="a", seed=1, budget_s=1e6)
 
 
 def codes(record: Record) -> set[str]:
@@ -67,22 +65,22 @@ def test_a_calm_host_gives_no_reason() -> None:
 
 
 def test_a_quiet_simulated_experiment_is_valid() -> None:
-    assert codes(simulated({"a": 5e6, "b": 6e6})) == set()
+    assert codes(simulated({"a": 5.0, "b": 6.0})) == set()
 
 
 def test_different_thread_counts_spoil_the_verdict_but_not_the_values() -> None:
     targets = [TargetDescription(key=key, factory="simulated:only", threads=n) for key, n in (("a", 1), ("b", 2))]
-    record = simulated({"a": 5e6, "b": 6e6}, targets=targets)
+    record = simulated({"a": 5.0, "b": 6.0}, targets=targets)
     assert codes(record) == {"threads-differ"}
     assert record.summary("a").validity == "VALID"
     found = record.verdict("b")
     assert found is not None
     assert not found.is_valid
-    assert codes(simulated({"a": 5e6, "b": 6e6}, targets=targets, compare_threads=True)) == set()
+    assert codes(simulated({"a": 5.0, "b": 6.0}, targets=targets, compare_threads=True)) == set()
 
 
 def test_a_runtime_that_takes_other_threads_than_it_was_given_spoils_the_verdict() -> None:
-    record = simulated({"a": 5e6, "b": 6e6})
+    record = simulated({"a": 5.0, "b": 6.0})
 
     def took(run: dict[str, Any]) -> None:
         for entry in run["rounds"]:
@@ -105,7 +103,7 @@ def edited(record: Record, change: Callable[[dict[str, Any]], None]) -> Record:
 
 
 def test_most_processes_at_the_cap_of_the_warm_up_mean_no_steady_state() -> None:
-    record = simulated({"a": 5e6, "b": 6e6})
+    record = simulated({"a": 5.0, "b": 6.0})
 
     def cap(run: dict[str, Any]) -> None:
         for entry in run["rounds"][:3]:
@@ -132,7 +130,7 @@ def test_a_variant_that_goes_on_getting_faster_inside_its_rounds_has_no_steady_s
 def test_a_twin_that_differs_from_its_original_spoils_every_verdict() -> None:
     from dataclasses import replace
 
-    record = simulated({"a": 5e6, "b": 6e6})
+    record = simulated({"a": 5.0, "b": 6.0})
     shifted = [
         replace(item, ns=tuple(int(value * 1.15) for value in item.ns)) if item.v == "a~twin" else item
         for item in record.slices
@@ -147,15 +145,15 @@ def test_a_twin_that_differs_from_its_original_spoils_every_verdict() -> None:
 
 def test_windows_that_never_agree_are_unstable_in_that_door_only() -> None:
     tight = Windows(measurement_request_count=5, stability_percentage=1e-6, max_trials=4)
-    record = simulated({"a": 5e6, "b": 6e6}, windows=tight)
+    record = simulated({"a": 5.0, "b": 6.0}, windows=tight)
     assert codes(record) == {"unstable"}
     assert not record.windows("a").stable
     assert record.windows("a", Windows(measurement_request_count=20, stability_percentage=30)).stable
 
 
 def test_passes_are_added_until_the_windows_agree() -> None:
-    plain = simulated({"a": 5e6, "b": 6e6}, passes=2)
-    longer = simulated({"a": 5e6, "b": 6e6}, passes=2, windows=Windows(measurement_request_count=50))
+    plain = simulated({"a": 5.0, "b": 6.0}, passes=2)
+    longer = simulated({"a": 5.0, "b": 6.0}, passes=2, windows=Windows(measurement_request_count=50))
     assert longer.summary("a").timed_calls > plain.summary("a").timed_calls
     assert longer.windows("a").stable
     assert longer.windows("b").stable

@@ -51,8 +51,10 @@ def test_arguments_come_back_from_their_tensors_also_through_plain_data(args: li
         assert same(kwargs, bound_kwargs)
 
 
+@pytest.mark.needs("transformers")
 def test_a_key_value_cache_becomes_two_tensors_per_layer_and_is_built_anew_for_every_call() -> None:
-    cache_utils = pytest.importorskip("transformers.cache_utils")
+    import transformers.cache_utils as cache_utils
+
     cache = cache_utils.DynamicCache([(torch.ones(1, 2, 3, 4), torch.zeros(1, 2, 3, 4))])
 
     tensors, structure = flatten_call((), {"past": cache}, [], is_tensor=is_tensor)
@@ -69,8 +71,10 @@ def test_a_key_value_cache_becomes_two_tensors_per_layer_and_is_built_anew_for_e
     assert torch.equal(second["past"].layers[0].keys, cache.layers[0].keys)
 
 
+@pytest.mark.needs("transformers")
 def test_an_empty_cache_takes_no_tensors_and_a_returned_one_gives_its_layers() -> None:
-    cache_utils = pytest.importorskip("transformers.cache_utils")
+    import transformers.cache_utils as cache_utils
+
     tensors, structure = flatten_call((cache_utils.DynamicCache(),), {}, ["past"], is_tensor=is_tensor)
     assert tensors == {}
     (empty,), _ = structure.bind({})

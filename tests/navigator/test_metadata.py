@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+import struct
 
 import numpy as np
 import pytest
@@ -64,11 +64,15 @@ def test_stored_rows_are_paired_by_index_not_by_the_order_of_a_directory(tmp_pat
 def test_a_stored_sample_that_unpacks_to_more_than_a_gibibyte_or_is_pickled_is_refused(tmp_path) -> None:
     folder = tmp_path / "correctness"
     folder.mkdir()
-    with zipfile.ZipFile(folder / "0.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as member:
-        for _ in range(65):
-            member.write(bytes(16 << 20))
-    with pytest.raises(ArtifactError, match="cannot be used"):
+    np.savez(folder / "0.npz", x=np.ones(3))
+    content = bytearray((folder / "0.npz").read_bytes())
+    entry = content.rindex(b"PK\x01\x02")  # of the directory, by which a reader learns the unpacked size
+    struct.pack_into("<L", content, entry + 24, (1 << 30) + 1)
+    (folder / "0.npz").write_bytes(content)
+    with pytest.raises(ArtifactError, match="cannot be used") as caught:
         read_documented(folder)
+    assert "1073741825 bytes unpacked; at most 1073741824" in caught.value.evidence
     np.savez(folder / "0.npz", x=np.array([object()], dtype=object))
-    with pytest.raises(ArtifactError, match="cannot be used"):
+    with pytest.raises(ArtifactError, match="cannot be used") as caught:
         read_documented(folder)
+    assert "object" in caught.value.evidence

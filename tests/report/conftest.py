@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from turnkey.measure import Record, Settings, TargetDescription
-from turnkey.measure.experiment import run_experiment
-from turnkey.measure.simulated import QUIET, Noise, SimulatedHost, SimulatedWorkers
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_name import claim_directory
 from turnkey.pipeline.state import State, Variant
@@ -36,11 +33,6 @@ MEASUREMENT: Mapping[str, Any] = {
 }
 
 MakeBuild = Callable[..., BuildPaths]
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -78,22 +70,3 @@ def make_build(cache: Path) -> MakeBuild:
         return paths
 
     return make
-
-
-def simulated_record(
-    times_ms: Mapping[str, float],
-    path: Path | None = None,
-    *,
-    reference: str | None = None,
-    seed: int = 0,
-    noise: Noise = QUIET,
-    facts: Mapping[str, Mapping[str, Any]] | None = None,
-    **settings: Any,
-) -> Record:
-    """A record of the unchanged engine on a simulated host: truth known, no process started."""
-    host = SimulatedHost(noise, seed=seed)
-    workers = SimulatedWorkers(host, {key: 1e6 * value for key, value in times_ms.items()})
-    targets = [TargetDescription(key=key, factory="none", facts=(facts or {}).get(key, {})) for key in times_ms]
-    return run_experiment(
-        targets, reference=reference, settings=Settings(seed=seed, **settings), path=path, workers=workers
-    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.errors import UsageError
 from turnkey.report.comparison import compare
@@ -14,7 +15,7 @@ from turnkey.report.comparison_files import write_comparison
 from turnkey.report.comparison_view import comparison_json, comparison_table, sentence
 from turnkey.report.measured import Side, read_side
 
-from .conftest import MEASUREMENT, MakeBuild, simulated_record
+from .conftest import MEASUREMENT, MakeBuild
 
 
 def cache_with(make_build: MakeBuild, directory: Path, times: dict[str, float], *, seed: int, **fields: Any) -> Path:
@@ -88,8 +89,8 @@ def test_every_further_side_is_compared_with_the_first(sides: tuple[Side, Side])
     assert all(comparison.base.label == "before" for comparison in found)
 
 
+@pytest.mark.needs("jinja2")
 def test_markdown_html_and_json_say_the_same(sides: tuple[Side, Side], tmp_path: Path) -> None:
-    pytest.importorskip("jinja2")
     found = compare(sides)
     files = write_comparison(found, tmp_path / "out", formats=("md", "html", "json"))
     verdict = found[0].pairs[0].answer

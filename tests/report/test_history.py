@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.errors import ArtifactError
 from turnkey.pipeline.archive import write_archive
@@ -16,7 +17,7 @@ from turnkey.report.history import History, HistoryRow, rows_of
 from turnkey.report.measured import read_side
 from turnkey.report.trend import trend_json, trend_page, trend_plot, trend_table, trends
 
-from .conftest import MEASUREMENT, MakeBuild, simulated_record
+from .conftest import MEASUREMENT, MakeBuild
 
 ROW = HistoryRow(
     record_sha256="0",
@@ -98,8 +99,8 @@ def test_other_processors_and_threads_are_series_of_their_own() -> None:
     assert [trend.title for trend in trends(rows, models=["other"])] == ["other, onnxruntime"]
 
 
+@pytest.mark.needs("jinja2")
 def test_names_from_a_file_are_text_on_the_page() -> None:
-    pytest.importorskip("jinja2")
     markup = trend_page(trends([replace(ROW, model="<script>alert(1)</script>", label="<b>")]), title="t")
     assert "<script>alert" not in markup
     assert "&lt;script&gt;alert(1)" in markup

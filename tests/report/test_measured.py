@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.errors import ArtifactError, InputError
 from turnkey.pipeline.archive import write_archive
 from turnkey.report.measured import read_side
 
-from .conftest import MEASUREMENT, MakeBuild, simulated_record
+from .conftest import MEASUREMENT, MakeBuild
 
 LEXER_TABLE = (
     "num_samples,variance,mean_ms,p50_ms,p90_ms,p95_ms,p99_ms,throughput_per_sec,engine,version,batch_size\r\n"

@@ -7,14 +7,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.measure import Shape, TargetDescription, run_load
 from turnkey.pipeline.state import Variant
 from turnkey.report import write_record_page, write_report
 
-from .conftest import MEASUREMENT, MakeBuild, simulated_record
+from .conftest import MEASUREMENT, MakeBuild
 
-pytest.importorskip("jinja2")
+pytestmark = pytest.mark.needs("jinja2")
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 

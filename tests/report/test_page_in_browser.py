@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.report import write_report
 
-from .browser import CHROMIUM, Browser, browser
-from .conftest import MEASUREMENT, MakeBuild, simulated_record
+from .browser import Browser, browser
+from .conftest import MEASUREMENT, MakeBuild
 
-pytest.importorskip("jinja2")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("jinja2", "chromium")]
 HOSTILE = "<script>alert(1)</script>"
 
 

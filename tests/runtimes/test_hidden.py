@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import torch
+from source_models import CALL_OF_X
 
-from turnkey.model.call import CallStructure, Leaf
 from turnkey.runtimes.hidden import compare_hidden
 from turnkey.verify import Tolerances
 
-CALL = CallStructure(args=(Leaf("x"),), kwargs={})
 X = {"x": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
 
 
@@ -43,7 +42,7 @@ def exported(tmp_path, *operators):
 
 def compared(path, module=None):
     module = module or Net()
-    return compare_hidden(module, CALL, X, exported=path, variant=path, tolerances=Tolerances())
+    return compare_hidden(module, CALL_OF_X, X, exported=path, variant=path, tolerances=Tolerances())
 
 
 def test_agreeing_layers_are_listed_in_the_order_in_which_they_finish(tmp_path):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from source_models import samples_of_x, source_model
 
 from turnkey.errors import ModelError, UsageError
 from turnkey.model.call import CallStructure, Leaf
-from turnkey.model.samples import SampleSet
-from turnkey.model.source import SourceModel
 from turnkey.runtimes import LoadRequest, find_runtime
 from turnkey.runtimes.handover import handed_over
 from turnkey.runtimes.reference import Reference
@@ -23,17 +22,7 @@ def shifted(x, shift):
 
 
 def source_of(function):
-    samples = SampleSet(structure=STRUCTURE, inputs=(SAMPLE,), outputs=(None,))
-    return SourceModel(
-        module=function,
-        samples=samples,
-        class_name="shifted",
-        model_hash="0" * 64,
-        hash_basis="calls",
-        weights_hash="0" * 8,
-        parameter_count=0,
-        parameter_bytes=0,
-    )
+    return source_model(function, samples_of_x(SAMPLE["x"], structure=STRUCTURE), class_name="shifted")
 
 
 def test_a_function_is_called_with_its_arguments_and_gives_named_arrays():

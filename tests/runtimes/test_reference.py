@@ -6,22 +6,19 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from source_models import CALL_OF_X, source_model
 
 from turnkey.errors import ModelError
-from turnkey.model.call import CallStructure, Leaf
 from turnkey.model.samples import SampleSet
-from turnkey.model.source import SourceModel
 from turnkey.runtimes.reference import Reference
 
 TEXT = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,3] x) => (float[N,3] y) { y = Exp (x) }'
 X = {"x": np.array([[0.0, 1.0, 2.0]], np.float32)}
-CALL = CallStructure(args=(Leaf("x"),), kwargs={})
 
 
 def source(*, module=None, path=None, structure=None):
     samples = SampleSet(structure=structure, inputs=(X, X), outputs=({"y": np.zeros(1)}, None))
-    facts = {"class_name": "g", "model_hash": "", "hash_basis": "", "weights_hash": ""}
-    return SourceModel(module=module, path=path, samples=samples, parameter_count=0, parameter_bytes=0, **facts)
+    return source_model(module, samples, path=path, class_name="g")
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def test_a_source_that_fails_is_the_models_failure_with_its_own_words():
             raise ZeroDivisionError("no items in this batch")
 
     with pytest.raises(ModelError, match="fails on a sample") as caught:
-        Reference(source(module=Broken(), structure=CALL)).outputs(X, CALL)
+        Reference(source(module=Broken(), structure=CALL_OF_X)).outputs(X, CALL_OF_X)
     assert "no items in this batch" in caught.value.evidence
 
 
@@ -69,5 +66,5 @@ def test_a_model_with_noise_disagrees_with_itself_and_one_without_does_not():
         def forward(self, x):
             return x + torch.rand_like(x)
 
-    assert Reference(source(module=Noisy(), structure=CALL)).disagrees_with_itself(X, CALL)
-    assert not Reference(source(module=torch.nn.Dropout(0.5), structure=CALL)).disagrees_with_itself(X, CALL)
+    assert Reference(source(module=Noisy(), structure=CALL_OF_X)).disagrees_with_itself(X, CALL_OF_X)
+    assert not Reference(source(module=torch.nn.Dropout(0.5), structure=CALL_OF_X)).disagrees_with_itself(X, CALL_OF_X)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from source_models import CALL_OF_X
 
-from turnkey.model.call import CallStructure, Leaf
 from turnkey.runtimes.submodule_outputs import watch_submodules
 
-CALL = CallStructure(args=(Leaf("x"),), kwargs={})
 X = {"x": np.ones((2, 3), dtype=np.float32)}
 
 
@@ -33,7 +32,7 @@ class Net(torch.nn.Module):
 
 def watched(module, wanted):
     kept, dropped = {}, []
-    done = watch_submodules(module, CALL, X, wanted, keep=kept.__setitem__, drop=dropped.append)
+    done = watch_submodules(module, CALL_OF_X, X, wanted, keep=kept.__setitem__, drop=dropped.append)
     return done, kept, dropped
 
 

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.cli.main import main
-from turnkey.measure import Settings, TargetDescription, run_experiment
-from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 
 
 @pytest.fixture
@@ -18,8 +17,7 @@ def records(tmp_path: Path) -> tuple[str, str]:
     paths = []
     for number, ms in enumerate((2.0, 1.0)):
         path = tmp_path / f"{number}.zip"
-        workers = SimulatedWorkers(SimulatedHost(QUIET, seed=number), {"a": 1e6 * ms})
-        run_experiment([TargetDescription(key="a", factory="none")], settings=Settings(), path=path, workers=workers)
+        simulated_record({"a": ms}, path, seed=number)
         paths.append(str(path))
     return paths[0], paths[1]
 
@@ -46,10 +44,8 @@ def test_one_thing_is_no_comparison(records: tuple[str, str], capsys: pytest.Cap
 
 
 def test_nothing_in_common_is_said_by_the_exit_code(records: tuple[str, str], tmp_path: Path) -> None:
-    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=3), {"b": 1e6, "c": 1e6})
     other = tmp_path / "other.zip"
-    targets = [TargetDescription(key=key, factory="none") for key in ("b", "c")]
-    run_experiment(targets, settings=Settings(), path=other, workers=workers)
+    simulated_record({"b": 1.0, "c": 1.0}, other, seed=3)
     assert main(["compare", records[0], str(other)]) == 1
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
+from git_command import git
 
 from turnkey.cli.main import main
 
@@ -19,19 +19,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "project"
     place.mkdir()
     (place / "net.onnx").write_bytes(SAMPLE.read_bytes())
-    git = [
-        "git",
-        "-C",
-        str(place),
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@example.org",
-        "-c",
-        "commit.gpgsign=false",
-    ]
     for arguments in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "net")):
-        subprocess.run([*git, *arguments], check=True)
+        git(place, *arguments)
     monkeypatch.chdir(place)
     return place
 
@@ -78,11 +67,10 @@ def test_live_models_are_measured_each_with_the_modules_of_its_revision(
         "layers = [m for _ in range(DEPTH) for m in (torch.nn.Linear(64, 64), torch.nn.Tanh())]\n"
         "torch.nn.Sequential(*layers)(torch.ones(16, 64))\n"
     )
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     for depth in (4, 40):
         (repository / "src" / "layers" / "__init__.py").write_text(f"DEPTH = {depth}\n")
-        subprocess.run([*git, "add", "."], check=True)
-        subprocess.run([*git, "commit", "-q", "-m", f"{depth} layers"], check=True)
+        git(repository, "add", ".")
+        git(repository, "commit", "-q", "-m", f"{depth} layers")
     words = ["-i", "net.py", "--base", "HEAD~1", "--head", "HEAD", "--runtime", "torch", "--effort", "standard"]
     code = main(["--json", "gate", *words, "--exact", "none"])
     [judged] = json.loads(capsys.readouterr().out)["tools"]["gate"]["inputs"]

@@ -6,16 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from simulated_records import simulated_record
 
 from turnkey.cli.main import main
-from turnkey.measure import Settings, TargetDescription, run_experiment
-from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 
 
 def record(path: Path, *, ms: float, seed: int) -> str:
-    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=seed), {"a": 1e6 * ms})
-    targets = [TargetDescription(key="a", factory="none")]
-    run_experiment(targets, settings=Settings(seed=seed), path=path, workers=workers)
+    simulated_record({"a": ms}, path, seed=seed)
     return str(path)
 
 
@@ -31,8 +28,8 @@ def test_records_are_added_once_and_shown_as_series(tmp_path: Path, capsys: pyte
     assert (tmp_path / "cache" / "history.sqlite").is_file()
 
 
+@pytest.mark.needs("jinja2")
 def test_a_page_is_written_where_it_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("jinja2")
     path = record(tmp_path / "net.zip", ms=1.0, seed=0)
     file = tmp_path / "kept.sqlite"
     assert main(["history", "--file", str(file), "--add", path, "--html", "-o", str(tmp_path / "out")]) == 0

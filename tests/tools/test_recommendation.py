@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 
 import pytest
+from simulated_records import simulated_record
 
-from turnkey.measure import Record, Settings, TargetDescription, run_experiment
-from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
+from turnkey.measure import Record
 from turnkey.pipeline.state import State, Variant
 from turnkey.runtimes import find_runtime
 from turnkey.tools.benchmark_table import benchmark_table
@@ -15,14 +15,12 @@ from turnkey.tools.candidates import Candidate
 from turnkey.tools.measurements import error_of, loss_of
 from turnkey.tools.recommendation import GOALS, recommend
 
-TIMES = {"torch": 5e6, "onnx": 2e6, "onnx-opt": 2e6, "slow": 9e6}
+TIMES = {"torch": 5.0, "onnx": 2.0, "onnx-opt": 2.0, "slow": 9.0}
 
 
 @pytest.fixture(scope="module")
 def record():
-    targets = [TargetDescription(key=key, factory="simulated:x") for key in TIMES]
-    workers = SimulatedWorkers(SimulatedHost(QUIET, seed=3), TIMES)
-    return run_experiment(targets, reference="torch", settings=Settings(effort="rigorous"), workers=workers)
+    return simulated_record(TIMES, reference="torch", seed=3, effort="rigorous")
 
 
 def changed(record, **entry):

@@ -37,6 +37,7 @@ def test_what_is_no_record_is_an_error_with_its_path(tmp_path: Path, capsys: pyt
     assert "x.zip" in captured.out + captured.err
 
 
+@pytest.mark.needs("jinja2")
 def test_the_record_of_a_load_shape_is_reported_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "load.zip"
     target = TargetDescription(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from git_command import git
 from onnx import TensorProto, helper
 
 from turnkey.errors import UsageError
@@ -20,7 +21,7 @@ from turnkey.report.gate.check import GateInput, GateRequest, check
 from turnkey.report.gate.judgement import Answer
 from turnkey.report.gate.summary import json_of, markdown_of, text_of
 
-from .conftest import chain, git
+from .conftest import chain
 
 STEPS = (("load-onnx", {}),)
 

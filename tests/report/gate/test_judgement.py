@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulated_records import simulated_record
 
 from turnkey.errors import TurnkeyError
 from turnkey.measure.simulated import HOSTS
@@ -15,8 +16,6 @@ from turnkey.measure.verdict import exceeds
 from turnkey.report.gate.check import BASE, HEAD, judgement_of
 from turnkey.report.gate.exact import ExactResult
 from turnkey.report.gate.judgement import Answer, Judgement, Slowdown, overall
-
-from ..conftest import simulated_record
 
 LIMIT = 0.05
 

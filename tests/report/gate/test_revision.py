@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from git_command import git
 
 from turnkey.errors import UsageError
 from turnkey.report.gate.revision import checked_out, repository_of
 
-from .conftest import chain, git
+from .conftest import chain
 
 
 def test_a_revision_has_its_own_files_and_leaves_nothing_behind(repository: Path) -> None:
