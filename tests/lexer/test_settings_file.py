@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def test_the_variable_wins_then_the_directories_above_then_the_home(nobody_home:
     assert find_settings_file(environment={"LEXER_CONFIG_PATH": str(named.parent)}) == named
     assert find_settings_file(environment={"LEXER_CONFIG_PATH": str(named)}) == named
     assert find_settings_file(environment={"LEXER_CONFIG_PATH": str(tmp_path / "nowhere")}) is None
+
+
+def test_who_has_no_home_has_the_shipped_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> object:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert find_settings_file() is None
 
 
 def test_the_variable_is_read_when_a_context_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

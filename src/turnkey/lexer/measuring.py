@@ -59,7 +59,7 @@ def one_at_a_time() -> Iterator[None]:
 @contextmanager
 def left_alone(module: Any) -> Iterator[None]:
     """The model and this process as before, also after an error: mode, buffers, attributes, random state, threads."""
-    from turnkey.model.replay import put_back
+    from turnkey.model.module_state import put_back
     from turnkey.runtimes.torch_eager import left_as_it_was
 
     with put_back(module), left_as_it_was(module):
@@ -86,6 +86,7 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
         TurnkeyError: nothing could be measured; the error of the first engine.
     """
     from turnkey.measure import Settings
+    from turnkey.pipeline.events import tell_progress
     from turnkey.tools.experiment import compared, measured_here
 
     asked = Settings(
@@ -100,9 +101,11 @@ def measured(subject: Subject, export: ExportResult | None, settings: LexerSetti
         state = _state(subject, export, workdir)
         candidates = _candidates(state, subject, settings)
         if settings.effort == "single" and set(settings.engine_names) <= _HARMLESS:
-            record = measured_here(subject.source, subject.source.samples, candidates, asked)
+            record = measured_here(subject.source, subject.source.samples, candidates, asked, listen=tell_progress)
         else:
-            record, notes = compared(state, subject.source, subject.source.samples, candidates, asked)
+            record, notes = compared(
+                state, subject.source, subject.source.samples, candidates, asked, listen=tell_progress
+            )
     if not record.measured:
         error = record.summary(candidates[0].key).error
         raise from_dict(dict(error or {"what": "nothing could be measured"}))

@@ -27,6 +27,7 @@ from turnkey.lexer.row import BenchmarkRow
 from turnkey.lexer.toml_text import Commented
 from turnkey.pipeline.archive import read_archive
 from turnkey.pipeline.source_file import file_sha256
+from turnkey.settings import absolute_path
 from turnkey.version import __version__
 
 _OF_A_MODEL = (".onnx", ".onnx.data", ".samples.json", ".samples.npz")
@@ -53,7 +54,7 @@ def merge(paths: Sequence[str | Path], output: str | Path) -> LexerArtifact:
             evidence=", ".join(map(str, places)) or "no file",
             remedy="turnkey lexer merge a.lexer b.lexer -o both.lexer",
         )
-    target = Path(output).expanduser().absolute()
+    target = absolute_path(output)
     target = target.with_name(f"{artifact_stem(target.name)}.lexer")
     if target.exists():
         raise UsageError(

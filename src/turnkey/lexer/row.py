@@ -170,11 +170,16 @@ def row_of(
         low_ms=summary.low_ms,
         high_ms=summary.high_ms,
         verdict="" if verdict is None else f"{verdict} {verdict.reference}",
-        inputs=" ".join(f"{name}[{','.join(map(str, array.shape))}]" for name, array in inputs.items()),
+        inputs=shapes_text(inputs),
         reasons=summary.reasons,
         units=record.replicates(key),
         samples_ms=tuple(samples.tolist()),
     )
+
+
+def shapes_text(inputs: Sample) -> str:
+    """``x[2,4] mask[2]``."""
+    return " ".join(f"{name}[{','.join(map(str, array.shape))}]" for name, array in inputs.items())
 
 
 def _few(count: int) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from turnkey.errors import InputError, UsageError
 from turnkey.lexer.options import KEYS, TABLES, check_value, checked, unknown_key
+from turnkey.settings import absolute_path
 
 FILE_NAME = ".lexer_config.toml"
 VARIABLE = "LEXER_CONFIG_PATH"
@@ -33,10 +34,10 @@ def find_settings_file(*, start: Path | None = None, environment: Mapping[str, s
     """
     named = (os.environ if environment is None else environment).get(VARIABLE)
     if named:
-        place = Path(named).expanduser()
+        place = absolute_path(named)
         return next((file for file in (place / FILE_NAME, place) if file.is_file()), None)
     above = _upwards(start or Path.cwd(), FILE_NAME)
-    home = Path.home() / FILE_NAME
+    home = Path(os.path.expanduser("~")) / FILE_NAME  # of who has none no such file is there
     return above or (home if home.is_file() else None)
 
 

@@ -18,9 +18,10 @@ import numpy as np
 from turnkey.errors import UsageError
 from turnkey.lexer import table
 from turnkey.lexer.report import HEADINGS, BenchmarkReport
-from turnkey.lexer.row import BenchmarkRow
+from turnkey.lexer.row import BenchmarkRow, shapes_text
 from turnkey.model.samples import Sample
 from turnkey.model.signature import Signature, specs_of
+from turnkey.report.figure import count
 from turnkey.verify import batch_size
 from turnkey.verify.batch import resized
 
@@ -35,6 +36,9 @@ class SweepPoint:
 
     inputs: Sample
     threads: int | None
+
+    def __str__(self) -> str:
+        return shapes_text(self.inputs) + ("" if self.threads is None else f", {count(self.threads, 'thread')}")
 
 
 def sweep_points(
@@ -63,7 +67,7 @@ def sweep_points(
         else [_batched(sample, size) for sample in shaped for size in _counts("batch_sizes", batch_sizes)]
     )
     counts: list[int | None] = [None] if threads is None else [*_counts("threads", threads)]
-    return [SweepPoint(inputs=sample, threads=count) for sample, count in product(samples, counts)]
+    return [SweepPoint(inputs=sample, threads=number) for sample, number in product(samples, counts)]
 
 
 class Sweep(Sequence[BenchmarkReport]):

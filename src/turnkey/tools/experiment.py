@@ -31,14 +31,24 @@ def rotated(samples: SampleSet) -> SampleSet:
 
 
 def compared(
-    state: State, source: SourceModel, samples: SampleSet, candidates: Sequence[Candidate], settings: Settings
+    state: State,
+    source: SourceModel,
+    samples: SampleSet,
+    candidates: Sequence[Candidate],
+    settings: Settings,
+    *,
+    listen: Callable[[str], None] | None = None,
 ) -> tuple[Record, list[str]]:
     """The record of one experiment over all candidates, and what must be said about it.
+
+    Args:
+        listen: is told where the measurement is, in place of log and monitor.
 
     Raises:
         UsageError: thread counts, or other statistics than medians, are compared, and the live model cannot leave
             this process.
     """
+    listen = listen or tell_round
     live = [candidate.key for candidate in candidates if candidate.variant is None]
     try:
         with handed_over(source, samples, with_module=bool(live)) as handover:
@@ -47,7 +57,7 @@ def compared(
                 reference=reference_of(candidates, fair_threads=fair_threads()),
                 settings=settings,
                 path=record_path(state, candidates, settings.to_json()),
-                listen=tell_round,
+                listen=listen,
             )
         errors = [record.summary(key).error or {} for key in live]
         reason = next((str(error["evidence"]) for error in errors if error.get("what") == UNREADABLE), "")
@@ -68,9 +78,9 @@ def compared(
             remedy="objective median",
         )
     note = f"measured in this process, without fresh ones: the model cannot leave it ({reason})"
-    tell(note)
+    listen(note)
     path = record_path(state, candidates, settings.to_json())
-    return measured_here(source, samples, candidates, settings, path=path, listen=tell_round), [note]
+    return measured_here(source, samples, candidates, settings, path=path, listen=listen), [note]
 
 
 @contextmanager

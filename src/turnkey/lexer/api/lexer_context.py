@@ -17,6 +17,7 @@ from turnkey.lexer.options import LexerSettings, checked, resolve
 from turnkey.lexer.runs import Runs
 from turnkey.lexer.settings_file import read_project_settings, user_settings
 from turnkey.lexer.working_directory import WorkingDirectory
+from turnkey.settings import absolute_path
 
 if TYPE_CHECKING:
     from turnkey.lexer.onnx_export import ExportResult
@@ -79,9 +80,10 @@ class LexerContext:
             ValidationError: the file computes something else (``on_validation_failure='raise'``).
         """
         from turnkey.lexer.measuring import left_alone, one_at_a_time
+        from turnkey.lexer.progress import told_on_terminal
 
         call = self._begin("export", self._effective(torch_model, settings, where="export()"))
-        with one_at_a_time():
+        with one_at_a_time(), told_on_terminal():
             subject = _subject(torch_model, input, input_kwargs, call.settings)
             with left_alone(subject.module):
                 result = self._export(subject, call)
@@ -110,11 +112,12 @@ class LexerContext:
             MissingDependencyError: an engine is not installed.
         """
         from turnkey.lexer.measuring import one_at_a_time, require_engines
+        from turnkey.lexer.progress import told_on_terminal
 
         given = settings if num_iterations is None else {**settings, "num_iterations": num_iterations}
         call = self._begin("benchmark", self._effective(torch_model, given, where="benchmark()"))
         require_engines(call.settings)
-        with one_at_a_time():
+        with one_at_a_time(), told_on_terminal():
             subject = _subject(torch_model, input, input_kwargs, call.settings)
             report = self._benchmark(subject, call, exports=[])
         if call.settings.enable_stdout:
@@ -149,7 +152,9 @@ class LexerContext:
             UsageError: nothing to vary, or a value that cannot be; and what `benchmark` raises.
         """
         from turnkey.lexer.measuring import one_at_a_time, require_engines
+        from turnkey.lexer.progress import told_on_terminal
         from turnkey.lexer.sweep import Sweep, sweep_points
+        from turnkey.pipeline.events import tell_progress
 
         if batch_sizes is not None and "batch_size" in settings:
             raise UsageError(
@@ -160,13 +165,15 @@ class LexerContext:
             effective = replace(effective, batch_size=None)  # what is varied is stronger than a file's setting
         require_engines(effective)
         exports: list[tuple[str, ExportResult]] = []
-        with one_at_a_time():
+        with one_at_a_time(), told_on_terminal():
             self._directory.require_open()
             example = _subject(torch_model, input, input_kwargs, effective)
             points = sweep_points(example.inputs, batch_sizes=batch_sizes, shapes=shapes, threads=threads)
-            subjects = {id(each.inputs): _resubjected(torch_model, example, each.inputs, effective) for each in points}
+            distinct = {id(each.inputs): each.inputs for each in points}  # thread counts share theirs
+            subjects = {key: _resubjected(torch_model, example, one, effective) for key, one in distinct.items()}
             reports = []
-            for point in points:
+            for number, point in enumerate(points, 1):
+                tell_progress(f"point {number} of {len(points)}: {point}")
                 call = self._begin("benchmark", replace(effective, threads=point.threads or effective.threads))
                 reports.append(self._benchmark(subjects[id(point.inputs)], call, exports=exports))
         found = Sweep(reports, class_name=example.class_name)
@@ -193,7 +200,7 @@ class LexerContext:
 
         stem = artifact_stem(name)
         own = checked({"tags": dict(tags)}, where="flush()")["tags"] if tags is not None else {}
-        path = Path(target_directory or ".").expanduser().absolute() / f"{stem}.lexer"
+        path = absolute_path(target_directory or ".") / f"{stem}.lexer"
         with one_at_a_time():
             self._directory.require_open()
             missing = pack(path, self.runs, created=self._created, tags={**self.settings.tags, **own})
@@ -258,7 +265,9 @@ class LexerContext:
 
     def _export(self, subject: Subject, call: Call) -> ExportResult:
         from turnkey.lexer.onnx_export import ValidationError, export_subject
+        from turnkey.pipeline.events import tell_progress
 
+        tell_progress(f"exporting {subject.class_name} to ONNX")
         try:
             path = self._folder(call.number) / f"{self._runs.model_stem(subject)}.onnx"
             return export_subject(subject, call.settings, path, directory=self._directory)
