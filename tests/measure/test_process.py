@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
@@ -22,7 +23,7 @@ replies.write(b'{{"ok": {{"pid": 1}}}}\\n'); replies.flush()
 for line in commands:
     do = json.loads(line)["do"]
     time.sleep({pause})
-    answers = {{"arrive": b'{{"ok": null}}', "slice": {slice!r}, "load": {load!r}, "warm": {warm!r}}}
+    answers = {{"arrive": b'{{"ok": null}}', "slice": {slice!r}, "load": {load!r}}}
     replies.write(answers.get(do, b'{{"ok": 1}}') + b"\\n")
     replies.flush()
 """
@@ -37,14 +38,11 @@ def impostor(tmp_path: Path) -> Callable[..., ProcessWorker]:
         *,
         slice_reply: bytes = b"",
         load_reply: bytes = _LOAD,
-        warm_reply: bytes = b"",
         pause: float = 0.0,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> ProcessWorker:
         program = tmp_path / "impostor"
-        source = _IMPOSTOR.format(
-            python=sys.executable, slice=slice_reply, load=load_reply, warm=warm_reply, pause=pause
-        )
+        source = _IMPOSTOR.format(python=sys.executable, slice=slice_reply, load=load_reply, pause=pause)
         program.write_text(source)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         description = TargetDescription(key="x", factory="a:b", interpreter=str(program))
@@ -56,38 +54,16 @@ def impostor(tmp_path: Path) -> Callable[..., ProcessWorker]:
     return start
 
 
-@pytest.mark.parametrize(
-    ("reply", "said"),
-    [
-        (b'{"ok": {"t0": 1, "settle": 1, "ns": [1, 1]}}', "4 positive whole ones"),
-        (b'{"ok": {"t0": 1, "settle": 1, "ns": [5, -5, 1]}}', "positive whole ones"),
-        (b'{"ok": {"t0": 1, "settle": 1, "ns": [1.5, 2, 3]}}', "positive whole ones"),
-        (b'{"ok": {"t0": 1, "settle": 1, "ns": [1, true, 3]}}', "positive whole ones"),
-        (b'{"ok": {"t0": 1, "settle": 1, "ns": [1, 2, 900000000000]}}', "within"),
-        (b'{"ok": {"t0": 1, "settle": 1, "ns": [NaN, 1, 1]}}', "NaN"),
-        (b'{"ok": {"t0": 1, "settle": 1, "ns": [1, 1, 1], "more": 2}}', "unexpected keyword"),
-        (b'{"ok": {"settle": 1, "ns": [1, 1, 1]}}', "t0"),
-        (b'{"ok": 7}', "not a mapping"),
-        (b"[1, 2]", "reply"),
-        (b"{}", "reply"),
-        (b"\xff\xfe", "reply"),
-    ],
-)
-def test_a_reply_that_cannot_be_true_is_garbled_whatever_it_claims(
-    impostor: Callable[..., ProcessWorker], reply: bytes, said: str
+def test_a_reply_is_taken_however_long_it_is_and_one_that_lies_loses_the_worker(
+    impostor: Callable[..., ProcessWorker],
 ) -> None:
-    worker = impostor(slice_reply=reply)
+    many = 100_000  # several times what a pipe holds
+    worker = impostor(slice_reply=json.dumps({"ok": {"t0": 1, "settle": 9, "ns": [1] * many}}).encode(), pause=0.01)
+    assert worker.slice(entries=many, inner=1).ns == (1,) * many
     with pytest.raises(WorkerLost) as caught:
         worker.slice(entries=3, inner=1)
     worker.kill()
     assert caught.value.cause == "garbled"
-    assert said in caught.value.error.evidence
-
-
-def test_an_honest_reply_is_taken(impostor: Callable[..., ProcessWorker]) -> None:
-    worker = impostor(slice_reply=b'{"ok": {"t0": 1, "settle": 9, "ns": [1, 2, 3], "cpu": 5}}')
-    assert worker.slice(entries=3, inner=1).ns == (1, 2, 3)
-    worker.kill()
 
 
 def test_who_waits_is_told_while_a_worker_loads_and_left_alone_while_calls_are_timed(
@@ -109,21 +85,6 @@ def test_who_waits_is_told_while_a_worker_loads_and_left_alone_while_calls_are_t
     worker.slice(entries=3, inner=1)
     worker.kill()
     assert not told
-
-
-def test_a_warm_up_without_a_call_is_garbled(impostor: Callable[..., ProcessWorker]) -> None:
-    worker = impostor(warm_reply=b'{"ok": {"ns": [], "n_warm": 0, "settled": true}}')
-    with pytest.raises(WorkerLost) as caught:
-        worker.warm(call_ns=1e6, n_warm=0)
-    worker.kill()
-    assert "0 durations" in caught.value.error.evidence
-
-
-def test_a_load_report_with_other_fields_is_garbled(impostor: Callable[..., ProcessWorker]) -> None:
-    worker = impostor()
-    with pytest.raises(WorkerLost, match="no sense"):
-        worker.load()
-    worker.kill()
 
 
 def test_an_interpreter_that_is_not_there_is_an_error_that_no_retry_can_mend(tmp_path: Path) -> None:

@@ -11,15 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from turnkey.errors import MeasurementInvalid, ModelError, from_dict
+from turnkey.errors import MeasurementInvalid, ModelError
+from turnkey.measure import reply
 from turnkey.measure.crew import LoadReport, SliceReport, WorkerLost
 from turnkey.measure.progress import TELL_S
 from turnkey.measure.target import TargetDescription
 from turnkey.measure.warmup import WarmUp
-
-T = TypeVar("T")
 
 _LARGEST_REPLY = 64 << 20
 _TAIL_LINES = 12
@@ -100,7 +99,7 @@ class ProcessWorker:
         self._timeout_s = step_timeout_s
         self._stop = stop
         self._asleep = False
-        self._buffer = b""
+        self._buffer = bytearray()
         theirs, self._commands = os.pipe()
         self._replies, theirs_too = os.pipe()
         try:
@@ -155,7 +154,7 @@ class ProcessWorker:
 
     def load(self) -> LoadReport:
         self._send({"do": "load"})
-        return self._typed(LoadReport, self._answer(meanwhile=self._meanwhile), tuples=("notes",))
+        return reply.load_report(self._answer(meanwhile=self._meanwhile))
 
     def calibrate(self, *, call_ns: float) -> WarmUp:
         return self._warm_up({"do": "calibrate", "with": {"call_ns": call_ns}})
@@ -165,12 +164,8 @@ class ProcessWorker:
 
     def slice(self, *, entries: int, inner: int) -> SliceReport:
         begin = time.perf_counter_ns()
-        reply = self._request({"do": "slice", "with": {"entries": entries, "inner": inner}})
-        elapsed = time.perf_counter_ns() - begin
-        report = self._typed(SliceReport, reply, tuples=("ns",))
-        self._check_device(report, entries)
-        self._check_times((report.settle, *report.ns), count=entries + 1, elapsed=elapsed)
-        return report
+        told = self._request({"do": "slice", "with": {"entries": entries, "inner": inner}})
+        return reply.slice_report(told, entries=entries, elapsed_ns=time.perf_counter_ns() - begin)
 
     def drive(self, *, kind: str, **arguments: Any) -> dict[str, Any]:
         """Carry a load shape; see `turnkey.measure.drive`."""
@@ -200,7 +195,7 @@ class ProcessWorker:
                 os.close(descriptor)
         self._commands = self._replies = -1
 
-    def log_tail(self) -> str:
+    def _log_tail(self) -> str:
         try:
             with self._log.open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
@@ -211,9 +206,8 @@ class ProcessWorker:
 
     def _warm_up(self, command: Mapping[str, Any]) -> WarmUp:
         begin = time.perf_counter_ns()
-        done = self._typed(WarmUp, self._request(command), tuples=("ns",))
-        self._check_times(done.ns, count=max(1, len(done.ns)), elapsed=time.perf_counter_ns() - begin)
-        return done
+        told = self._request(command)
+        return reply.warm_up(told, elapsed_ns=time.perf_counter_ns() - begin)
 
     def _request(self, command: Mapping[str, Any]) -> Any:
         """Send one command and wait, without polling, for its reply."""
@@ -227,28 +221,18 @@ class ProcessWorker:
             raise self._lost() from None
 
     def _answer(self, *, meanwhile: Callable[[], None] | None = None) -> Any:
-        line = self._read_line(meanwhile)
-        try:
-            reply = json.loads(line, parse_constant=_refuse_constant)
-            if "ok" in reply:
-                return reply["ok"]
-            raised, ours = from_dict(reply["error"]), bool(reply.get("ours"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._garbled(f"{error}; reply: {line[:200]!r}") from error
-        raise WorkerLost("raised", raised, final=ours)
+        return reply.content(self._read_line(meanwhile))
 
     def _read_line(self, meanwhile: Callable[[], None] | None) -> bytes:
         """Sleep until a line has come; only with ``meanwhile`` wake up in between."""
         poll = select.poll()
         poll.register(self._replies, select.POLLIN | select.POLLHUP)
         deadline = time.monotonic() + self._timeout_s
-        while True:
-            line, newline, rest = self._buffer.partition(b"\n")
-            if newline:
-                self._buffer = rest
-                return line
-            if len(self._buffer) > _LARGEST_REPLY:
-                raise self._garbled(f"a reply of more than {_LARGEST_REPLY >> 20} MiB")
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if searched > _LARGEST_REPLY:
+                raise reply.garbled(f"a reply of more than {_LARGEST_REPLY >> 20} MiB")
             left = max(0.0, deadline - time.monotonic())
             if not poll.poll(1000 * (left if meanwhile is None else min(left, TELL_S))):
                 if meanwhile is not None and left > TELL_S:
@@ -256,7 +240,7 @@ class ProcessWorker:
                     continue
                 error = ModelError(
                     f"no answer within {self._timeout_s:g} s",
-                    evidence=self.log_tail(),
+                    evidence=self._log_tail(),
                     remedy="a longer step timeout, or a smaller model",
                 )
                 raise WorkerLost("hung", error)
@@ -264,39 +248,19 @@ class ProcessWorker:
             if not piece:
                 raise self._lost()
             self._buffer += piece
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
 
     def _lost(self) -> WorkerLost:
         """The pipe closed: wait for the exit status, which says why."""
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            return self._garbled("it closed its pipe and went on")
+            return reply.garbled("it closed its pipe and went on")
         how = f"exit code {code}" if code >= 0 else f"killed by {_signal_name(-code)}"
         remedy = "it may have run out of memory" if code == -signal.SIGKILL else ""
-        return WorkerLost("crashed", ModelError(f"the worker ended: {how}", evidence=self.log_tail(), remedy=remedy))
-
-    def _garbled(self, evidence: str) -> WorkerLost:
-        return WorkerLost("garbled", ModelError("the worker's answer makes no sense", evidence=evidence))
-
-    def _typed(self, kind: type[T], reply: Any, *, tuples: tuple[str, ...]) -> T:
-        try:
-            return kind(**{**reply, **{name: tuple(reply[name]) for name in tuples}})
-        except (TypeError, KeyError) as error:
-            raise self._garbled(f"{kind.__name__}: {error}") from error
-
-    def _check_times(self, times: tuple[int, ...], *, count: int, elapsed: int) -> None:
-        """Durations must be whole, positive, as many as asked, and fit into the time that really passed."""
-        if len(times) != count or not all(type(value) is int and value > 0 for value in times):
-            raise self._garbled(f"{len(times)} durations where {count} positive whole ones were expected")
-        if sum(times) > elapsed:
-            raise self._garbled(f"durations of {sum(times)} ns within {elapsed} ns")
-
-    def _check_device(self, report: SliceReport, entries: int) -> None:
-        if not isinstance(report.device, dict):
-            raise self._garbled(f"durations on the device: {report.device!r}")
-        for part, times in report.device.items():
-            if len(times) != entries or not all(type(value) is int and value >= 0 for value in times):
-                raise self._garbled(f"{len(times)} durations of {part} on the device for {entries} calls")
+        return WorkerLost("crashed", ModelError(f"the worker ended: {how}", evidence=self._log_tail(), remedy=remedy))
 
     def _signal(self, number: int) -> None:
         try:
@@ -323,10 +287,6 @@ def _environment(description: TargetDescription, *, threads: int, pad: int) -> d
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of a reply")
 
 
 def _signal_name(number: int) -> str:
