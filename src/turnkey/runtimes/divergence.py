@@ -118,9 +118,8 @@ def explain_divergence(
             sample, found = failure
             before = forms[index - 1] if index else None
             made = f"made by {form.exporter} from {'the source model' if before is None else before.key}"
-            search = LayerSearch(reference, sample, whole, limits, Path(scratch))
             exported = open_weightless(forms[0].path, Path(scratch) / "exported") if index else whole
-            search.keep_layers(exported)
+            search = LayerSearch(reference, sample, whole, exported=exported, limits=limits, scratch=Path(scratch))
             sound = None if before is None else open_weightless(before.path, Path(scratch) / "before")
             wrong = search.wrong_layer(sound=sound, directory=directory, title=form.key)
             if wrong is None:
@@ -156,8 +155,14 @@ def layer_losses(
 
     with tempfile.TemporaryDirectory(dir=form.path.parent, prefix=".losses-") as scratch:
         whole = open_weightless(form.path, Path(scratch) / "form")
-        search = LayerSearch(reference, sample, whole, _limits(tolerances, form), Path(scratch))
-        search.keep_layers(open_weightless(exported, Path(scratch) / "exported"))
+        search = LayerSearch(
+            reference,
+            sample,
+            whole,
+            exported=open_weightless(exported, Path(scratch) / "exported"),
+            limits=_limits(tolerances, form),
+            scratch=Path(scratch),
+        )
         return search.losses()
 
 
