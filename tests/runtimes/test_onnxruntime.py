@@ -88,9 +88,12 @@ def test_the_session_gets_the_threads_and_options_that_were_asked_for(load):
     assert settings.graph_optimization_level.name == "ORT_ENABLE_BASIC"
 
 
-@pytest.mark.parametrize("options", [{"graph_optimisation": "all"}, {"graph_optimization_level": "extreme"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"graph_optimisation": "all"}, {"graph_optimization_level": "extreme"}, {"inter_op_num_threads": "many"}],
+)
 def test_an_unknown_option_or_value_is_refused_with_the_known_ones(load, options):
-    with pytest.raises(UsageError, match=r"graph_optimization_level|one of") as caught:
+    with pytest.raises(UsageError, match=next(iter(options))) as caught:
         load(**options)
     assert caught.value.evidence
 

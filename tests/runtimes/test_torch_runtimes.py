@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from turnkey.errors import ConversionError, UsageError
 from turnkey.model.call import CallStructure, Leaf, Opaque
 from turnkey.runtimes import LoadRequest, find_runtime
+from turnkey.runtimes.torch_eager import left_as_it_was
 
 
 class Net(torch.nn.Module):
@@ -155,6 +158,20 @@ def test_a_type_that_torch_does_not_autocast_to_is_a_usage_error_and_a_preset_ta
         find_runtime("torch").load(request(Net(), options={"autocast": "int8"}))
     with pytest.raises(UsageError, match="torch-bf16 has no option called 'autocast'"):
         find_runtime("torch-bf16").load(request(Net(), options={"autocast": "fp16"}))
+
+
+@pytest.mark.parametrize("option", ["fullgraph", "dynamic", "freezing"])
+def test_an_option_that_is_neither_on_nor_off_is_refused_and_the_process_left_as_it_was(option):
+    module, threads = Net().train(), torch.get_num_threads()
+    with pytest.raises(UsageError, match=f"{option} cannot be 'perhaps'"):
+        find_runtime("torch-compile").load(request(module, threads=threads + 1, options={option: "Perhaps"}))
+    assert (torch.get_num_threads(), module.training) == (threads, True)
+
+
+def test_where_torch_was_never_loaded_it_is_not_loaded_to_be_left_as_it_was(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch")
+    with left_as_it_was(len):
+        assert "torch" not in sys.modules
 
 
 def test_what_a_runtime_presets_is_part_of_its_name():

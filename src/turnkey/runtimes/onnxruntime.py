@@ -27,7 +27,7 @@ from turnkey.errors import ConversionError, MissingDependencyError, UsageError
 from turnkey.model.samples import Sample
 from turnkey.runtimes.execution_providers import execution_providers
 from turnkey.runtimes.inputs import require_inputs
-from turnkey.runtimes.options import refuse_unknown
+from turnkey.runtimes.options import chosen, refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 
 if TYPE_CHECKING:
@@ -200,13 +200,16 @@ def open_session(
     settings = ort.SessionOptions()
     settings.log_severity_level = 3  # warnings of the optimiser about the file are not for the user
     settings.intra_op_num_threads = request.threads
-    settings.inter_op_num_threads = int(options.get("inter_op_num_threads", 1))
-    level = _chosen(_LEVELS, "graph_optimization_level", options.get("graph_optimization_level", "all"))
-    settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
-    mode = _chosen(_MODES, "execution_mode", options.get("execution_mode", "sequential"))
-    settings.execution_mode = getattr(ort.ExecutionMode, mode)
+    inter_op = str(options.get("inter_op_num_threads", 1))
+    if not inter_op.isdecimal():
+        raise UsageError(f"inter_op_num_threads cannot be {inter_op!r}", evidence="a whole number from 0")
+    settings.inter_op_num_threads = int(inter_op)
+    level = chosen("graph_optimization_level", options.get("graph_optimization_level", "all"), _LEVELS)
+    settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[level])
+    mode = chosen("execution_mode", options.get("execution_mode", "sequential"), _MODES)
+    settings.execution_mode = getattr(ort.ExecutionMode, _MODES[mode])
     if "spinning" in options:
-        allowed = _chosen(_SPINNING, "spinning", options["spinning"])
+        allowed = _SPINNING[chosen("spinning", options["spinning"], _SPINNING)]
         for pool in ("intra_op", "inter_op"):
             settings.add_session_config_entry(f"session.{pool}.allow_spinning", allowed)
     records_placement = wanted.names != ("CPUExecutionProvider",)
@@ -238,12 +241,6 @@ def open_session(
 
 
 _EXPORT_FIRST = "turnkey -i INPUT discover export-pytorch benchmark --runtime onnxruntime"
-
-
-def _chosen(table: Mapping[str, str], option: str, value: Any) -> str:
-    if value not in table:
-        raise UsageError(f"{option} cannot be {value!r}", evidence=f"one of: {', '.join(table)}")
-    return table[value]
 
 
 def _placement(session: ort.InferenceSession) -> dict[str, int]:

@@ -26,7 +26,7 @@ from turnkey.errors import ConversionError, UsageError
 from turnkey.formats.openvino import PRECISION_PLACE, port_name
 from turnkey.model.samples import Sample
 from turnkey.runtimes.inputs import require_inputs
-from turnkey.runtimes.options import refuse_unknown
+from turnkey.runtimes.options import chosen, refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class OpenVino:
         own = {key: str(value) for key, value in request.options.items() if key.isupper()}
         options = {key: value for key, value in request.options.items() if key not in own}
         refuse_unknown(self.name, options, _OPTIONS)
-        hint = _chosen(_HINTS, "performance_hint", str(options.get("performance_hint", "latency")).lower())
+        hint = chosen("performance_hint", str(options.get("performance_hint", "latency")).lower(), _HINTS)
         core = ov.Core()
         device = _device(core, request.device)
         try:
@@ -200,7 +200,7 @@ def _device(core: ov.Core, asked_for: str) -> str:
 def _precision(given: Any, model: ov.Model) -> str:
     """What the user wants, else what the file says, else float32."""
     if given is not None:
-        return _chosen(_PRECISIONS, "inference_precision", str(given))
+        return chosen("inference_precision", str(given), _PRECISIONS)
     if model.has_rt_info(list(PRECISION_PLACE)):
         told = str(model.get_rt_info(list(PRECISION_PLACE)).value)
         if told in _PRECISIONS:
@@ -222,12 +222,6 @@ def _with_plain_border(model: ov.Model) -> None:
         steps.output(index).tensor().set_element_type(Type.f32)
     if odd or odd_outputs:
         steps.build()
-
-
-def _chosen(known: tuple[str, ...], option: str, value: str) -> str:
-    if value not in known:
-        raise UsageError(f"{option} cannot be {value!r}", evidence=f"one of: {', '.join(known)}")
-    return value
 
 
 def _dtype_of(port: Any) -> np.dtype[Any]:

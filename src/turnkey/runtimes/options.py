@@ -43,3 +43,10 @@ def refuse_unknown(runtime: str, options: Mapping[str, Any], known: Iterable[str
             f"the runtime {runtime} has no option called {', '.join(map(repr, unknown))}",
             evidence=f"known: {', '.join(known) or 'none'}",
         )
+
+
+def chosen(option: str, value: Any, known: Iterable[str]) -> str:
+    """The value of an option, which is one of those that it may have. Raises UsageError naming them."""
+    if value not in (allowed := tuple(known)):
+        raise UsageError(f"{option} cannot be {value!r}", evidence=f"one of: {', '.join(allowed)}")
+    return str(value)

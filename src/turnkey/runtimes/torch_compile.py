@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ConversionError
 from turnkey.formats.failure_text import evidence_of
-from turnkey.runtimes.options import refuse_unknown
+from turnkey.runtimes.options import chosen, refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 from turnkey.runtimes.torch_eager import TorchRunner, autocast_of, live_module
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from turnkey.model.call import CallStructure
 
 _OPTIONS = ("backend", "mode", "fullgraph", "dynamic", "freezing", "autocast")
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 class TorchCompileRunner(TorchRunner):
@@ -39,10 +40,13 @@ class TorchCompileRunner(TorchRunner):
     ) -> None:
         import torch
 
+        # Before anything of the process is changed: an option that is refused leaves nothing behind.
+        freezing, fullgraph = (_is_true(name, options.get(name, False)) for name in ("freezing", "fullgraph"))
+        dynamic = _is_true("dynamic", options["dynamic"]) if "dynamic" in options else None
         super().__init__(module, structure, device=device, threads=threads, autocast=autocast_of(options))
         self._backend = str(options.get("backend", "inductor"))
         mode, configuration = options.get("mode"), None
-        if _is_true(options.get("freezing", False)):  # torch takes a mode or options, and a mode is only options
+        if freezing:  # torch takes a mode or options, and a mode is only options
             configuration = {**(torch._inductor.list_mode_options(mode) if mode else {}), "freezing": True}
             mode = None
         # A function around the module: compiling the module itself would attach an attribute to the user's object.
@@ -52,8 +56,8 @@ class TorchCompileRunner(TorchRunner):
             backend=self._backend,
             mode=mode,
             options=configuration,
-            fullgraph=_is_true(options.get("fullgraph", False)),
-            dynamic=_is_true(options["dynamic"]) if "dynamic" in options else None,
+            fullgraph=fullgraph,
+            dynamic=dynamic,
         )
 
     def compile(self, prepared: Any) -> None:
@@ -110,8 +114,8 @@ class TorchCompile:
         return TorchCompileRunner(module, structure, device=request.device, threads=request.threads, options=options)
 
 
-def _is_true(value: Any) -> bool:
-    return value is True or str(value).lower() in ("true", "1", "yes", "on")
+def _is_true(option: str, value: Any) -> bool:
+    return chosen(option, str(value).lower(), (*_TRUE, *_FALSE)) in _TRUE
 
 
 RUNTIME: Runtime = TorchCompile(name="torch-compile", aliases=("torch-compiled",))

@@ -8,13 +8,14 @@ under names of their own, so that one experiment can compare them.
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import ModelError, UsageError
 from turnkey.model.samples import Sample
-from turnkey.runtimes.options import refuse_unknown
+from turnkey.runtimes.options import chosen, refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest, Runtime
 from turnkey.runtimes.torch_facts import require_device, torch_facts
 
@@ -144,6 +145,9 @@ def _under_autocast(module: Callable[..., Any], autocast: str, *, device: str) -
 @contextmanager
 def left_as_it_was(module: Any) -> Iterator[None]:
     """Flags of a module and threads of this process as before, however many runners came and went inside."""
+    if "torch" not in sys.modules:  # then the module is none of torch, and its threads are not set yet
+        yield
+        return
     import torch
 
     from turnkey.model.torch_bridge import evaluation_mode
@@ -185,9 +189,7 @@ class TorchEager:
 def autocast_of(options: Mapping[str, Any]) -> str | None:
     """The option ``autocast``. Raises UsageError for a type that torch does not autocast to."""
     autocast = options.get("autocast")
-    if autocast is not None and autocast not in AUTOCAST_DTYPES:
-        raise UsageError(f"autocast cannot be {autocast!r}", evidence=f"one of: {', '.join(AUTOCAST_DTYPES)}")
-    return autocast
+    return None if autocast is None else chosen("autocast", autocast, AUTOCAST_DTYPES)
 
 
 def live_module(runtime: str, request: LoadRequest) -> tuple[torch.nn.Module, CallStructure]:
