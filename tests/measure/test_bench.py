@@ -144,6 +144,19 @@ def test_inputs_that_change_how_fast_kernels_are_get_a_note(value: float, note: 
     assert any(note in said for said in report.notes)
 
 
+def test_dtypes_and_shapes_of_all_samples_are_told() -> None:
+    class Varied(NumpyTarget):
+        def samples(self) -> list[dict[str, np.ndarray]]:
+            return [{"x": np.zeros(size), "k": np.zeros((), np.int64)} for size in (8, 8, 4)]
+
+        def run(self, prepared: Any) -> Any:
+            return prepared
+
+    bench = Bench(lambda: Varied())
+    bench.arrive()
+    assert bench.load().inputs == {"x": "float64[8] float64[4]", "k": "int64[]"}
+
+
 def test_an_infinite_output_is_noted() -> None:
     class Infinite(NumpyTarget):
         def run(self, prepared: Any) -> Any:

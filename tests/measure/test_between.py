@@ -72,6 +72,22 @@ def test_what_was_measured_under_other_conditions_is_not_comparable_unless_that_
     assert any("threads differs" in note for note in allowed.notes)
 
 
+def test_inputs_of_other_shapes_are_not_comparable_and_records_that_do_not_tell_them_are() -> None:
+    def fed(shape: str | None) -> Record:
+        found = record({"a": 2.0})
+        for entry in found.run["rounds"]:
+            for process in entry["processes"]:
+                process["inputs"] = {} if shape is None else {"x": f"float32{shape}"}
+        return found
+
+    found = compare_records(fed("[1, 8]"), "a", fed("[4, 8]"), "a")
+    assert found.verdict is None
+    assert found.differences == {"a: inputs": ("x float32[1, 8]", "x float32[4, 8]")}
+    assert compare_records(fed("[1, 8]"), "a", fed("[4, 8]"), "a", allowed=frozenset({"inputs"})).verdict is not None
+    for old, new in ((None, "[4, 8]"), ("[1, 8]", "[1, 8]")):
+        assert compare_records(fed(old), "a", fed(new), "a").differences == {}
+
+
 def test_one_process_each_gives_no_verdict() -> None:
     found = compare_records(record({"a": 2.0}, effort="quick"), "a", record({"a": 1.0}, effort="quick"), "a")
     assert found.verdict is None

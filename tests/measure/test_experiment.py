@@ -9,8 +9,7 @@ import pytest
 
 from turnkey import host
 from turnkey.errors import UsageError
-from turnkey.measure import Record, Settings, TargetDescription, environment, run_experiment, run_in_process
-from turnkey.measure.numpy_target import NumpyTarget
+from turnkey.measure import Record, Settings, TargetDescription, environment, run_experiment
 
 
 def numpy_description(key: str, kernels: int) -> TargetDescription:
@@ -46,18 +45,6 @@ def test_iterations_are_exactly_the_timed_calls(tmp_path: Path) -> None:
         [numpy_description("one", 10)], settings=Settings(effort="quick", iterations=7), path=tmp_path / "run.zip"
     )
     assert record.summary("one").timed_calls == 7
-
-
-def test_a_target_of_this_process_is_measured_and_the_record_says_that_nothing_was_replicated() -> None:
-    record = run_in_process(
-        {"a": NumpyTarget(kernels=2, size=500), "b": NumpyTarget(kernels=20, size=500)},
-        reference="a",
-        settings=Settings(passes=5),
-    )
-    verdict = record.verdict("b")
-    assert verdict is not None
-    assert verdict.kind == "SLOWER"
-    assert any("replication: none" in note for note in record.summary("a").notes)
 
 
 def test_unusable_requests_are_refused_before_anything_starts() -> None:

@@ -128,6 +128,20 @@ def test_a_foreign_directory_in_the_records_place_is_not_touched(tmp_path: Path)
     assert (directory / "thesis.txt").read_text() == "precious"
 
 
+def test_what_a_killed_write_left_in_the_records_place_goes_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.zip"
+    directory = unfinished(path)
+    (directory / f".{journal.RUN}.0badcafe.tmp").write_text("{")
+    other = run_experiment(
+        [TargetDescription(key="a", factory="simulated:only")],
+        settings=PLAN,
+        path=path,
+        workers=SimulatedWorkers(SimulatedHost(QUIET, seed=1), TIMES),
+    )
+    assert other.run["state"] == "finished"
+    assert [place.name for place in tmp_path.iterdir()] == ["run.zip"]
+
+
 def test_equal_content_makes_equal_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         journal.write_zip(tmp_path / name, {"b": b"2", "a": b"1"})

@@ -55,6 +55,7 @@ def test_settings_survive_a_record() -> None:
         {"objective": "p42"},
         {"objective": "p99", "effort": "quick"},
         {"objective": "p99", "iterations": 1839},
+        {"objective": "p90", "iterations": 500, "iteration_seconds": 1.0},  # which may leave ten of them
         {"iterations": 0},
         {"iterations": 2.5},
         {"iterations": True},

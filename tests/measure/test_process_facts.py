@@ -23,6 +23,17 @@ def test_steps_are_medians_over_processes_and_the_least_disturbed_import() -> No
     assert (steps["load_ms"], steps["first_load_ms"], steps["import_ms"]) == (3.0, 5.0, 4.0)
     assert (steps["warm_calls"], steps["peak_memory_bytes"], steps["joules_per_call"]) == (7, 100, 0.5)
     assert steps["compile_ms"] is None
+    two = {"calibration": RUN["calibration"], "rounds": RUN["rounds"][:1]}
+    assert ProcessFacts(two).steps("a")["load_ms"] == 3.0  # of 1 and 5
+
+
+def test_the_inputs_of_a_candidate_are_told_in_words() -> None:
+    process = {"v": "a", "load_ns": 1, "samples": 8, "inputs": {"x": "float32[1, 3]", "k": "int64[1] int64[2]"}}
+    assert ProcessFacts({"rounds": [{"processes": [process]}]}).inputs("a") == {
+        "samples": 8,
+        "inputs": "x float32[1, 3], k int64[1] int64[2]",
+    }
+    assert ProcessFacts(RUN).inputs("a") == ProcessFacts(RUN).inputs("z") == {}
 
 
 def test_a_process_that_never_loaded_tells_nothing_but_that_it_was_wrong() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from turnkey.measure.budget import Budget
@@ -39,3 +41,16 @@ def test_asked_before_every_round_or_once_at_the_end_the_answer_is_the_same() ->
 
         assert passes(asked_always, r + 1) == passes(RoundLength(journal, budget=budget), r + 1)
     assert max(answers) > min(answers)
+
+
+def test_a_round_whose_percentile_is_compared_is_never_cut_short_by_the_budget() -> None:
+    journal = Journal(None)
+    journal.begin({"rounds": []})
+    budget = Budget(1.0)
+
+    def limit(**settings: Any) -> Budget | None:
+        length = RoundLength(journal, budget=budget)
+        return length.bounds({"a": CALL_NS}, cycle=1, last=5, settings=Settings(**settings), live=lambda: []).budget
+
+    assert limit() is limit(objective="mean") is budget
+    assert limit(objective="p99") is None

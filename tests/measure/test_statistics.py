@@ -50,6 +50,11 @@ def test_percentiles_are_monotone_and_inside_the_sample(values: list[float]) -> 
     assert found[-1] <= array.max()
 
 
+@given(st.lists(st.floats(1.0, 1e9), min_size=1, max_size=30))
+def test_the_median_of_few_values_is_numpys(values: list[float]) -> None:
+    assert statistics.median(values) == pytest.approx(float(np.median(values)))
+
+
 def test_quantiles_follow_definition_8() -> None:
     # Hyndman & Fan 1996: position (n + 1/3) q + 1/3
     assert statistics.quantile(np.array([1.0, 2.0, 3.0, 4.0]), 0.25) == pytest.approx(

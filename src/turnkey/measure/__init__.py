@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from turnkey.measure.climb import LadderResult as LadderResult
     from turnkey.measure.climb import run_ladder as run_ladder
     from turnkey.measure.experiment import run_experiment as run_experiment
-    from turnkey.measure.experiment import run_in_process as run_in_process
+    from turnkey.measure.inprocess import run_in_process as run_in_process
     from turnkey.measure.ladder import LadderRule as LadderRule
     from turnkey.measure.ladder import Rung as Rung
     from turnkey.measure.ladder import Stop as Stop
@@ -40,7 +40,7 @@ _HOMES = {
     "Shape": "load",
     "Windows": "plan",
     "run_experiment": "experiment",
-    "run_in_process": "experiment",
+    "run_in_process": "inprocess",
     "run_load": "load_experiment",
     "Settings": "plan",
     "Record": "record",

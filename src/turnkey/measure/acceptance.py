@@ -6,9 +6,6 @@ The same procedure serves the built-in target (``turnkey doctor --noise``) and r
 from __future__ import annotations
 
 import json
-import os
-import statistics as plain
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +19,7 @@ from turnkey.measure.plan import Settings
 from turnkey.measure.record import Record
 from turnkey.measure.target import TargetDescription
 from turnkey.version import __version__
+from turnkey.whole_file import whole_file
 
 FALSE_LIMIT = 0.10
 FOUND_LIMIT = 0.95
@@ -121,7 +119,7 @@ def accept(
         false_verdicts=counts["false"],
         found=counts["found"],
         wrong_directions=counts["wrong"],
-        floor=plain.median(floors) if floors else None,
+        floor=statistics.median(floors) if floors else None,
         host=host_name(),
         version=__version__,
     )
@@ -150,10 +148,8 @@ def host_name() -> str:
 def save(certificate: Certificate, directory: Path) -> None:
     """Keep it for reports; replaces an older one atomically."""
     directory.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=_FILE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(asdict(certificate), file, indent=1)
-    os.replace(temporary, directory / _FILE)
+    with whole_file(directory / _FILE) as unfinished:
+        unfinished.write_text(json.dumps(asdict(certificate), indent=1), encoding="utf-8")
 
 
 def load(directory: Path) -> Certificate | None:

@@ -119,6 +119,7 @@ class Bench:
             first_ns=first,
             call_ns=float(np.median(times)),
             samples=len(samples),
+            inputs=_forms(samples),
             wrong=wrong,
             facts=dict(target.describe()),
             memory={
@@ -183,9 +184,6 @@ class Bench:
     def peak_memory(self) -> int | None:
         return _status_bytes("VmHWM")
 
-    def close(self) -> None:
-        self._target.close()
-
     def _time_calls(self, count: int) -> list[int]:
         storage = [0] * count
         timed_calls(self._target.run, self._next(count), storage)
@@ -221,6 +219,15 @@ def _copies(samples: Sequence[dict[str, np.ndarray]]) -> list[dict[str, np.ndarr
         {name: array.copy() for name, array in samples[index % len(samples)].items()}
         for index in range(max(0, missing))
     ]
+
+
+def _forms(samples: Sequence[dict[str, np.ndarray]]) -> dict[str, str]:
+    """Dtype and shape of each input, of every distinct one over the samples."""
+    found: dict[str, dict[str, None]] = {}
+    for sample in samples:
+        for name, array in sample.items():
+            found.setdefault(name, {})[f"{array.dtype}{list(array.shape)}"] = None
+    return {name: " ".join(forms) for name, forms in found.items()}
 
 
 class _NoCollection:

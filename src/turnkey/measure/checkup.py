@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from turnkey import host
 from turnkey.measure import environment, validity
 from turnkey.measure.environment import Span
+from turnkey.measure.host_watch import HostWatch
 
 _ROOT = Path("/")
 _WATCH_S = 2.0
@@ -61,16 +61,16 @@ def checkup(*, root: Path = _ROOT, watch: Callable[[], Span] | None = None) -> l
         _clock(root),
         _peers(),
         *_gpus(facts),
-        *_missing(root),
+        *_energy(root),
     ]
 
 
 def watch_host() -> Span:
     """What others do to our CPUs while we sleep."""
-    before, ours = environment.pulse(), time.process_time()
+    watch = HostWatch()
+    beginning = watch.begin()
     time.sleep(_WATCH_S)
-    cpus = len(host.affinity_cpus())
-    return environment.span(before, environment.pulse(), ours_s=time.process_time() - ours, cpus=cpus)
+    return watch.end(beginning)
 
 
 def _threads(facts: dict[str, Any]) -> Finding:
@@ -204,15 +204,8 @@ def _gpus(facts: dict[str, Any]) -> list[Finding]:
     return found
 
 
-def _missing(root: Path) -> list[Finding]:
-    found = []
-    if environment.joules(root=root) is None:
-        found.append(
-            Finding(
-                topic="energy",
-                level="note",
-                text="energy counters cannot be read",
-                remedy="sudo chmod a+r /sys/class/powercap/*/energy_uj   # where the machine has them",
-            )
-        )
-    return found
+def _energy(root: Path) -> list[Finding]:
+    if environment.joules(root=root) is not None:
+        return []
+    remedy = "sudo chmod a+r /sys/class/powercap/*/energy_uj   # where the machine has them"
+    return [Finding(topic="energy", level="note", text="energy counters cannot be read", remedy=remedy)]

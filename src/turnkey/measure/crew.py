@@ -18,6 +18,7 @@ class LoadReport:
     Attributes:
         compile_ns: None where compiling is no step of its own.
         call_ns: median of the calls that were checked, after the first: sizes the slices.
+        inputs: dtype and shape of each input, ``float32[1, 8]``; of every distinct one over the samples.
         wrong: why the output is wrong; None if it is right.
         facts: `Target.describe`.
         memory: resident bytes ``after_import``, ``after_load``; absent where unknown.
@@ -31,6 +32,7 @@ class LoadReport:
     call_ns: float
     samples: int
     wrong: str | None
+    inputs: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     memory: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class SliceReport:
 
 
 class Worker(Protocol):
-    """One loaded target. Every method may raise `WorkerLost`; after that only `kill` and `log_tail` are called."""
+    """One loaded target. Every method may raise `WorkerLost`; after that only `kill` is called."""
 
     @property
     def can_sleep(self) -> bool:
@@ -81,9 +83,6 @@ class Worker(Protocol):
 
     def kill(self) -> None:
         """End it and its children, whatever state they are in. Never raises."""
-
-    def log_tail(self) -> str:
-        """Last lines that it printed."""
 
 
 class WorkerFactory(Protocol):

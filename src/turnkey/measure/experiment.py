@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from turnkey import host
-from turnkey.errors import MissingDependencyError, TurnkeyError
-from turnkey.measure import environment, gpu, journal, layout, opening
+from turnkey.errors import TurnkeyError
+from turnkey.measure import journal, opening
 from turnkey.measure.budget import Budget
 from turnkey.measure.crew import WorkerFactory
-from turnkey.measure.environment import Pulse
-from turnkey.measure.inprocess import InProcessWorkers
+from turnkey.measure.host_watch import HostWatch, watch_of
 from turnkey.measure.journal import Journal
+from turnkey.measure.layout import Layout
 from turnkey.measure.muster import RoundReport
 from turnkey.measure.plan import Settings
 from turnkey.measure.process import ProcessWorkers
@@ -32,7 +32,7 @@ from turnkey.measure.record import Record
 from turnkey.measure.round import Rounds
 from turnkey.measure.round_length import RoundLength
 from turnkey.measure.slices import TWIN_SUFFIX
-from turnkey.measure.target import Target, TargetDescription
+from turnkey.measure.target import TargetDescription
 
 _SLOW_LOAD_S = 30.0
 
@@ -83,52 +83,12 @@ def run_experiment(
             stop_peers=chosen.stop_peers,
             meanwhile=progress.remind,
         )
-        pulse, notes = _pulse_of(targets)
-        return Experiment(targets, reference, chosen, path, made, budget, progress, pulse=pulse, notes=notes).run()
-
-
-def _pulse_of(targets: Sequence[TargetDescription]) -> tuple[Callable[[], Pulse], tuple[str, ...]]:
-    """What reads the host between passes, with the GPU where one is measured, and why it does not."""
-    devices = [device for target in targets if (device := str(target.facts.get("device", "cpu"))).startswith("cuda")]
-    if not devices:
-        return environment.pulse, ()
-    try:
-        library = gpu.nvml()
-        look = partial(gpu.read, library, gpu.nvml_index(library, devices[0]))
-    except MissingDependencyError as error:
-        return environment.pulse, (f"gpu-unread: {error.what}: {error.evidence}",)
-    return partial(environment.pulse, gpu=look), ()
-
-
-def run_in_process(
-    targets: Mapping[str, Target],
-    *,
-    reference: str | None = None,
-    settings: Settings | None = None,
-    path: Path | None = None,
-    listen: Listen | None = None,
-    facts: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Record:
-    """Measure targets that exist only in this process: slices interleaved here, verdicts as in ``quick``.
-
-    The record says ``replication: none``. Arguments and errors as in `run_experiment`.
-    """
-    chosen = replace(settings or Settings(), effort="quick")
-    descriptions = [
-        TargetDescription(key=key, factory="in:process", facts=(facts or {}).get(key, {})) for key in targets
-    ]
-    opening.check(descriptions, reference)
-    workers = InProcessWorkers(targets, same_input=chosen.inputs == "same")
-    notes = ("replication: none (the model exists only in this process)",)
-    budget = Budget(chosen.budget)
-    progress = Progress(listen, budget)
-    return Experiment(
-        descriptions, reference, chosen, path, workers, budget, progress, pulse=environment.pulse, notes=notes
-    ).run()
+        watch, notes = watch_of(targets)
+        return Experiment(targets, reference, chosen, path, made, budget, progress, watch=watch, notes=notes).run()
 
 
 class Experiment:
-    """One run of the rule; see `run_experiment` for the arguments."""
+    """One run of the rule; see `run_experiment` for the arguments. Without a ``watch`` there is no host to read."""
 
     def __init__(
         self,
@@ -140,7 +100,7 @@ class Experiment:
         budget: Budget,
         progress: Progress,
         *,
-        pulse: Callable[[], Pulse] | None = None,
+        watch: HostWatch | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
         self._descriptions = {target.key: target for target in targets}
@@ -149,7 +109,7 @@ class Experiment:
         self._budget = budget
         self._progress = progress
         self._journal = Journal(path)
-        self._is_real = pulse is not None
+        self._is_real = watch is not None
         fair = settings.threads or (host.fair_threads() if self._is_real else 1)
         self._threads = {target.key: target.threads or fair for target in targets}
         self._rounds = Rounds(
@@ -159,21 +119,20 @@ class Experiment:
             workers=workers,
             write=self._journal.add,
             progress=progress,
-            pulse=pulse,
-            cpus=len(host.affinity_cpus()),
-            joules=environment.joules if self._is_real and environment.joules() is not None else None,
-            in_process=isinstance(workers, InProcessWorkers),
+            watch=watch,
         )
         self._notes = list(notes)
         self._length = RoundLength(self._journal, budget=budget)
         self._race = Race(list(self._descriptions), reference=reference, settings=settings)
+        self._layout = Layout(self._journal, self._race)
 
     def run(self) -> Record:
         """Measure until the rule, the budget or the user ends it."""
         self._begin()
         try:
             self._calibrate()
-            self._choose_layout()
+            self._allow_for_slow_loads()
+            self._layout.choose()
             self._go_round()
         except KeyboardInterrupt:
             self._journal.run["state"] = "interrupted"
@@ -235,68 +194,41 @@ class Experiment:
                 self._length.note_call(key, done[key]["call_ns"])
         self._race.note_outputs(run["calibration"])
 
-    def _choose_layout(self) -> None:
-        """All together where they fit into memory, else pairs with a yardstick, else one at a time."""
-        run = self._journal.run
+    def _allow_for_slow_loads(self) -> None:
+        """Fewer rounds, with a look after each from the third on, where loading takes most of the time."""
         slow = [
             entry["v"]
-            for entry in run["calibration"]
+            for entry in self._journal.run["calibration"]
             if (entry.get("load_ns") or 0) + (entry.get("compile_ns") or 0) > _SLOW_LOAD_S * 1e9
         ]
         if slow:
             self._settings = replace(self._settings, min_rounds=3, max_rounds=5, look_every=1)
             self._notes.append(f"slow-load: {', '.join(slow)} load for more than 30 s, so there are 3 to 5 rounds")
-        if run["rounds"]:
-            return
-        live = self._race.live
-        needs = {entry["v"]: entry.get("peak_bytes") or 0 for entry in run["calibration"] if entry["v"] in live}
-        if len(needs) < 2:
-            return
-        room = layout.MEMORY_SHARE * host.available_memory_bytes()
-        run["layout"] = layout.choose_layout(needs, twin=self._race.twin_of, room=room)
-        if run["layout"] == "pairs":
-            run["yardstick"] = self._race.reference or min(needs, key=needs.__getitem__)
-
-    def _step_down(self, report: RoundReport) -> None:
-        """Fewer processes at a time from now on: one did not fit into memory beside the others."""
-        run = self._journal.run
-        pairs = run["layout"] == "interleaved" and len(self._race.live) > 1
-        run["layout"], how = ("pairs", "in pairs") if pairs else ("contiguous", "one at a time")
-        run["yardstick"] = (self._race.reference or self._race.live[0]) if pairs else None
-        self._progress.say(f"{report.crowded} does not fit into memory beside the others: measuring {how}")
-        self._journal.save()
 
     def _go_round(self) -> None:
         """Round after round, with looks between them, until the rule or the budget ends it."""
-        run, settings = self._journal.run, self._settings
-        # A round without a pass did not fit into memory: its cycle was not done.
-        cycle = max((entry["cycle"] for entry in run["rounds"] if entry["passes"]), default=0)
-        measured = layout.measured_in(cycle, run["rounds"])
-        if cycle and not all(layout.is_done(crew, measured) for crew in self._crews()):
-            cycle -= 1  # an interruption came between the crews of this cycle: those that are missing have their turn
+        settings = self._settings
         exact = settings.iterations is not None
         last = 1 if settings.is_quick else settings.fewest_rounds if exact else settings.most_rounds
-        if exact and settings.iterations is not None:
+        if settings.iterations is not None:
             last = min(last, settings.iterations)
+        cycle = self._layout.cycles_done()
         while self._race.live and cycle < last:
             if cycle and self._budget.is_spent:
                 self._notes.append(f"the time budget of {self._budget.seconds:g} s was spent after {cycle} rounds")
                 break
             cycle += 1
-            self._cycle(cycle, last, measured=layout.measured_in(cycle, run["rounds"]))
+            self._cycle(cycle, last, self._layout.crews_left(cycle))
             is_look = cycle == last or (not exact and settings.is_look(cycle))
             if is_look and cycle >= 2 and self._look(cycle) and cycle < last:
                 break
         self._last_look(cycle)
 
-    def _cycle(self, cycle: int, last: int, *, measured: frozenset[str] = frozenset()) -> None:
-        """One round of everything that is live: one crew, or one after another where memory forces it.
-
-        ``measured`` had their round before an interruption.
-        """
+    def _cycle(self, cycle: int, last: int, crews: Sequence[Sequence[str]]) -> None:
+        """One round of everything that is live: one crew, or one after another where memory forces it."""
         run = self._journal.run
         most = str(last) if last == self._settings.fewest_rounds else f"at most {last}"
-        for names in [crew for crew in self._crews() if not layout.is_done(crew, measured)]:
+        for names in crews:
             number = len(run["rounds"]) + 1
             self._progress.begin(
                 f"round {cycle} of {most}", ", ".join(name for name in names if TWIN_SUFFIX not in name)
@@ -313,8 +245,10 @@ class Experiment:
             )
             self._take(report, cycle, first_pass)
             if report.crowded:
-                self._step_down(report)
-                return self._cycle(cycle, last)
+                how = self._layout.step_down()
+                self._progress.say(f"{report.crowded} does not fit into memory beside the others: measuring {how}")
+                self._journal.save()
+                return self._cycle(cycle, last, self._layout.crews())
 
     def _take(self, report: RoundReport, cycle: int, first_pass: int) -> None:
         run = self._journal.run
@@ -346,10 +280,6 @@ class Experiment:
         looks = self._journal.run["looks"]
         if cycle >= 2 and (not looks or looks[-1]["n"] < cycle):
             self._look(cycle)
-
-    def _crews(self) -> list[list[str]]:
-        run = self._journal.run
-        return layout.crews(run["layout"], self._race.live, yardstick=run["yardstick"], twin=self._race.twin_of)
 
     def _next_pass(self) -> int:
         rounds = self._journal.run["rounds"]

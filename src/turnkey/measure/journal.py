@@ -7,7 +7,8 @@ costs at most one round.
 Schema versions of ``run.json`` (readers accept all of them):
     1  the first: schema, tool, utc, seed, settings, environment, variants, rounds, looks, verdicts, validity, notes
     2  slices may have ``device``, spans have ``gpu_…`` and ``limit_khz``, records of load shapes
-       ``utc``, ``processes`` and ``spans``, a process may be lost because it was ``crowded``: optional.
+       ``utc``, ``processes`` and ``spans``, a process may be lost because it was ``crowded``, and tell its
+       ``inputs``: optional.
        Numbers of rounds are medians over passes (`turnkey.measure.units`); those of schema 1 stay the means that the
        verdicts in it rest on.
 
@@ -19,14 +20,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from turnkey.errors import ArtifactError, InputError
 from turnkey.measure.slices import Slice
+from turnkey.whole_file import whole_file
 
 SCHEMA = 2
 RUN, SAMPLES, LOGS = "run.json", "samples.jsonl", "logs"
@@ -120,22 +122,12 @@ def growing_directory(path: Path) -> Path:
 def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
     """A zip whose bytes depend on its content only: sorted names, fixed times; written atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name in sorted(members):
-                    info = zipfile.ZipInfo(name, _FIXED_TIME)
-                    info.compress_type = zipfile.ZIP_DEFLATED
-                    info.external_attr = 0o644 << 16
-                    archive.writestr(info, members[name])
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(members):
+            info = zipfile.ZipInfo(name, _FIXED_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, members[name])
 
 
 def read(path: Path, *, with_slices: bool = True) -> tuple[dict[str, Any], list[Slice]]:
@@ -189,21 +181,30 @@ def _check_shape(run: Mapping[str, Any], place: Path) -> None:
 
 def complete_rounds(run: dict[str, Any], slices: list[Slice]) -> tuple[dict[str, Any], list[Slice]]:
     """The part of an unfinished record that can be continued: its rounds whose slices are all there."""
-    counts: dict[int, int] = {}
-    for item in slices:
-        counts[item.r] = counts.get(item.r, 0) + 1
+    counts = Counter(item.r for item in slices)
     kept: list[Any] = []
     for entry in run.get("rounds", []):
-        if entry["slices"] != counts.get(entry["r"], 0):
+        if entry["slices"] != counts[entry["r"]]:
             break
         kept.append(entry)
     numbers = {entry["r"] for entry in kept} | {0}
     last = max(numbers)
-    calibrated = run.get("calibration_slices") == counts.get(0, 0)
+    calibrated = run.get("calibration_slices") == counts[0]
     looks = [look for look in run.get("looks", []) if look["last_round"] <= last]
     if not calibrated:
         numbers, kept, looks = set(), [], []
     return {**run, "rounds": kept, "looks": looks}, [item for item in slices if item.r in numbers]
+
+
+def complete_trials(run: dict[str, Any], slices: list[Slice]) -> tuple[dict[str, Any], list[Slice]]:
+    """The part of an unfinished record of a load that can be continued: its trials whose slices are all there."""
+    counts = Counter(item.p for item in slices)
+    kept: list[Any] = []
+    for number, trial in enumerate(run["trials"]):
+        if counts[number] != (trial["clients"] or 1):  # a slice of each client, or one
+            break
+        kept.append(trial)
+    return {**run, "trials": kept, "spans": run["spans"][: len(kept)]}, [item for item in slices if item.p < len(kept)]
 
 
 def _slices(text: bytes, *, where: str) -> Iterator[Slice]:
@@ -248,18 +249,15 @@ def _line(item: Slice) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _remove_record(directory: Path) -> None:
     """Remove a growing record: only what a journal writes, never a directory of something else."""
-    ours = {RUN, SAMPLES, LOGS, RUN + ".tmp", SAMPLES + ".tmp"}
-    strangers = sorted(entry.name for entry in directory.iterdir() if entry.name not in ours)
+    unfinished = {entry for name in (RUN, SAMPLES) for entry in directory.glob(f".{name}.*.tmp")}
+    ours = {directory / name for name in (RUN, SAMPLES, LOGS)} | unfinished
+    strangers = sorted(entry.name for entry in directory.iterdir() if entry not in ours)
     if strangers:
         raise InputError(
             "a directory in the place of the record holds other files",

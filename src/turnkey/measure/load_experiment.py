@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,10 +12,10 @@ from typing import Any, Protocol
 
 from turnkey import host
 from turnkey.errors import MeasurementInvalid
-from turnkey.measure import environment, load, opening, schedule
+from turnkey.measure import journal, load, opening, schedule
 from turnkey.measure.budget import Budget
 from turnkey.measure.crew import Worker, WorkerLost
-from turnkey.measure.environment import Pulse
+from turnkey.measure.host_watch import HostWatch, watch_of
 from turnkey.measure.journal import Journal
 from turnkey.measure.load import Shape
 from turnkey.measure.load_result import LoadResult, Trial, clients_text, trial_of
@@ -49,8 +48,8 @@ def run_load(
     """Load one target as ``shape`` says.
 
     Args:
-        path: of the record (``load.zip``); it grows beside it, so that an interrupted one can be read. None keeps
-            nothing.
+        path: of the record (``load.zip``); it grows beside it, and an unfinished one of the same plan is continued
+            after its last trial. None keeps nothing.
         listen: told in plain words what happens, never while the target is loaded.
         workers: who starts the workers; None is fresh processes.
 
@@ -62,7 +61,7 @@ def run_load(
     chosen = settings or Settings()
     progress = Progress(listen, Budget(math.inf))
     if workers is not None:
-        return _LoadExperiment(target, shape, chosen, path, workers, progress, pulse=None).run()
+        return _LoadExperiment(target, shape, chosen, path, workers, progress).run()
     with tempfile.TemporaryDirectory(prefix="turnkey-logs-") as logs:
         made = ProcessWorkers(
             Path(logs),
@@ -70,7 +69,10 @@ def run_load(
             same_input=chosen.inputs == "same",
             meanwhile=progress.remind,
         )
-        return _LoadExperiment(target, shape, chosen, path, made, progress, pulse=environment.pulse).run()
+        watch, notes = watch_of([target])
+        for note in notes:
+            progress.say(note)
+        return _LoadExperiment(target, shape, chosen, path, made, progress, watch=watch).run()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class _Loaded:
 
 
 class _LoadExperiment:
-    """One run of a shape; ``pulse`` reads the host around every trial, None where there is none to read."""
+    """One run of a shape; ``watch`` reads the host around every trial, None where there is none to read."""
 
     def __init__(
         self,
@@ -93,28 +95,19 @@ class _LoadExperiment:
         start: StartLoadWorker,
         progress: Progress,
         *,
-        pulse: Callable[[], Pulse] | None,
+        watch: HostWatch | None = None,
     ) -> None:
         self._target = target
         self._shape = shape
         self._settings = settings
         self._start = start
         self._progress = progress
-        self._pulse = pulse
+        self._watch = watch
         self._journal = Journal(path)
         self._threads = target.threads or settings.threads or host.fair_threads()
 
     def run(self) -> LoadResult:
-        self._journal.begin(
-            {
-                **opening.heading(self._settings, is_real=self._pulse is not None),
-                "shape": asdict(self._shape),
-                "variants": [{"key": self._target.key, "threads": self._threads, "facts": dict(self._target.facts)}],
-                "processes": [],
-                "spans": [],
-                "trials": [],
-            }
-        )
+        self._begin()
         run = self._journal.run
         try:
             {"concurrency": self._sweep, "server": self._search, "offline": self._repeat}[self._shape.kind]()
@@ -137,11 +130,37 @@ class _LoadExperiment:
             )
         return result
 
+    @property
+    def _trials(self) -> Sequence[Mapping[str, Any]]:
+        """Those that are done; each way of loading goes on after them."""
+        trials: Sequence[Mapping[str, Any]] = self._journal.run["trials"]
+        return trials
+
+    def _begin(self) -> None:
+        """A new record, or an unfinished one of the same plan."""
+        fresh = {
+            **opening.heading(self._settings, is_real=self._watch is not None),
+            "shape": {**asdict(self._shape), "clients": list(self._shape.clients)},
+            "variants": [{"key": self._target.key, "threads": self._threads, "facts": dict(self._target.facts)}],
+            "processes": [],
+            "spans": [],
+            "trials": [],
+        }
+        found = opening.unfinished(self._journal, fresh, complete=journal.complete_trials, tell=self._progress.say)
+        if found is None:
+            self._journal.begin(fresh)
+            return
+        run, slices = found
+        self._journal.resume({**run, "state": "growing"}, slices)
+        self._progress.say(f"continuing an unfinished record after {len(self._trials)} trials")
+
     def _sweep(self) -> None:
         """Closed loops of 1, 2, 4 … clients on one loaded model."""
-        levels = self._shape.clients
+        levels, done = self._shape.clients, len(self._trials)
+        if done == len(levels):
+            return
         with self._loaded() as loaded:
-            for place, clients in enumerate(levels, 1):
+            for place, clients in enumerate(levels[done:], done + 1):
                 self._progress.begin(f"{clients_text(clients)} ({place} of {len(levels)})")
                 found = self._drive(loaded, kind="concurrency", clients=clients, seconds=self._shape.seconds)
                 slices = [
@@ -152,19 +171,23 @@ class _LoadExperiment:
 
     def _search(self) -> None:
         """Open loop: the highest rate that keeps the bound, confirmed in fresh processes."""
-        tried: list[tuple[float, bool]] = []
-        with self._loaded() as loaded:
-            first = 0.5e9 / loaded.call_ns
-            while (rate := load.next_rate(tried, first=first)) is not None:
-                self._progress.begin(f"{rate:.4g} queries per second")
-                tried.append((rate, self._serve(loaded, rate)))
+        tried = [(trial["rate_per_s"], bool(trial["kept"])) for trial in self._trials if not trial["confirms"]]
+        if load.next_rate(tried, first=1.0) is not None:  # where to begin, a loaded process tells
+            with self._loaded() as loaded:
+                first = 0.5e9 / loaded.call_ns
+                while (rate := load.next_rate(tried, first=first)) is not None:
+                    self._progress.begin(f"{rate:.4g} queries per second")
+                    tried.append((rate, self._serve(loaded, rate)))
         for rate in sorted({rate for rate, ok in tried if ok}, reverse=True):
             if self._is_confirmed(rate):
                 return
 
     def _is_confirmed(self, rate: float) -> bool:
         """Whether fresh processes, as many as the shape wants, keep the bound too."""
-        for place in range(1, self._shape.rounds + 1):
+        done = [trial["kept"] for trial in self._trials if trial["confirms"] and trial["rate_per_s"] == rate]
+        if not all(done):
+            return False
+        for place in range(len(done) + 1, self._shape.rounds + 1):
             self._progress.begin(f"confirming {rate:.4g} queries per second ({place} of {self._shape.rounds})")
             with self._loaded() as loaded:
                 if not self._serve(loaded, rate, confirms=True):
@@ -174,7 +197,7 @@ class _LoadExperiment:
     def _serve(self, loaded: _Loaded, rate: float, *, confirms: bool = False) -> bool:
         """Queries at this rate; whether the bound was kept."""
         count = load.queries_for(rate, self._shape)
-        offsets = load.arrivals(rate, count, seed=self._settings.seed + len(self._journal.run["trials"]))
+        offsets = load.arrivals(rate, count, seed=self._settings.seed + len(self._trials))
         threads = self._shape.service_threads
         found = self._drive(loaded, kind="server", offsets=list(offsets), service_threads=threads)
         slices = [self._slice(0, found["latencies"], offsets)]
@@ -183,7 +206,7 @@ class _LoadExperiment:
 
     def _repeat(self) -> None:
         """All samples at once, three fresh processes or more."""
-        for place in range(1, self._shape.rounds + 1):
+        for place in range(len(self._trials) + 1, self._shape.rounds + 1):
             self._progress.begin(f"all at once ({place} of {self._shape.rounds})")
             with self._loaded() as loaded:
                 found = self._drive(loaded, kind="offline", seconds=self._shape.seconds)
@@ -210,22 +233,19 @@ class _LoadExperiment:
 
     def _drive(self, loaded: _Loaded, **what: Any) -> Mapping[str, Any]:
         """Have the load carried, with a look at the host before and after."""
-        if self._pulse is None:
+        if self._watch is None:
             return loaded.worker.drive(**what)
-        before, ours = self._pulse(), time.process_time()
+        beginning = self._watch.begin()
         found = loaded.worker.drive(**what)
-        used = time.process_time() - ours + found["cpu"] / 1e9
-        cpus = len(host.affinity_cpus())
-        span = environment.span(before, self._pulse(), ours_s=used, cpus=cpus)
+        span = self._watch.end(beginning, workers_ns=found["cpu"])
         self._journal.run["spans"].append(span.to_json())
         return found
 
     def _slice(self, position: int, ns: Sequence[int], at: Sequence[int], *, t0: int = 0, inner: int = 1) -> Slice:
-        run = self._journal.run
         return Slice(
             v=self._target.key,
-            r=len(run["processes"]),
-            p=len(run["trials"]),
+            r=len(self._journal.run["processes"]),
+            p=len(self._trials),
             pos=position,
             kind="load",
             t0=t0,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import statistics as plain
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError
-from turnkey.measure import journal, load, validity
+from turnkey.measure import journal, load, statistics, validity
 from turnkey.measure.environment import Span
 from turnkey.measure.load import Shape
 from turnkey.measure.slices import Slice
@@ -174,7 +173,7 @@ def _rate(shape: Shape, trials: Sequence[Trial]) -> float | None:
     if shape.kind == "concurrency":
         return max(trial.throughput_per_s for trial in trials)
     if shape.kind == "offline":
-        return plain.median(trial.throughput_per_s for trial in trials)
+        return statistics.median(trial.throughput_per_s for trial in trials)
     confirming: dict[float, list[bool]] = {}
     for trial in trials:
         if trial.confirms and trial.rate_per_s is not None:

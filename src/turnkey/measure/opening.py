@@ -73,21 +73,30 @@ def heading(settings: Settings, *, is_real: bool) -> dict[str, Any]:
 
 
 def unfinished(
-    found: Journal, fresh: Mapping[str, Any], *, tell: Callable[[str], None]
+    found: Journal,
+    fresh: Mapping[str, Any],
+    *,
+    tell: Callable[[str], None],
+    complete: Callable[[dict[str, Any], list[Slice]], tuple[dict[str, Any], list[Slice]]] = journal.complete_rounds,
 ) -> tuple[dict[str, Any], list[Slice]] | None:
-    """The complete rounds of an unfinished record in the journal's place, if it is of the same plan; else None."""
+    """What can be continued of an unfinished record in the journal's place, if it is of the same plan; else None.
+
+    Args:
+        fresh: ``run.json`` of the plan, before anything was measured.
+        complete: takes away what an interruption left half done.
+    """
     directory = found.directory
     if directory is None or not (directory / journal.RUN).exists():
         return None
     try:
-        run, slices = journal.complete_rounds(*journal.read(directory))
+        run, slices = journal.read(directory)
     except TurnkeyError as error:
         tell(f"an unfinished record cannot be continued, starting anew: {error.what}")
         return None
-    same = ("schema", "settings", "reference", "tool")  # another schema has another rule for its units
-    if any(run.get(name) != fresh[name] for name in same) or _plan(run) != _plan(fresh):
+    same = ("schema", "settings", "reference", "shape", "tool")  # another schema has another rule for its units
+    if any(run.get(name) != fresh.get(name) for name in same) or _plan(run) != _plan(fresh):
         return None
-    return run, slices
+    return complete(run, slices)
 
 
 def is_finished(
@@ -130,4 +139,4 @@ def check(targets: Sequence[TargetDescription], reference: str | None) -> None:
 
 def _plan(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What must agree before two runs of an experiment are one."""
-    return [{**entry, "status": "", "error": None, "notes": []} for entry in run["variants"]]
+    return [{**entry, "status": "", "error": None, "notes": []} for entry in run.get("variants", ())]

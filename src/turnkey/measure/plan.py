@@ -120,13 +120,14 @@ class Settings:
 
     def _check_iterations(self) -> None:
         """Fewer calls in a round than a percentile needs would name the slowest of them after it."""
-        if self.iterations is None or self.iteration_seconds is not None or self.is_quick:
+        if self.iterations is None or self.objective not in _OBJECTIVE_CALLS:
             return
-        fewest = self.fewest_rounds * _OBJECTIVE_CALLS.get(self.objective, 1)
-        if self.objective in _OBJECTIVE_CALLS and self.iterations < fewest:
+        fewest = self.fewest_rounds * _OBJECTIVE_CALLS[self.objective]
+        if self.iterations < fewest or self.iteration_seconds is not None:
+            most = "" if self.iteration_seconds is None else f", or what {self.iteration_seconds:g} s allow"
             raise UsageError(
                 f"so few calls have no {self.objective} in each of {self.fewest_rounds} rounds",
-                evidence=f"{self.iterations} iterations",
+                evidence=f"{self.iterations} iterations{most}",
                 remedy=f"at least {fewest} iterations, or leave their number to the effort",
             )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnkey.measure.statistics import median
+
 
 class ProcessFacts:
     """A view of the entries of ``run.json``: of the calibration, then of the rounds in order."""
@@ -33,9 +35,11 @@ class ProcessFacts:
         processes = self.of(key)
         return dict(processes[-1].get("facts") or {}) if processes else {}
 
-    def samples(self, key: str) -> list[str]:
-        """Digests of the samples that its processes were given."""
-        return sorted(map(str, {process.get("samples") for process in self.of(key)}))
+    def inputs(self, key: str) -> dict[str, Any]:
+        """Number of ``samples`` that its processes got, and ``inputs``: their dtypes and shapes, where known."""
+        last: Mapping[str, Any] = next(reversed(self.of(key)), {})
+        told = {"samples": last.get("samples"), "inputs": ", ".join(map(" ".join, (last.get("inputs") or {}).items()))}
+        return {name: value for name, value in told.items() if value}
 
     def notes(self, key: str) -> list[str]:
         return [note for process in self.of(key) for note in process.get("notes", ())]
@@ -45,8 +49,8 @@ class ProcessFacts:
         processes = self.of(key)
 
         def middle(name: str) -> float | None:
-            values = sorted(p[name] for p in processes if p.get(name) is not None)
-            return values[len(values) // 2] / 1e6 if values else None
+            values = [p[name] for p in processes if p.get(name) is not None]
+            return median(values) / 1e6 if values else None
 
         calibrated = [p["n_warm"] for p in processes if p.get("n_warm") is not None]
         joules = sum(p.get("joules", 0.0) for p in processes)

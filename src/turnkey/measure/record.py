@@ -191,7 +191,8 @@ class Record:
     def differences(self, other: Record, *, pairs: Mapping[str, str] | None = None) -> dict[str, tuple[Any, Any]]:
         """What keeps two records from being compared: fact to the values of both; empty if they may be.
 
-        Processor, kind of inputs, objective; for every pair of candidates: threads, device, runtime version, samples.
+        Processor, kind of inputs, objective; for every pair of candidates: threads, device, runtime version, number of
+        samples, and dtypes and shapes of the inputs where both records tell them.
 
         Args:
             pairs: candidate of this record to candidate of the other; None pairs those of one key.
@@ -295,7 +296,7 @@ class Record:
     def _conditions(self, key: str) -> list[tuple[str, Any]]:
         summary = self.summary(key)
         named = [(name, summary.facts.get(name)) for name in ("device", "runtime_version")]
-        return [("threads", summary.threads), ("samples", self.processes.samples(key)), *named]
+        return [("threads", summary.threads), *self.processes.inputs(key).items(), *named]
 
     def _process_notes(self, key: str) -> list[str]:
         notes = self.processes.notes(key)

@@ -47,8 +47,6 @@ def _all(record: Record) -> Iterator[Reason]:
         yield validity.reason("aa-difference", f"the twin differs from its original by {record.noise_floor:.1%}")
     if run.get("layout") == "contiguous":
         yield validity.reason("not-interleaved", "no two variants fit into memory together")
-    for item in run.get("load_reasons", ()):
-        yield Reason(**item)
 
 
 def _by_round(record: Record) -> dict[int, dict[str, Sequence[Slice]]]:

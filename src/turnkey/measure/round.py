@@ -10,10 +10,10 @@ from typing import Any
 
 from turnkey import host
 from turnkey.errors import TurnkeyError
-from turnkey.measure import environment, schedule, validity
+from turnkey.measure import schedule, validity
 from turnkey.measure.budget import Budget
 from turnkey.measure.crew import WorkerFactory, WorkerLost
-from turnkey.measure.environment import Pulse
+from turnkey.measure.host_watch import Beginning, HostWatch
 from turnkey.measure.muster import Member, Muster, RoundReport
 from turnkey.measure.plan import Settings
 from turnkey.measure.progress import Progress
@@ -53,10 +53,7 @@ class Rounds:
         workers: starts a worker.
         write: takes every slice.
         progress: is told where a round is, before its processes load and before its slices.
-        pulse: reads the host; None where there is no host to read (a simulation).
-        cpus: how many CPUs are ours.
-        joules: energy counter of the processor packages; None where there is none.
-        in_process: the workers' CPU time is this process's own.
+        watch: reads the host around every pass; None where there is no host to read (a simulation).
     """
 
     def __init__(
@@ -68,18 +65,13 @@ class Rounds:
         workers: WorkerFactory,
         write: Callable[[Slice], None],
         progress: Progress,
-        pulse: Callable[[], Pulse] | None,
-        cpus: int,
-        joules: Callable[[], float | None] | None = None,
-        in_process: bool = False,
+        watch: HostWatch | None,
     ) -> None:
-        self._joules = joules
-        self._in_process = in_process
+        self._watch = watch
+        self._joules = None if watch is None else watch.joules
         self._settings = settings
         self._write = write
         self._progress = progress
-        self._pulse = pulse
-        self._cpus = cpus
         self._recovered_s = 0.0
         self._muster = Muster(
             descriptions=descriptions,
@@ -87,8 +79,8 @@ class Rounds:
             workers=workers,
             write=write,
             seed=settings.seed,
-            at_once=cpus,
-            free_bytes=None if pulse is None or in_process else host.available_memory_bytes,
+            at_once=len(host.affinity_cpus()),
+            free_bytes=None if watch is None or watch.in_process else host.available_memory_bytes,
         )
 
     def gather(self, keys: Sequence[str]) -> RoundReport:
@@ -193,7 +185,7 @@ class Rounds:
                 break
             self._progress.reach_pass(number, bounds.passes)
             index = first_pass + number
-            before, ours = self._read_host()
+            beginning = None if self._watch is None else self._watch.begin()
             written: list[Slice] = []
             for position, name in enumerate(schedule.order(present, seed=self._settings.seed, index=index)):
                 self._progress.remind()  # of calls that take seconds a pass takes minutes
@@ -204,9 +196,9 @@ class Rounds:
                 if item is not None:
                     written.append(item)
             report.passes += 1
-            flags = self._close_pass(report, before, ours, written)
+            flags = self._close_pass(report, beginning, written)
             for item in written:
-                self._write(item if not flags else _flagged(item, flags))
+                self._write(replace(item, flags=flags) if flags else item)
             report.slices += len(written)
 
     def _slice(
@@ -253,19 +245,13 @@ class Rounds:
         member.facts["joules"] = member.facts.get("joules", 0.0) + after - before
         member.facts["joules_calls"] = member.facts.get("joules_calls", 0) + size.entries * size.inner + 1
 
-    def _read_host(self) -> tuple[Pulse | None, float]:
-        return (None, 0.0) if self._pulse is None else (self._pulse(), time.process_time())
-
     def _close_pass(
-        self, report: RoundReport, before: Pulse | None, ours: float, written: Sequence[Slice]
+        self, report: RoundReport, beginning: Beginning | None, written: Sequence[Slice]
     ) -> tuple[str, ...]:
         """Read the host again; a disturbed pass is kept, flagged, and followed by a short wait."""
-        if self._pulse is None or before is None:
+        if self._watch is None or beginning is None:
             return ()
-        used = time.process_time() - ours
-        if not self._in_process:
-            used += sum(item.cpu or 0 for item in written) / 1e9
-        span = environment.span(before, self._pulse(), ours_s=used, cpus=self._cpus)
+        span = self._watch.end(beginning, workers_ns=sum(item.cpu or 0 for item in written))
         disturbed = validity.is_disturbed(span, report.spans)
         report.spans.append(span)
         if not disturbed:
@@ -275,7 +261,3 @@ class Rounds:
             self._recovered_s += wait
             time.sleep(wait)
         return ("disturbed",)
-
-
-def _flagged(item: Slice, flags: tuple[str, ...]) -> Slice:
-    return replace(item, flags=flags)

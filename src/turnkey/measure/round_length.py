@@ -64,7 +64,8 @@ class RoundLength:
         # A round that may be the last goes on until the window rule has its answer.
         is_prolonged = settings.windows is not None and cycle >= settings.fewest_rounds
         wants_more = (lambda: self._is_unstable(settings, live())) if is_prolonged else None
-        return Bounds(sizes=sizes, passes=passes, budget=self._budget, wants_more=wants_more)
+        # Of fewer calls than a percentile needs, it would be the slowest of them: such a round is never cut short.
+        return Bounds(sizes=sizes, passes=passes, budget=None if tail else self._budget, wants_more=wants_more)
 
     def _best_passes(self, fewest: int, most: int) -> int:
         """As many as the rounds so far say are worth more than another start."""

@@ -180,9 +180,6 @@ class SimulatedWorker:
     def kill(self) -> None:
         return None
 
-    def log_tail(self) -> str:
-        return ""
-
     def _calls(self, count: int) -> list[int]:
         times = self._host.durations(count, base=self._base)
         if self._done < 20 * self._decay:

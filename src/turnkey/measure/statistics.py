@@ -61,12 +61,19 @@ def pooled_unit(slices: Sequence[Slice], *, objective: str) -> float:
     return math.log(quantile(pooled, float(objective.removeprefix("p")) / 100))
 
 
+def median(values: Iterable[float]) -> float:
+    """The middle one of at least one value, of an even number the mean of the two in the middle.
+
+    Of a few values, which it mostly gets, it is many times quicker than numpy's.
+    """
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
 def slice_log(item: Slice) -> float:
     """Log of a slice's median call, log nanoseconds."""
-    values = sorted(item.ns)
-    middle = len(values) // 2
-    median = values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
-    return math.log(median / item.inner)
+    return math.log(median(item.ns) / item.inner)
 
 
 def t_interval(values: Sequence[float], *, level: float) -> Interval:

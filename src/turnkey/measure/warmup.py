@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from turnkey.measure.slices import Slice
-from turnkey.measure.statistics import Floats, slice_log, t_interval, t_quantile
+from turnkey.measure.statistics import Floats, median, slice_log, t_interval
 
 TimeCalls = Callable[[int], Sequence[int]]
 
@@ -51,8 +51,7 @@ class WarmUp:
     @property
     def steady_ns(self) -> float:
         """Median of the last third: how long a call takes now."""
-        third = sorted(self.ns[2 * len(self.ns) // 3 :])
-        return float(third[len(third) // 2])
+        return float(median(self.ns[2 * len(self.ns) // 3 :]))
 
 
 def calibrate(time_calls: TimeCalls, *, call_ns: float, cap_calls: int = CAP_CALLS) -> WarmUp:
@@ -130,10 +129,8 @@ def still_warming(rounds: Mapping[int, Mapping[str, Sequence[Slice]]], key: str,
         drifts.append(own - (sum(known) / len(known) if known else 0.0))
     if len(drifts) < 3:
         return False
-    interval = t_interval(drifts, level=0.5)
-    spread = (interval.high - interval.mean) / t_quantile(len(drifts) - 1, 0.5)
-    upper = interval.mean + t_quantile(len(drifts) - 1, 0.02) * spread  # one-sided 99 % is two-sided 98 %
-    return upper < 0 and interval.mean < -0.005
+    found = t_interval(drifts, level=0.02)  # one-sided 99 % is two-sided 98 %
+    return found.high < 0 and found.mean < -0.005
 
 
 class Course(Enum):

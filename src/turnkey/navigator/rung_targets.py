@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from turnkey.model.samples import SampleSet
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.preparation import Prepared
 from turnkey.runtimes.handover import Handover, handed_over
+from turnkey.runtimes.torch_eager import left_as_it_was
 
 
 class RungTargets:
@@ -78,24 +78,15 @@ class RungTargets:
         threads = settings.threads or host.fair_threads()
         samples = self._samples[self._asked]
         live = {each.key: self._contestants[each.key] for each in targets}
-        made = {key: each.target(self._prepared, samples, threads=threads) for key, each in live.items()}
-        with ExitStack() as stack:
-            if hasattr(self._prepared.source.model, "named_parameters"):
-                from turnkey.runtimes.torch_eager import left_as_it_was
-
-                stack.enter_context(left_as_it_was(self._prepared.source.model))
-            try:
-                return run_in_process(
-                    made,
-                    reference=reference,
-                    settings=replace(settings, threads=threads),
-                    path=path,
-                    listen=listen,
-                    facts={key: each.facts() for key, each in live.items()},
-                )
-            finally:
-                for target in made.values():
-                    target.close()
+        with left_as_it_was(self._prepared.source.model):
+            return run_in_process(
+                {key: each.target(self._prepared, samples, threads=threads) for key, each in live.items()},
+                reference=reference,
+                settings=settings,
+                path=path,
+                listen=listen,
+                facts={key: each.facts() for key, each in live.items()},
+            )
 
     def _at(self, batch: int) -> SampleSet:
         if batch not in self._samples:
