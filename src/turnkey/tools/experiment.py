@@ -156,17 +156,12 @@ def measured_here(
 
     threads = settings.threads or fair_threads()
     targets = {candidate.key: candidate.target(source, samples, threads=threads) for candidate in candidates}
-    # Runners load in shuffled order, so that what each of them restores is not what was at the start.
-    with left_as_it_was(source.module):
-        try:
-            return run_in_process(
-                targets,
-                reference=reference_of(candidates, fair_threads=threads),
-                settings=replace(settings, threads=threads),
-                path=path,
-                listen=listen,
-                facts={candidate.key: candidate.facts() for candidate in candidates},
-            )
-        finally:
-            for target in targets.values():
-                target.close()
+    with left_as_it_was(source.module):  # a runner that fails while it loads gives nothing back
+        return run_in_process(
+            targets,
+            reference=reference_of(candidates, fair_threads=threads),
+            settings=settings,
+            path=path,
+            listen=listen,
+            facts={candidate.key: candidate.facts() for candidate in candidates},
+        )
