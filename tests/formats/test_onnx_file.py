@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from sources import LINEAR, linear_weights, run_file, write_onnx
 
 from turnkey.errors import InputError
@@ -172,6 +173,42 @@ def test_directories_missing_files_and_files_beyond_protobuf_are_refused_without
         stream.truncate(PROTOBUF_LIMIT_BYTES + 1)  # sparse: takes no space
     with pytest.raises(InputError, match="larger than an ONNX file can be"):
         load_graph(huge)
+
+
+def test_external_data_of_another_size_than_its_tensor_is_refused(external):
+    model = onnx.load(external, load_external_data=False)
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == "w")
+    weights.dims[:] = [40, 31]
+    external.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="external data") as caught:
+        load_model(external)
+    assert "it gives 4800 bytes, [40, 31] numbers take 4960" in caught.value.evidence
+
+
+def test_numbers_of_half_a_byte_take_half_the_bytes(tmp_path):
+    table = onnx.helper.make_tensor("t", onnx.TensorProto.INT4, [3, 3], list(range(-4, 5)))
+    node = onnx.helper.make_node("DequantizeLinear", ["t", "s"], ["y"])
+    scale, output = numpy_helper.from_array(np.float32(0.5), "s"), onnx.helper.make_tensor_value_info("y", 1, [3, 3])
+    graph = onnx.helper.make_graph([node], "g", [], [output], [table, scale])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    save_model(made, tmp_path / "a.onnx", external=True)
+    onnx.save(made, tmp_path / "b.onnx", save_as_external_data=True, location="b.data", size_threshold=0)
+    for name in ("a.onnx", "b.onnx"):
+        np.testing.assert_array_equal(run_file(tmp_path / name, {})["y"], np.arange(-4, 5).reshape(3, 3) / 2)
+        assert load_model(tmp_path / name).graph.initializer[0].dims == [3, 3]
+
+
+def test_a_type_that_the_installed_onnx_does_not_know_and_names_that_are_no_text_are_refused(linear):
+    model = onnx.load(linear)
+    model.graph.initializer[0].data_type = 77
+    linear.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="a type that is not known") as caught:
+        load_graph(linear)
+    assert "'w' has data type 77" in caught.value.evidence
+    linear.write_bytes(write_onnx(linear, LINEAR, linear_weights()).read_bytes().replace(b"product", b"prod\xff\xfet"))
+    with pytest.raises(InputError, match="not a valid ONNX model") as caught:
+        check_file(linear)
+    assert "no UTF-8" in caught.value.evidence
 
 
 def test_a_model_that_breaks_the_specification_is_refused_with_the_checkers_words(linear):

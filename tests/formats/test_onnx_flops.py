@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
+import onnx
 import pytest
 import torch
 from sources import write_onnx
@@ -44,6 +48,19 @@ def ones(*shape):
 )  # fmt: skip
 def test_each_rule(tmp_path, text, weights, expected):
     assert flops(tmp_path, text, weights) == expected
+
+
+def test_local_functions_are_looked_into_in_a_process_that_has_imported_nothing_else(tmp_path):
+    text = """<ir_version: 10, opset_import: ["": 20, "local": 1]>
+    g (float[2,3] x) => (float[2,3] y) {y = local.twice(x)}
+    <domain: "local", opset_import: ["": 20]> twice (a) => (b) {c = Relu(a) b = Neg(c)}"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    code = "import sys; from pathlib import Path; from turnkey.formats.onnx_flops import count_flops;"
+    code += "print(count_flops(Path(sys.argv[1]), shapes={}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "m.onnx"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "12\n"
 
 
 def test_a_symbolic_batch_counts_as_large_as_the_sample(tmp_path):

@@ -15,6 +15,9 @@ from turnkey.tools import Convert
 from turnkey.tools.conversion import key_of
 from turnkey.tools.format_settings import settings_of
 
+TRACED = ["onnx.exporter::torchscript"]
+"""The quicker exporter, where it does not matter which."""
+
 
 @pytest.fixture
 def state(tmp_path):
@@ -49,7 +52,7 @@ def test_several_formats_are_made_each_with_its_log_and_what_they_share_once(sta
 
 
 def test_a_way_over_another_format_keeps_both_and_names_the_lineage(state):
-    found = Convert().run(state, to=["onnx-opt"])
+    found = Convert().run(state, to=["onnx-opt"], settings=TRACED)
     assert outcomes(found) == {"onnx": "made", "onnx-opt": "made"}
     assert found.variant().lineage == ("onnx",)
     assert "onnx -> onnx-opt:" in found.listing
@@ -71,7 +74,7 @@ def test_an_export_by_a_named_exporter_is_a_variant_of_its_own_and_others_start_
 
 
 def test_formats_of_one_call_do_not_start_from_each_other_unless_they_must(state):
-    found = Convert().run(state, to=["onnx-opt,onnx-fp16"])
+    found = Convert().run(state, to=["onnx-opt,onnx-fp16"], settings=TRACED)
     assert found.variant("onnx-fp16").lineage == ("onnx",)
 
 
@@ -133,6 +136,12 @@ def test_what_was_proven_of_an_older_file_does_not_hold_for_the_new_one(state):
     found = Convert().run(state, to=["torchscript-trace"])
     proven = replace(found, verification=({"key": "torchscript-trace", "verdict": "valid", "reason": ""},))
     assert Convert().run(proven, to=["torchscript-trace"]).verification == ()
+
+
+def test_settings_of_a_format_that_was_not_made_are_said_to_be_unused(state):
+    given = ["torchscript-trace.freeze::false", "torchscript-script.freeze::false"]
+    lines = Convert().run(state, to=["torchscript-trace"], settings=given).listing.splitlines()
+    assert lines[1:] == ["--set torchscript-script: not used, since nothing was converted to torchscript-script"]
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,31 @@ def test_missing_external_data_is_named(given, cache):
     assert not (cache / "embed" / "onnx").exists()
 
 
+def test_a_file_whose_inputs_do_not_fit_into_memory_leaves_nothing_behind(given, cache):
+    with pytest.raises(InputError, match="do not fit into memory"):
+        load(given, cache, dim=["batch=1000000000", "seq=1000000000"])
+    assert not (cache / "embed" / "onnx").exists()
+
+
+def test_a_file_without_outputs_is_refused(tmp_path, cache):
+    onnx.save(
+        parser.parse_model('<ir_version: 10, opset_import: ["": 20]> g (float[2] x) => () {y = Relu(x)}'),
+        tmp_path / "g.onnx",
+    )
+    with pytest.raises(InputError, match="gives nothing back"):
+        load(tmp_path / "g.onnx", cache)
+
+
+def test_floating_weights_play_the_part_of_parameters_and_integers_do_not(tmp_path, cache):
+    model = parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 21]>
+        g (float[2] x) => (float[3,2] y) <int4[3,2] table = {1, 2, 3, 4, 5, 6}, float scale = {0.5}>
+        { wide = DequantizeLinear(table, scale)  y = Add(wide, x) }"""
+    )
+    onnx.save(model, tmp_path / "g.onnx")
+    assert load(tmp_path / "g.onnx", cache).statistics["parameters"] == 1
+
+
 def test_an_unknown_dimension_and_a_hash_are_usage_errors(given, cache):
     with pytest.raises(UsageError, match="'lenght'") as caught:
         load(given, cache, dim=["lenght=4"])

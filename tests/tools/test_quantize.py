@@ -9,7 +9,7 @@ import pytest
 import torch
 from model_builds import export, source, state_of
 
-from turnkey.errors import ConversionError
+from turnkey.errors import ConversionError, UsageError
 from turnkey.model.call import CallStructure, Leaf
 from turnkey.model.samples import SampleSet
 from turnkey.tools.quantization import base_format
@@ -83,6 +83,11 @@ def test_every_scheme_gets_a_verdict_against_the_form_it_was_made_from(tmp_path)
     paid = entry(state, "onnx-int8-dynamic")["pays"]
     assert state.results == ("onnx-int8-dynamic" if paid else "onnx")
     assert state.chosen in (("onnx-int8-dynamic @ onnxruntime",) if paid else ("onnx @ onnxruntime", None))
+
+
+def test_a_limit_for_the_drop_of_a_metric_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="how far a metric may fall"):
+        Quantize().run(build(tmp_path), max_drop=0.1, skip_benchmark=True)
 
 
 def test_where_nothing_can_be_quantised_every_scheme_says_why(tmp_path):

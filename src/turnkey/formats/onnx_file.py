@@ -24,12 +24,16 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 
 from turnkey.errors import InputError
 from turnkey.file_digest import digest_of_files
-from turnkey.formats.onnx_graph import tensors_of
+from turnkey.formats.onnx_graph import names_in, tensors_of
 from turnkey.whole_file import put_in_place
 
 PROTOBUF_LIMIT_BYTES = 2**31 - 1
 EXTERNAL_FROM_BYTES = 1_500_000_000
 _SMALL_TENSOR_BYTES = 1024
+_KNOWN_TYPES = frozenset(TensorProto.DataType.values())
+_NO_NUMBERS = frozenset({TensorProto.STRING, TensorProto.UNDEFINED})
+_PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2, "FLOAT6E2M3": 6, "FLOAT6E3M2": 6}
+"""Types whose elements share bytes; an older onnx lacks some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +73,17 @@ def load_graph(path: Path) -> onnx.ModelProto:
     """The model without its external data, whose references are checked.
 
     Raises:
-        InputError: missing, a directory, empty, too large for protobuf, not ONNX, or with external data that is
-            missing, truncated or outside of the file's directory.
+        InputError: missing, a directory, empty, too large for protobuf, not ONNX, with numbers of an unknown type, or
+            with external data that is missing, of another size than its tensor, or outside of the file's directory.
     """
     model = _parse(path)
     for tensor in tensors_of(model):
+        if tensor.data_type not in _KNOWN_TYPES:
+            raise InputError(
+                f"{path.name} holds numbers of a type that is not known",
+                evidence=f"{path}: tensor {tensor.name!r} has data type {tensor.data_type}, onnx {onnx.__version__}",
+                remedy="export the model again, or install a newer onnx",
+            )
         if uses_external_data(tensor):
             _external_path(path, tensor)
     return model
@@ -97,8 +107,10 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: what `load_graph` refuses, or a model that breaks the ONNX specification.
     """
-    load_graph(path)
+    model = load_graph(path)
     try:
+        if strange := next((name for name in names_in(model) if isinstance(name, bytes)), None):
+            raise ValueError(f"the name {strange!r} is no UTF-8")
         onnx.checker.check_model(str(path))
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise InputError(
@@ -257,18 +269,26 @@ def _external_path(model_path: Path, tensor: TensorProto) -> Path:
         raise refuse("there is no such file", f"put {location} beside {model_path.name}; both belong together")
     if not path.is_file() or path.is_symlink():
         raise refuse("it is not a regular file")
-    if offset < 0 or length < 0 or offset + length > path.stat().st_size:
-        raise refuse(f"it has {path.stat().st_size} bytes, the model wants bytes {offset} to {offset + length}")
+    if tensor.data_type in _NO_NUMBERS:
+        raise refuse("only numbers can be external")
+    size = path.stat().st_size
+    if offset < 0 or length < 0 or offset + length > size:
+        raise refuse(f"it has {size} bytes, the model wants bytes {offset} to {offset + length}")
+    if (length or size - offset) != (needed := _stored_bytes(tensor)):
+        raise refuse(f"it gives {length or size - offset} bytes, {list(tensor.dims)} numbers take {needed}")
     return path
 
 
 def _weight_bytes(model: onnx.ModelProto) -> int:
     """From the shapes: to ask protobuf for the size of a tensor beyond 2 GiB is an error."""
-    return sum(
-        prod(tensor.dims) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-        for tensor in tensors_of(model)
-        if tensor.data_type not in (TensorProto.STRING, TensorProto.UNDEFINED)
-    )
+    return sum(_stored_bytes(tensor) for tensor in tensors_of(model) if tensor.data_type not in _NO_NUMBERS)
+
+
+def _stored_bytes(tensor: TensorProto) -> int:
+    bits = _PACKED_BITS.get(TensorProto.DataType.Name(tensor.data_type))
+    if bits is None:
+        bits = 8 * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    return -int(-prod(tensor.dims) * bits // 8)
 
 
 def _publish(scratch: Path, path: Path) -> None:

@@ -25,6 +25,7 @@ from math import prod
 from pathlib import Path
 
 import onnx
+import onnx.inliner
 from onnx import TensorProto
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 

@@ -61,6 +61,19 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:
             yield from attribute.tensors
 
 
+def names_in(model: onnx.ModelProto) -> Iterator[str]:
+    """Names of everything that a model holds; as bytes where they are no UTF-8, which protobuf lets pass."""
+    yield model.graph.name
+    for graph in graphs_of(model.graph):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            yield value.name
+            yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+    for node in nodes_of(model):
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+    for tensor in tensors_of(model):
+        yield tensor.name
+
+
 def names_read(node: onnx.NodeProto) -> set[str]:
     """Values that a node needs, also those that its nested graphs take from outside of them."""
     names = {name for name in node.input if name}

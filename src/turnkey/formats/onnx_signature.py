@@ -20,6 +20,8 @@ from turnkey.model.signature import Dimension, Signature, TensorSpec
 DEFAULT_DIMENSION = 1
 """Extent of a symbolic dimension that nobody gave one."""
 
+_MOST_AXES = 64
+"""Of a numpy array."""
 _SMALL_EXTENT = 8
 _GENERATED_BYTES = 8
 """What an element takes while it is drawn, whatever its dtype afterwards."""
@@ -34,7 +36,7 @@ def read_signature(model: onnx.ModelProto) -> Signature:
     A dimension of unknown extent without a name is called ``<tensor>_<axis>``.
 
     Raises:
-        InputError: an input or output that is no tensor (sequence, map, optional).
+        InputError: an input or output that is no tensor (sequence, map, optional), or has more axes than an array.
     """
     given = {tensor.name for tensor in model.graph.initializer}
     given |= {sparse.values.name for sparse in model.graph.sparse_initializer}
@@ -120,6 +122,12 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
             remedy="Turnkey works with models whose inputs and outputs are tensors",
         )
     tensor = value.type.tensor_type
+    if len(tensor.shape.dim) > _MOST_AXES:
+        raise InputError(
+            f"{value.name!r} has more axes than an array can have",
+            evidence=f"{len(tensor.shape.dim)} axes; numpy takes {_MOST_AXES}",
+            remedy="reshape it in the model to fewer axes, and export it again",
+        )
     shape: list[Dimension] = []
     for axis, dim in enumerate(tensor.shape.dim):
         if dim.HasField("dim_value") and dim.dim_value >= 0:

@@ -109,8 +109,9 @@ def _half_made_types_forgotten() -> Iterator[None]:
         yield
     except Exception:
         store = getattr(torch.jit._recursive, "concrete_type_store", None)
-        for types in store.type_store.values() if store is not None else ():
-            types[:] = [each for each in types if each in store.methods_compiled]
+        if store is not None:
+            for types in store.type_store.values():
+                types[:] = [each for each in types if each in store.methods_compiled]
         raise
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from turnkey.errors import ModelError
+from turnkey.errors import ModelError, TurnkeyError
 from turnkey.formats.failure_text import evidence_of
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.source import SourceModel
@@ -22,6 +22,7 @@ from turnkey.verify import VerificationVerdict, compare
 if TYPE_CHECKING:
     from turnkey.model.call import CallStructure
 
+_REMEDY = "see that it runs on its own inputs; of an ONNX file, on samples of other extents: load-onnx --dim NAME=N"
 _SMALL_NODES = 200
 _SMALL_BYTES = 8 << 20
 """Above these the reference evaluator, which is plain Python, would take minutes."""
@@ -52,10 +53,17 @@ class Reference:
             )
         try:
             return self._of_module(sample, structure) if self.source.module is not None else self._of_file(sample)
+        except TurnkeyError as error:
+            raise ModelError(
+                f"the source model {self.source.class_name} fails on a sample: {error.what}",
+                evidence=error.evidence,
+                remedy=error.remedy or _REMEDY,
+            ) from error
         except Exception as error:  # the user's model may raise anything
             raise ModelError(
                 f"the source model {self.source.class_name} fails on a sample",
                 evidence=evidence_of(error),
+                remedy=_REMEDY,
             ) from error
 
     def with_outputs(self, samples: SampleSet) -> SampleSet:

@@ -80,11 +80,21 @@ class Candidate:
             facts=self.facts(),
         )
 
+    def request(self, source: SourceModel, *, threads: int) -> LoadRequest:
+        """What its runtime is told in this process."""
+        live = self.variant is None
+        return LoadRequest(
+            module=source.module if live else None,
+            structure=source.samples.structure if live else None,
+            path=self.path,
+            device=self.device,
+            threads=threads,
+            options=self.options,
+        )
+
     def target(self, source: SourceModel, samples: SampleSet, *, threads: int) -> ModelTarget:
         """The target in this process, for a model that cannot leave it."""
-        request = LoadRequest(path=self.path, device=self.device, threads=threads, options=self.options)
-        if self.variant is None:
-            request = replace(request, module=source.module, structure=samples.structure)
+        request = self.request(source, threads=threads)
         return ModelTarget(
             self.runtime,
             request=lambda: request,
@@ -123,6 +133,7 @@ def candidates_of(
             raise UsageError(
                 f"the runtime {runtime.name} has no device {device!r}",
                 evidence=f"it has: {', '.join(runtime.devices)}",
+                remedy=f"--device {runtime.devices[0]}; turnkey system-info lists what there is",
             )
         if len(names) > 1 and source.module is None and set(runtime.executes) <= set(LIVE):
             # One call may mix scripts and files: what only a script can give is left out for the files.
@@ -175,6 +186,7 @@ def _wanted(state: State, keys: Sequence[str]) -> list[Variant]:
         raise UsageError(
             f"the build {state.build_name} has no variant {', '.join(map(repr, unknown))}",
             evidence=f"it has: {', '.join(known) or 'none'}",
+            remedy="name one of these, or make it: turnkey ... convert --to FORMAT",
         )
     return [known[key] for key in keys]
 

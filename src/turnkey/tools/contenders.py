@@ -75,7 +75,11 @@ def wanted_formats(names: Sequence[str], *, runtimes: Sequence[Runtime], exact: 
         if form.stored_as in executed and form.converts_from:
             found.append(name)
     if chosen and not found:
-        raise UsageError("none of these formats can be made and executed here", evidence=", ".join(chosen))
+        raise UsageError(
+            "none of these formats can be made and executed here",
+            evidence=", ".join(chosen),
+            remedy="turnkey system-info says what each of them lacks; --runtimes names what is to execute them",
+        )
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from turnkey.errors import ConversionError, TurnkeyError, UsageError
 from turnkey.file_digest import digest_of_files
 from turnkey.formats import FORMATS, Conversion, ConvertRequest, Format, find_format
-from turnkey.formats.failure_text import evidence_of
+from turnkey.formats.failure_text import evidence_of, reason_of
 from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.formats.route import Step, find_route
 from turnkey.model.source import SourceModel
@@ -52,8 +52,7 @@ class Reached:
         """One line for the terminal."""
         if self.key is None:
             assert self.error is not None, "what has no variant has a reason"
-            evidence = self.error.evidence.splitlines()[0] if self.error.evidence else ""
-            return f"{self.format}: not made: {self.error.what}{f' ({evidence})' if evidence else ''}"
+            return f"{self.format}: not made: {reason_of(self.error)}"
         variant = self.state.variant(self.key)
         lineage = " -> ".join([*variant.lineage, self.key]) if variant.lineage else self.key
         mine = [entry for entry in self.state.conversions if entry["key"] == self.key and entry["outcome"] == "made"]
@@ -207,7 +206,9 @@ def _starts(state: State, wish: Wish, source: SourceModel | None) -> dict[str, V
         except KeyError:
             known = ", ".join(variant.key for variant in state.variants) or "none"
             raise UsageError(
-                f"the build {state.build_name} has no variant {wish.start!r}", evidence=f"it has: {known}"
+                f"the build {state.build_name} has no variant {wish.start!r}",
+                evidence=f"it has: {known}",
+                remedy="convert --from KEY, or leave --from out",
             ) from None
         return {_EXPORTED if chosen.exporter in EXPORTERS else _format_of(chosen): chosen}
     newest = [variant for variant in state.variants if variant.key == state.results]

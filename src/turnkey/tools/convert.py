@@ -122,6 +122,7 @@ class Convert(Tool):
         if arguments.get("dry_run"):
             return replace(state, listing="\n".join(_shown(state, wish, source) for wish in wishes))
         lines, errors = [], []
+        earlier = state.conversions
         before = tuple(variant.key for variant in state.variants)
         for wish in wishes:
             # What one format leaves must not be what the next starts from because it happens to be the newest.
@@ -131,6 +132,9 @@ class Convert(Tool):
             errors += [found.error] if found.error is not None else []
         if len(errors) == len(wishes):
             raise _nothing_made(wishes, errors, state)
+        tried = {entry["format"] for entry in state.conversions if entry not in earlier}
+        idle = [name for name in wishes[0].settings if name not in tried]
+        lines += [f"--set {name}: not used, since nothing was converted to {name}" for name in idle]
         return replace(state, listing="\n".join(lines))
 
 

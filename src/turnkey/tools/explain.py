@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import UsageError
-from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.pipeline.tool import Argument, Tool, ToolKind
 
 if TYPE_CHECKING:
@@ -177,9 +176,9 @@ def _written(entry: Mapping[str, Any]) -> str:
 
 def _subject(state: State, source: SourceModel, given: CandidateText) -> Subject:
     from turnkey.host import fair_threads
-    from turnkey.runtimes import LoadRequest
     from turnkey.runtimes.profiling import Subject
     from turnkey.tools.candidates import candidates_of
+    from turnkey.tools.verdicts import exported_file
 
     [candidate] = candidates_of(
         state,
@@ -189,28 +188,11 @@ def _subject(state: State, source: SourceModel, given: CandidateText) -> Subject
         device=given.device,
         options=given.options,
     )
-    live = candidate.variant is None
     return Subject(
         key=given.text,
         runtime=candidate.runtime.name,
-        request=LoadRequest(
-            module=source.module if live else None,
-            structure=source.samples.structure if live else None,
-            path=candidate.path,
-            device=given.device,
-            threads=given.threads or fair_threads(),
-            options=candidate.options,
-        ),
-        exported=next(
-            (
-                state.build_dir / variant.path
-                for variant in state.variants
-                if candidate.variant is not None
-                and variant.key in (*candidate.variant.lineage, candidate.variant.key)
-                and variant.exporter in EXPORTERS
-            ),
-            None,
-        ),
+        request=candidate.request(source, threads=given.threads or fair_threads()),
+        exported=None if candidate.variant is None else exported_file(state, candidate.variant),
     )
 
 

@@ -72,7 +72,11 @@ class LoadMlf(Tool):
 
         source = Path(arguments["input"])
         if arguments.get("target"):
-            raise UsageError("a tarball is selected by --module, not by a hash", evidence=str(source))
+            raise UsageError(
+                "a module of a tarball is selected by --module, not by a hash",
+                evidence=f"{source}::{arguments['target']}",
+                remedy=f"turnkey -i {source} load-mlf --module NAME",
+            )
         library = load(source)
         module = library.module(arguments.get("module"))
         print(printable(library_table(library), keep="\n"))

@@ -71,8 +71,8 @@ class LoadOnnx(Tool):
         """Load the file.
 
         Raises:
-            InputError: missing, a directory, empty, corrupt, not valid ONNX, without its external data, or with an
-                input that is no tensor.
+            InputError: missing, a directory, empty, corrupt, not valid ONNX, without its external data or outputs,
+                or with an input that is no tensor or larger than memory.
             UsageError: ``--dim`` names a dimension that the file does not have.
         """
         from pathlib import Path
@@ -95,6 +95,12 @@ class LoadOnnx(Tool):
         check_file(source)
         model = load_graph(source)
         signature = read_signature(model)
+        if not signature.outputs:
+            raise InputError(
+                f"{source.name} gives nothing back",
+                evidence=f"{source}: its graph has no outputs",
+                remedy="export the model again, with its results as outputs",
+            )
         symbols = symbols_of(signature)
         dimensions = _dimensions(arguments.get("dim") or (), symbols)
         opset = opset_of(model)
@@ -104,12 +110,13 @@ class LoadOnnx(Tool):
                 evidence=f"{source}: opset_import has no standard domain",
                 remedy="export the model again",
             )
-        paths = BuildPaths(state.cache_dir, state.build_name)
-        target = paths.onnx(opset, "loaded")
-        copy_model(source, target)
         seed = int(state.environment.get("seed") or 0)
         inputs = make_samples(model, seed=seed, count=_SAMPLES, dimensions=dimensions)
         samples = SampleSet(structure=None, inputs=inputs, outputs=(None,) * len(inputs), seed=seed)
+        # Nothing was written so far: a file that cannot be used leaves no build behind.
+        paths = BuildPaths(state.cache_dir, state.build_name)
+        target = paths.onnx(opset, "loaded")
+        copy_model(source, target)
         write_samples(samples, paths.samples)
         class_name = model.graph.name or source.stem
         imported = digests(path.absolute() for path in external_files(source))
@@ -122,9 +129,7 @@ class LoadOnnx(Tool):
         if free:
             notes.append(f"symbolic dimensions of extent 1 in the samples: {', '.join(free)} (change: --dim NAME=N)")
         conversion = Conversion(path=target, exporter="loaded", notes=tuple(notes), facts={"opset": opset})
-        state = with_onnx(state, conversion, key="onnx", parent=None)
-        digest = state.statistics["hash"]
-        return state.with_statistics(**{"class": class_name}, selected_invocation_hash=digest)
+        return with_onnx(state, conversion, key="onnx", parent=None)
 
 
 def _dimensions(texts: Any, symbols: tuple[str, ...]) -> dict[str, int]:
@@ -147,13 +152,12 @@ def _weights(model: Any) -> Weights:
 
     import onnx
 
-    from turnkey.formats.onnx_signature import dtype_of
     from turnkey.tools.onnx_state import Weights
 
     count = size_bytes = 0
     for tensor in model.graph.initializer:
-        dtype = dtype_of(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).name)
-        if dtype.kind in "fcV":
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        if "float" in dtype.name or dtype.kind == "c":
             count += prod(tensor.dims)
             size_bytes += prod(tensor.dims) * dtype.itemsize
     return Weights(elements=count, size_bytes=size_bytes)

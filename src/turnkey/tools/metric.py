@@ -20,6 +20,8 @@ from turnkey.errors import InputError, ModelError
 if TYPE_CHECKING:
     from turnkey.model.samples import Sample
 
+_CALLED = "--metric script.py:function, called with the outputs of a variant and those of the source model"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
@@ -39,9 +41,13 @@ class Metric:
         try:
             found = float(self.function(list(outputs), list(references)))
         except Exception as error:
-            raise ModelError(f"the metric {self.name} fails", evidence=f"{type(error).__name__}: {error}") from error
+            raise ModelError(
+                f"the metric {self.name} fails", evidence=f"{type(error).__name__}: {error}", remedy=_CALLED
+            ) from error
         if not math.isfinite(found):
-            raise ModelError(f"the metric {self.name} is not a finite number", evidence=f"it returned {found}")
+            raise ModelError(
+                f"the metric {self.name} is not a finite number", evidence=f"it returned {found}", remedy=_CALLED
+            )
         return found
 
 
@@ -53,9 +59,8 @@ def load_metric(text: str) -> Metric:
     """
     place, _, name = text.rpartition(":")
     path = Path(place).expanduser()
-    remedy = "--metric script.py:function, called with the outputs of a variant and those of the source model"
     if not name or not path.is_file():
-        raise InputError(f"there is no script for the metric {text!r}", evidence=str(path), remedy=remedy)
+        raise InputError(f"there is no script for the metric {text!r}", evidence=str(path), remedy=_CALLED)
     spec = importlib.util.spec_from_file_location(f"turnkey_metric_{path.stem}", path)
     assert spec is not None, "a file that ends in .py has a loader"
     assert spec.loader is not None, "a file that ends in .py has a loader"
@@ -64,13 +69,13 @@ def load_metric(text: str) -> Metric:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(
-            f"the script of the metric {text!r} fails", evidence=f"{type(error).__name__}: {error}", remedy=remedy
+            f"the script of the metric {text!r} fails", evidence=f"{type(error).__name__}: {error}", remedy=_CALLED
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
         known = sorted(each for each, value in vars(module).items() if callable(value) and not each.startswith("_"))
         raise InputError(
-            f"{path.name} has no function {name!r}", evidence=f"it has: {', '.join(known) or 'none'}", remedy=remedy
+            f"{path.name} has no function {name!r}", evidence=f"it has: {', '.join(known) or 'none'}", remedy=_CALLED
         )
     return Metric(name=name, function=function)
 

@@ -119,7 +119,13 @@ def with_onnx_source(
     )
     state = replace(state, model=source, model_hash=digest, weights_hash=weights_hash, **_signature_fields(path))
     return state.with_statistics(
-        model_name=name, hash=digest[:8], hash_basis=basis, weights_hash=weights_hash, parameters=weights.elements
+        **{"class": class_name},
+        model_name=name,
+        hash=digest[:8],
+        selected_invocation_hash=digest[:8],
+        hash_basis=basis,
+        weights_hash=weights_hash,
+        parameters=weights.elements,
     )
 
 

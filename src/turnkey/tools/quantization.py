@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.formats.failure_text import reason_of
 from turnkey.host import fair_threads
 from turnkey.measure import Settings, Verdict
 from turnkey.model.samples import Sample
@@ -91,9 +92,7 @@ def made(
         found = reached(state, wish, source=source)
         state = found.state
         if found.key is None:
-            reason = found.error.what if found.error is not None else "it could not be made"
-            evidence = found.error.evidence.splitlines()[0] if found.error is not None and found.error.evidence else ""
-            refusal = f"{reason}: {evidence}" if evidence else reason
+            refusal = "it could not be made" if found.error is None else reason_of(found.error)
             attempts.append(Quantized(scheme=scheme, base=base.key, refusal=refusal))
             continue
         variant = state.variant(found.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from turnkey.errors import ConversionError
+from turnkey.errors import ConversionError, UsageError
 from turnkey.pipeline.quantity import tolerance
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 from turnkey.tools.measuring_arguments import MEASURING, measuring_settings
@@ -116,15 +116,21 @@ class Quantize(Tool):
         Raises:
             ConversionError: there is no ONNX file, or no scheme could be made at all.
             InputError: a calibration file or a metric that cannot be used.
+            UsageError: a limit for the drop of a metric, and no metric.
         """
         from pathlib import Path
 
         from turnkey.pipeline.stored_source import source_of
         from turnkey.tools.calibration import calibrating, read_calibration, split
         from turnkey.tools.metric import load_metric
-        from turnkey.tools.quantization import float_forms, judged, made
+        from turnkey.tools.quantization import float_forms, judged, made, raced, with_layers
         from turnkey.tools.quantized import conclusions
 
+        if arguments.get("max_drop") is not None and not arguments.get("metric"):
+            raise UsageError(
+                "--max-drop says how far a metric may fall, and there is none",
+                remedy="quantize --metric SCRIPT.py:FUNCTION --max-drop D",
+            )
         metric = load_metric(arguments["metric"]) if arguments.get("metric") else None
         source = source_of(state)
         captured = source.samples.inputs
@@ -151,20 +157,13 @@ class Quantize(Tool):
             state, source, attempts, calibration, metric=metric, max_drop=arguments.get("max_drop")
         )
         if arguments.get("per_layer"):
-            from turnkey.tools.quantization import with_layers
-
             attempts = with_layers(state, source, attempts)
-        if not arguments.get("skip_benchmark"):
-            from turnkey.tools.quantization import raced
-
+        measured = not arguments.get("skip_benchmark")
+        if measured:
             state, attempts = raced(state, source, attempts, measuring_settings(state, arguments))
             print(state.listing, flush=True)  # of the race; what follows from it is shown
-        told = conclusions(attempts, measured=_is_measured(arguments))
+        told = conclusions(attempts, measured=measured)
         return _finished(state, attempts, [*told, calibration.note], before=bases["onnx"].key)
-
-
-def _is_measured(arguments: dict[str, Any]) -> bool:
-    return not arguments.get("skip_benchmark")
 
 
 def _finished(state: State, attempts: tuple[Quantized, ...], told: list[str], *, before: str) -> State:

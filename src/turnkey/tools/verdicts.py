@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.host import fair_threads
@@ -44,18 +45,25 @@ def with_reference_outputs(state: State, source: SourceModel) -> tuple[State, Sa
         reference.close()
 
 
+def exported_file(state: State, variant: Variant) -> Path | None:
+    """The file that a variant was made from and that names the submodules of the live model; None without one."""
+    keys = {*variant.lineage, variant.key}
+    return next(
+        (state.build_dir / each.path for each in state.variants if each.key in keys and each.exporter in EXPORTERS),
+        None,
+    )
+
+
 def variant_verification(
     state: State, variant: Variant, reference: Reference, tolerances: Tolerances
 ) -> VariantVerification:
     """Verify one variant of a state on all samples of the reference's source."""
-    ancestor = state.variant(variant.lineage[0]) if variant.lineage else variant
-    exported = state.build_dir / ancestor.path if ancestor.exporter in EXPORTERS else None
     return verify_file(
         reference,
         key=variant.key,
         path=state.build_dir / variant.path,
         stored_as=stored_as(variant),
-        exported=exported,
+        exported=exported_file(state, variant),
         tolerances=replace(tolerances, precision=precision_of(variant.key)),
         threads=fair_threads(),
     )
