@@ -180,8 +180,11 @@ def test_models_of_earlier_inputs_are_not_in_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_makes_one_build_of_every_top_level_model(tmp_path: Path) -> None:
-    path = tmp_path / "script.py"
+def test_all_makes_one_build_of_every_top_level_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise ImportError('not this one')")  # beside the caller, not beside the script
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "scripts" / "script.py"
+    path.parent.mkdir()
     path.write_text(MODEL + "a = Net(); b = nn.Linear(4, 1); c = Net(); a(x); b(x); c(x); nn.MSELoss()(x, x)")
     sequence = turnkey.Sequence([("discover", {"all": True})])
     results = evaluate_files([str(path)], sequence, cache_dir=tmp_path / "cache")
@@ -195,6 +198,12 @@ def test_all_makes_one_build_of_every_top_level_model(tmp_path: Path) -> None:
 def test_all_keeps_an_input_that_shows_no_model(tmp_path: Path) -> None:
     result = run(tmp_path, "raise ValueError('too early')", [("discover", {"all": True})])
     assert (result.status, "too early" in str(result.failure.error)) == ("error", True)
+
+
+def test_the_first_line_of_a_failed_script_names_the_exception(tmp_path: Path) -> None:
+    error = run(tmp_path, "raise ValueError('no such width: 7')").error
+    assert error.what.endswith("ended with exit code 1: ValueError: no such width: 7")
+    assert "Traceback" in error.evidence
 
 
 def test_a_script_that_refuses_its_arguments_is_quoted_with_how_to_give_them(tmp_path: Path) -> None:

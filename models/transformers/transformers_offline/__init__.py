@@ -22,18 +22,19 @@ _HEADS = (
     "num_key_value_heads",
 )  # fmt: skip
 _WIDTH = ("hidden_size", "d_model", "n_embd", "dim", "embedding_size")
+_AS_WIDE = ("embedding_size", "projection_size")
 _INNER = ("intermediate_size", "d_ff", "n_inner", "encoder_ffn_dim", "decoder_ffn_dim", "hidden_dim", "ffn_dim")
 _VOCABULARY = 1000
 _HEAD_WIDTH = 32
 
 _PARTICULARS: dict[str, dict[str, Any]] = {
     # An architecture's numbers that only fit each other; they replace what the names above would give.
-    "albert": {"embedding_size": 128},
     "clip": {"projection_dim": 64},
     "codegen": {"rotary_dim": 16},
-    "electra": {"embedding_size": 128},
+    "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
     "gptj": {"rotary_dim": 16},
     "mamba2": {"num_heads": 8},
+    "nemotron": {"num_key_value_heads": 4},
     "segformer": {"num_attention_heads": [1, 2, 5, 8], "num_encoder_blocks": 4, "depths": [1, 1, 1, 1]},
 }
 
@@ -142,7 +143,9 @@ def _make_smaller(configuration: Any, *, layers: int | None, hidden_size: int | 
         width = next((name for name in _WIDTH if isinstance(own.get(name), int)), None)
         if hidden_size is None or width is None:
             continue
-        setattr(part, width, hidden_size)
+        for name in (width, *_AS_WIDE):
+            if isinstance(own.get(name), int):
+                setattr(part, name, hidden_size)
         for name in _HEADS:
             if isinstance(own.get(name), int):
                 setattr(part, name, max(1, hidden_size // _HEAD_WIDTH))
