@@ -12,6 +12,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,13 @@ def test_every_benchmark_is_listed_with_its_question() -> None:
     scripts = [path for path in REPOSITORY.glob("benchmarks/*.py") if "__main__" in path.read_text(encoding="utf-8")]
     listed = (REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in sorted(scripts) if f"`{path.name}`" not in listed] == []
+
+
+def test_every_extra_that_users_want_is_explained_in_getting_started() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    told = (REPOSITORY / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    ours = {"dev", "docs", "triton"}  # for building, testing and writing
+    assert [name for name in project["optional-dependencies"] if name not in ours and f"`{name}`" not in told] == []
 
 
 def test_the_command_line_reference_is_what_the_tools_say(monkeypatch: pytest.MonkeyPatch) -> None:
