@@ -132,4 +132,5 @@ def test_a_spent_budget_ends_the_experiment_after_the_round_in_work_and_the_reco
     assert record.run["wall_s"] == 72
     assert record.run["state"] == "finished"
     assert "the time budget of 70 s was spent after 3 rounds" in record.summary("a").notes
+    assert record.sentence().endswith("(the time budget of 70 s was spent after 3 rounds)")
     assert record.verdict("b", against="a") is not None

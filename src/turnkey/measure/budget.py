@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+BUDGET_SPENT = "the time budget of"
+"""How the note of an experiment begins that was ended by it."""
+
 
 class Budget:
     """Counts from its construction on.

@@ -18,7 +18,7 @@ from typing import Any
 from turnkey import host
 from turnkey.errors import TurnkeyError
 from turnkey.measure import journal, opening
-from turnkey.measure.budget import Budget
+from turnkey.measure.budget import BUDGET_SPENT, Budget
 from turnkey.measure.crew import WorkerFactory
 from turnkey.measure.host_watch import HostWatch, watch_of
 from turnkey.measure.journal import Journal
@@ -215,7 +215,8 @@ class Experiment:
         cycle = self._layout.cycles_done()
         while self._race.live and cycle < last:
             if cycle and self._budget.is_spent:
-                self._notes.append(f"the time budget of {self._budget.seconds:g} s was spent after {cycle} rounds")
+                rounds = f"{cycle} round{'s' if cycle > 1 else ''}"
+                self._notes.append(f"{BUDGET_SPENT} {self._budget.seconds:g} s was spent after {rounds}")
                 break
             cycle += 1
             self._cycle(cycle, last, self._layout.crews_left(cycle))

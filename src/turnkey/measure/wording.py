@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from turnkey.measure.budget import BUDGET_SPENT
 from turnkey.measure.verdict import Kind, Verdict, ratio_text
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _caveats(record: Record) -> str:
     failed = [key for key in record.keys if key not in record.measured or record.summary(key).error is not None]
     if failed:
         said.append(f"{_listed(failed)} failed")
+    said += [note for note in record.run.get("notes", ()) if note.startswith(BUDGET_SPENT)]
     invalid = sorted({item.code for item in record.reasons if item.code != "crashed"})
     if invalid:
         said.append(f"INVALID: {', '.join(invalid)}")
