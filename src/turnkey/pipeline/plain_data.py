@@ -43,6 +43,17 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no plain form")
 
 
+def finite(value: Any) -> Any:
+    """The same data with None for NaN and infinity, which JSON lacks and YAML's readers break on; texts as keys."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return value
+
+
 def _encodable(text: str) -> str:
     try:
         text.encode()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.pipeline import durable
+from turnkey.pipeline.plain_data import finite
 from turnkey.report.rows import Table
 
 _NAMES: Mapping[str, str] = {
@@ -105,17 +105,6 @@ def _claim(directory: Path, kinds: Collection[str], *, day: date) -> dict[str, P
 def _remove(claimed: Mapping[str, Path]) -> None:
     for path in claimed.values():
         path.unlink(missing_ok=True)
-
-
-def finite(value: Any) -> Any:
-    """The same data without NaN and infinities, which JSON lacks, and with texts as keys."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value
 
 
 def _markdown_row(cells: Collection[str]) -> str:

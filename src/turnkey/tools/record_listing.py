@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turnkey.report.files import finite
+from turnkey.pipeline.plain_data import finite
 
 if TYPE_CHECKING:
     from turnkey.measure import LoadResult, Record
