@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from turnkey.model.npz import read_arrays
+from turnkey.model.npz import read_arrays, write_arrays
 
 LIMIT = 1 << 20
 
@@ -74,3 +74,15 @@ def test_a_link_is_not_followed(tmp_path):
     (tmp_path / "0.npz").symlink_to(tmp_path / "secret.npz")
     with pytest.raises(ValueError, match="not a regular file"):
         read_arrays(tmp_path / "0.npz", limit_bytes=LIMIT)
+
+
+def test_arrays_of_any_names_are_written_and_none_is_pickled(tmp_path):
+    given = {name: np.full((2, 3), 1.5) for name in ("file", "args", "a/b", "größe", "")}
+    with (tmp_path / "a.npz").open("wb") as file:
+        write_arrays(file, given)
+    found = read_arrays(tmp_path / "a.npz", limit_bytes=LIMIT)
+    assert list(found) == list(given)
+    with np.load(tmp_path / "a.npz") as theirs:
+        np.testing.assert_array_equal(theirs["file"], given["file"])
+    with (tmp_path / "b.npz").open("wb") as file, pytest.raises(ValueError, match="Object arrays"):
+        write_arrays(file, {"x": np.array([object()])})

@@ -1,4 +1,4 @@
-"""Arrays in NumPy's archive files, as a stranger may have written them: believed only after their sizes were checked.
+"""Arrays in NumPy's archive files; those that a stranger may have written are believed after their sizes were checked.
 
 No pickle. What an array's header says of shape and dtype must be what its member holds, before memory is claimed.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import stat
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np  # at run time only inside functions: a script sets its thread variables before numpy loads
@@ -24,6 +25,20 @@ def regular_size(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("not a regular file")
     return status.st_size
+
+
+def write_arrays(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as ``numpy.savez`` does, by any names: those of its own parameters (``file``) too.
+
+    Raises:
+        ValueError: an array holds Python objects.
+    """
+    import numpy as np
+
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}{_SUFFIX}", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def read_arrays(path: Path, *, limit_bytes: int) -> dict[str, np.ndarray]:
