@@ -77,3 +77,9 @@ def runner_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     for name in names:
         remove_kind(name)
         sys.modules.pop(f"{name.lower()}_runner", None)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions and comparisons in this process: for tests that are not about the worker, which is slow to start."""
+    monkeypatch.setenv("TURNKEY_MULTIPROCESSING", "0")

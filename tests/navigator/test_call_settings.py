@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +39,25 @@ def test_a_module_in_place_has_a_workspace_of_its_own_and_no_other() -> None:
     made = config.for_module(batching=False, custom_configs=[], workspace=Path("of-the-module"))
     assert (made.threads, made.effort, made.verify_func, made.batching) == (1, "standard", max, False)
     assert (made.workspace, made.override_workspace) == (Path("of-the-module"), True)
+
+
+def test_every_value_of_a_type_that_nobody_expects_is_named_at_once() -> None:
+    wrong: dict[str, Any] = {
+        "sample_count": 0,
+        "input_names": 5,
+        "target_formats": 7,
+        "runners": [3],
+        "workspace": 4,
+        "budget_s": -1,
+        "custom_configs": OnnxConfig(),
+        "tolerances": {"y": 1e-3},
+        "optimization_profile": {"window_size": 5},
+    }
+    with pytest.raises(ConfigurationError, match=f"has {len(wrong)} problems") as raised:
+        optimize(len, [1], **wrong)
+    lines = raised.value.evidence.splitlines()
+    for name in ("sample_count", "input_names", "target_formats", "runners", "workspace", "budget_s"):
+        assert any(line.startswith(f"{name} is ") for line in lines), name
+    assert "a tolerance is a pair (atol, rtol), or None: y: 0.001" in lines
+    assert "optimization_profile is a dict, not an OptimizationProfile" in lines
+    assert any(line.startswith("custom_configs is OnnxConfig(") for line in lines)

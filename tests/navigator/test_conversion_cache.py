@@ -66,22 +66,26 @@ def test_a_kept_model_is_put_where_it_is_wanted_with_the_files_beside_it(tmp_pat
         lambda entry: (entry / "answer.json").write_text('{"files": ["../../evil"], "sha256": ""}'),
     ],
 )
-def test_what_is_not_what_was_kept_is_made_again(tmp_path: Path, spoil: Any) -> None:
+def test_what_is_not_what_was_kept_is_made_and_kept_again(tmp_path: Path, spoil: Any) -> None:
     cache = ConversionCache(tmp_path / "cache", limit_bytes=1000)
     cache.keep("k", made(tmp_path / "there"))
     spoil(tmp_path / "cache" / "k")
     assert cache.recall("k", tmp_path / "w" / "model.onnx") is None
+    cache.keep("k", made(tmp_path / "there"))
+    assert cache.recall("k", tmp_path / "w" / "model.onnx") is not None, "and kept again"
 
 
 def test_the_least_recently_used_go_first_and_what_is_too_large_is_not_kept(tmp_path: Path) -> None:
-    cache = ConversionCache(tmp_path / "cache", limit_bytes=1500)
-    for name in ("a", "b", "c"):
+    wide = ConversionCache(tmp_path / "wide", limit_bytes=1 << 20)
+    wide.keep("a", made(tmp_path / "a", b"a" * 200))
+    entry_bytes = sum(file.stat().st_size for file in (tmp_path / "wide" / "a").iterdir())
+    cache = ConversionCache(tmp_path / "cache", limit_bytes=entry_bytes * 5 // 2)
+    for name in ("a", "b"):
         cache.keep(name, made(tmp_path / name, name.encode() * 200))
-        cache.recall("a", tmp_path / "w" / "model.onnx")
-    kept = [name for name in "abc" if name in cache]
-    assert "c" in kept
-    assert len(kept) < 3 or sum(f.stat().st_size for f in (tmp_path / "cache").rglob("*") if f.is_file()) <= 1500
-    cache.keep("large", made(tmp_path / "large", b"x" * 1400))
+    assert cache.recall("a", tmp_path / "w" / "model.onnx") is not None
+    cache.keep("c", made(tmp_path / "c", b"c" * 200))
+    assert [name for name in "abc" if name in cache] == ["a", "c"]
+    cache.keep("large", made(tmp_path / "large", b"x" * entry_bytes))
     assert "large" not in cache
     assert "a" not in ConversionCache(tmp_path / "cache", limit_bytes=0), "switched off"
 

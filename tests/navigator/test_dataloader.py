@@ -83,6 +83,7 @@ def test_tensors_are_named_by_keys_else_by_position_else_as_given() -> None:
     assert names_of((x, [x, x])) == ["input__0", "input__1", "input__2"]
     assert names_of({"ids": x, "past": {"key": x}}) == ["ids", "past.key"]
     assert names_of((x, x), names=["left", "right"]) == ["left", "right"]
+    assert names_of({"arguments": x, "arg.0": x}) == ["arguments", "arg.0"], "as the keys say"
 
 
 def test_names_must_name_every_tensor_once() -> None:
@@ -123,3 +124,25 @@ def test_a_sample_without_tensors_or_with_objects_is_refused() -> None:
         read_calls([{"a": 1}], takes=None)
     with pytest.raises(UserInputError):
         read_calls([(np.ones(1), object())], takes=None)
+
+
+def test_a_key_value_cache_keeps_its_tensors_whether_it_stands_by_position_or_by_keyword() -> None:
+    cache_utils = pytest.importorskip("transformers.cache_utils", reason="pip install transformers")
+    cache = cache_utils.DynamicCache()
+    cache.update(torch.ones(1, 2, 3, 4), torch.zeros(1, 2, 3, 4), 0)
+    x = torch.ones(1, 5)
+    for item in ((x, cache), {"x": x, "past": cache}):
+        calls = read_calls([item], takes=None)
+        args, kwargs = calls.structure.bind({name: torch.from_numpy(a) for name, a in calls.samples[0].items()})
+        bound = args[1] if args else kwargs["past"]
+        assert type(bound) is cache_utils.DynamicCache
+        assert set(calls.structure.names) == set(calls.samples[0])
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.array([object()]), np.array(["2020-01-01"], "M8[D]"), np.zeros(2, [("a", "f4")])]
+)
+def test_arrays_that_no_file_of_samples_holds_are_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(UserInputError, match="no array of numbers, booleans or texts"):
+        read_calls([wrong], takes=None)
+    assert names_of(np.array(["a", "bc"], dtype=object)) == ["input__0"], "texts, as ONNX Runtime has them"

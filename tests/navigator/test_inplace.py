@@ -13,7 +13,7 @@ import turnkey
 import turnkey.navigator as nav
 from turnkey.errors import ArtifactError
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, NotFoundError
-from turnkey.navigator.inplace import forget, registered
+from turnkey.navigator.wrapped_module import forget, registered
 
 
 class Encoder(torch.nn.Module):

@@ -18,7 +18,8 @@ from turnkey.navigator.journal import Journal
 from turnkey.navigator.making import make_model
 from turnkey.navigator.max_batch import find_max_batch, max_batch_of, smaller_batches
 from turnkey.navigator.model_config import plan_models
-from turnkey.navigator.preparation import Prepared, prepare
+from turnkey.navigator.preparation import Prepared
+from turnkey.navigator.preprocessing import prepare
 from turnkey.navigator.status import CommandStatus, ModelStatus
 from turnkey.navigator.workspace import claim
 

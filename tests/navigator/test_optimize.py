@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -22,17 +23,20 @@ from navigator_samples import SMALL, TEXT, samples
 import turnkey
 import turnkey.navigator as nav
 from turnkey.errors import ModelError, TurnkeyError
+from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import (
     ConfigurationError,
+    ConfigurationWarning,
     RuntimeAnalyzerError,
     TensorTypeError,
     UserInputError,
 )
 from turnkey.navigator.format import Format
-from turnkey.navigator.preparation import prepare
+from turnkey.navigator.preprocessing import prepare
 from turnkey.navigator.runner_table import runner_kind
 from turnkey.navigator.status import CommandStatus
 from turnkey.navigator.user_verification import verify_runner
+from turnkey.navigator.workspace import claim
 
 UNPROFILED = nav.ProfilerConfig(run_profiling=False)
 
@@ -103,6 +107,7 @@ def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes
 
 
 @pytest.mark.defect("ND16")
+@pytest.mark.usefixtures("here")
 def test_a_function_may_be_called_and_may_return_in_any_style(tmp_path: Path) -> None:
     def by_keyword(*, a: np.ndarray, b: list[np.ndarray]) -> dict[str, Any]:
         return {"sum": a + b[0], "both": (a, b[0])}
@@ -114,6 +119,7 @@ def test_a_function_may_be_called_and_may_return_in_any_style(tmp_path: Path) ->
     assert [spec.name for spec in package.status.output_metadata] == ["sum", "both.0", "both.1"]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_positional_function_has_the_documented_names_and_may_be_named(tmp_path: Path) -> None:
     package = nav.python.optimize(double, samples(), workspace=tmp_path / "w", profiler_config=UNPROFILED)
     assert [spec.name for spec in package.status.input_metadata] == ["input__0"]
@@ -156,6 +162,7 @@ def test_a_runner_that_is_wrong_is_no_candidate_and_stops_no_other(tmp_path: Pat
 
 
 @pytest.mark.defect("ND11")
+@pytest.mark.usefixtures("here")
 def test_a_runner_that_goes_wrong_at_a_larger_batch_is_refused_too(tmp_path: Path, runner_class: Any) -> None:
     body = """
     def infer_impl(self, feed):
@@ -172,6 +179,7 @@ def test_a_runner_that_goes_wrong_at_a_larger_batch_is_refused_too(tmp_path: Pat
 
 
 @pytest.mark.defect("ND7")
+@pytest.mark.usefixtures("here")
 def test_a_self_stabilised_runner_delivers_its_own_statistics_with_and_without_a_batch_axis(
     tmp_path: Path, runner_class: Any
 ) -> None:
@@ -200,6 +208,7 @@ def test_a_self_stabilised_runner_delivers_its_own_statistics_with_and_without_a
 
 
 @pytest.mark.defect("ND5")
+@pytest.mark.usefixtures("here")
 def test_the_automatic_ladder_ends_before_memory_does(tmp_path: Path, runner_class: Any, monkeypatch: Any) -> None:
     body = """
     @classmethod
@@ -219,6 +228,7 @@ def test_the_automatic_ladder_ends_before_memory_does(tmp_path: Path, runner_cla
     assert [rung.batch_size for rung in found.rungs] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_model_of_one_batch_size_is_profiled_at_that_one(tmp_path: Path) -> None:
     def fixed(x: np.ndarray) -> np.ndarray:
         return x.reshape(2, 4) * 2
@@ -231,6 +241,7 @@ def test_a_model_of_one_batch_size_is_profiled_at_that_one(tmp_path: Path) -> No
 
 
 @pytest.mark.defect("ND11")
+@pytest.mark.usefixtures("here")
 def test_rows_that_influence_each_other_are_told(tmp_path: Path) -> None:
     def normalized(x: np.ndarray) -> np.ndarray:
         return x - x.mean(axis=0, keepdims=True) + 1
@@ -240,6 +251,7 @@ def test_rows_that_influence_each_other_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.defect("ND14")
+@pytest.mark.usefixtures("here")
 def test_a_verify_function_is_given_outputs_and_references_in_order_and_its_refusal_counts(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
@@ -254,6 +266,11 @@ def test_a_verify_function_is_given_outputs_and_references_in_order_and_its_refu
     package = nav.python.optimize(double, samples(5), verify_func=accepts, workspace=tmp_path / "a", **options)
     assert ended(package, "python", "PythonRunner", "VerifyModel") is CommandStatus.OK, "numpy's True is true"
     assert seen == [(5, 5)], "the whole dataloader"
+    again = nav.python.optimize(
+        double, samples(5), verify_func=lambda o, r: False, workspace=tmp_path / "a", **options
+    )
+    assert ended(again, "python", "PythonRunner", "VerifyModel") is CommandStatus.FAIL, "another function is asked"
+    assert again.status.uuid == package.status.uuid, "and nothing else is repeated"
     prepared = prepare(
         double,
         Format.PYTHON,
@@ -264,8 +281,9 @@ def test_a_verify_function_is_given_outputs_and_references_in_order_and_its_refu
         output_names=None,
         say=lambda text: None,
     )
+    contestant = Contestant(model_key="python", kind=runner_kind("PythonRunner"), path=None)
     reasons = [
-        verify_runner(refuses, runner_kind("PythonRunner"), None, prepared)
+        verify_runner(refuses, contestant, prepared)
         for refuses in (lambda o, r: False, lambda o, r: "yes", lambda o, r: 1 / 0)
     ]
     assert ["returned False" in reasons[0], "'yes'" in reasons[1], "ZeroDivisionError" in reasons[2]] == [True] * 3
@@ -280,6 +298,7 @@ def test_nan_in_the_sources_outputs_is_an_error_before_anything_is_written(tmp_p
 
 
 @pytest.mark.defect("ND15")
+@pytest.mark.usefixtures("here")
 def test_a_foreign_directory_is_never_touched_and_another_run_never_deleted_unasked(tmp_path: Path) -> None:
     foreign = tmp_path / "mine"
     foreign.mkdir()
@@ -299,6 +318,7 @@ def test_a_foreign_directory_is_never_touched_and_another_run_never_deleted_unas
     assert second.status.uuid != first.status.uuid
 
 
+@pytest.mark.usefixtures("here")
 def test_the_default_workspace_of_another_run_gets_a_neighbour(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     one = nav.python.optimize(double, samples(), profiler_config=UNPROFILED)
@@ -431,11 +451,11 @@ def test_conversions_and_checks_share_one_worker_process(tmp_path: Path, runner_
     assert pids != {f"PID {os.getpid()}"}
 
 
+@pytest.mark.usefixtures("here")
 def test_a_function_of_jax_is_stored_and_runs_without_its_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     jax = pytest.importorskip("jax", reason="pip install 'turnkey[jax]'")
-    monkeypatch.setenv("TURNKEY_MULTIPROCESSING", "0")
     package = nav.jax.optimize(
         jax.jit(lambda x: jax.numpy.tanh(x) * 2), samples(), workspace=tmp_path / "w", profiler_config=UNPROFILED
     )
@@ -445,10 +465,8 @@ def test_a_function_of_jax_is_stored_and_runs_without_its_source(
         assert np.allclose(runner.infer({"input__0": x})["output__0"], np.tanh(x) * 2, atol=1e-6)
 
 
-def test_steps_are_told_on_the_error_stream_and_in_the_log(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TURNKEY_MULTIPROCESSING", "0")
+@pytest.mark.usefixtures("here")
+def test_steps_are_told_on_the_error_stream_and_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     package = nav.python.optimize(double, samples(), workspace=tmp_path / "w", profiler_config=UNPROFILED)
     captured = capsys.readouterr()
     assert captured.out == "", "the terminal's output is the caller's"
@@ -457,10 +475,8 @@ def test_steps_are_told_on_the_error_stream_and_in_the_log(
     assert "python @ PythonRunner: Correctness OK\n" in (package.workspace / "navigator.log").read_text()
 
 
-def test_conversions_stay_in_this_process_where_the_user_wants_no_other(
-    tmp_path: Path, runner_class: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TURNKEY_MULTIPROCESSING", "0")
+@pytest.mark.usefixtures("here")
+def test_conversions_stay_in_this_process_where_the_user_wants_no_other(tmp_path: Path, runner_class: Any) -> None:
     runner_class(
         "Here",
         "def infer_impl(self, feed):\n    import os\n    print('PID', os.getpid())\n"
@@ -479,3 +495,78 @@ def test_a_framework_that_is_not_here_says_how_to_install_it(monkeypatch: pytest
     assert raised.value.remedy == "pip install 'turnkey[tensorflow]'"
     with pytest.raises(ConfigurationError, match="another kind"):
         turnkey.torch.optimize("model.onnx", samples())
+
+
+@pytest.mark.usefixtures("here")
+def test_two_runs_that_begin_at_once_in_one_directory_do_not_get_each_others_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call claims the directory before the first has written whose run it is, then waits for its lock."""
+    from turnkey.navigator import optimization
+
+    monkeypatch.chdir(tmp_path)
+    real_claim = optimization.claim
+    others: list[nav.Package] = []
+
+    def claim(*given: Any, **options: Any) -> Any:
+        workspace = real_claim(*given, **options)
+        if workspace.path.name == "navigator_workspace" and not others:
+            monkeypatch.setattr(optimization, "claim", real_claim)
+            others.append(nav.python.optimize(lambda x: x * 3, samples(), profiler_config=UNPROFILED))
+        return workspace
+
+    monkeypatch.setattr(optimization, "claim", claim)
+    mine = nav.python.optimize(double, samples(), profiler_config=UNPROFILED)
+    assert [others[0].workspace.name, mine.workspace.name] == ["navigator_workspace", "navigator_workspace-2"]
+    with mine.runner_of("python", "PythonRunner") as runner:
+        x = samples(1)[0]
+        assert (runner.infer({"input__0": x})["output__0"] == x * 2).all()
+
+
+def test_who_waits_for_another_process_is_told(tmp_path: Path) -> None:
+    workspace = claim(tmp_path / "w", is_same_run=lambda found: True)
+    told: list[str] = []
+    with workspace.build.lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        def ended_then() -> None:
+            told.append("waits")
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        with workspace.held(on_wait=ended_then):
+            assert told == ["waits"]
+
+
+@pytest.mark.usefixtures("here")
+def test_limits_of_outputs_that_the_model_does_not_have_are_warned_about(tmp_path: Path) -> None:
+    with pytest.warns(ConfigurationWarning, match="for score; the outputs of the model are output__0"):
+        nav.python.optimize(
+            double,
+            samples(),
+            tolerances={"score": (1.0, 1.0)},
+            runners=["PythonRunner"],
+            workspace=tmp_path / "w",
+            profiler_config=UNPROFILED,
+        )
+
+
+@pytest.mark.usefixtures("here")
+def test_a_climb_that_a_budget_ended_goes_on_when_the_call_is_made_again(tmp_path: Path) -> None:
+    config = nav.ProfilerConfig(
+        batch_sizes=[1, 2], measurement_request_count=2, stability_percentage=1000.0, throughput_cutoff_threshold=-2
+    )
+
+    def called(budget_s: float | None) -> tuple[str, dict[int | None, bytes]]:
+        package = nav.python.optimize(
+            double, samples(), profiler_config=config, workspace=tmp_path / "w", budget_s=budget_s
+        )
+        found = package.status.models["python"].runners_status["PythonRunner"]
+        return found.stop_reason, {
+            rung.batch_size: (package.workspace / rung.record).read_bytes() for rung in found.rungs
+        }
+
+    stop, short = called(1e-3)
+    assert (stop, list(short)) == ("budget", [1]), "a rung that was begun is finished"
+    stop, whole = called(None)
+    assert (stop, list(whole)) == ("complete", [1, 2])
+    assert whole[1] == short[1], "taken from its record"

@@ -22,6 +22,7 @@ from turnkey.errors import ArtifactError, InputError
 from turnkey.navigator.exceptions import ConfigurationError, MissingSourceModelError, NotFoundError
 from turnkey.navigator.package_archive import MANIFEST
 from turnkey.navigator.remeasurement import compared, differences
+from turnkey.navigator.reproduce import main as reproduce
 from turnkey.navigator.self_check import verify_package
 from turnkey.navigator.status import CommandStatus
 from turnkey.pipeline.archive import read_archive
@@ -145,6 +146,19 @@ def test_a_claim_is_measured_again_and_compared_with_the_recorded_interval(saved
     assert code == (0 if "reproduced" in text else 1)
 
 
+def test_the_copy_of_a_given_file_reproduces_as_long_as_it_is_intact(
+    package: nav.Package, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["export", str(package.workspace), "onnx", ""]
+    assert (package.workspace / "onnx" / "reproduce_export.sh").is_file()
+    assert reproduce(command) == 0
+    package.get_model_path("onnx").write_bytes(b"other")
+    assert reproduce(command) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"onnx: a copy of the file that was given, {state}" for state in ("intact", "changed")
+    ]
+
+
 def test_intervals_that_overlap_reproduce_and_other_hosts_are_not_compared(package: nav.Package) -> None:
     [rung] = package.status.models["onnx"].runners_status["OnnxCPU"].rungs
     base = replace(rung, p50_latency=1.0, ci_low=0.9, ci_high=1.1)
@@ -216,7 +230,9 @@ def test_a_package_of_the_original_is_read_as_far_as_its_content_goes(saved: Pat
     assert [each.outcome for each in verify_package(tmp_path / "changed.nav")] == ["valid"], "rows became samples"
 
 
-def test_optimising_a_loaded_package_again_makes_new_targets_from_its_files(saved: Path, tmp_path: Path) -> None:
+def test_optimising_a_loaded_package_again_makes_new_targets_from_its_files(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("openvino", reason="pip install 'turnkey[openvino]'")
     loaded = nav.package.load(saved, workspace=tmp_path / "loaded")
     loaded.status = replace(
@@ -239,6 +255,8 @@ def test_optimising_a_loaded_package_again_makes_new_targets_from_its_files(save
     assert found.status.models["openvino"].runners_status["OpenVINO"].ended("Correctness") is CommandStatus.OK
     assert found.status.models["onnx"].sha256 == loaded.status.models["onnx"].sha256
     assert found.status.models["openvino"].runners_status["OpenVINO"].ended("Performance") is CommandStatus.SKIPPED
+    assert reproduce(["conversion", str(found.workspace), "openvino", ""]) == 0
+    assert "openvino: made again" in capsys.readouterr().out, "from the file of its parent"
 
 
 def test_marking_by_hand_is_saved_and_unknown_names_are_told(package: nav.Package) -> None:

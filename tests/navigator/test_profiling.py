@@ -120,7 +120,7 @@ def test_inputs_rotate_over_distinct_rows_at_every_batch_size(tmp_path: Path) ->
     from navigator_samples import samples
 
     from turnkey.navigator.format import Format
-    from turnkey.navigator.preparation import prepare
+    from turnkey.navigator.preprocessing import prepare
 
     prepared = prepare(
         lambda x: x + 1,
@@ -152,7 +152,7 @@ def test_a_smaller_batch_after_a_larger_one_is_measured_with_its_own_inputs(monk
     from turnkey.navigator import rung_targets
     from turnkey.navigator.contestant import Contestant
     from turnkey.navigator.format import Format
-    from turnkey.navigator.preparation import prepare
+    from turnkey.navigator.preprocessing import prepare
     from turnkey.navigator.runner_table import runner_kind
 
     prepared = prepare(

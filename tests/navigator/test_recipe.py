@@ -14,6 +14,7 @@ from turnkey.cli.main import main
 from turnkey.errors import UsageError
 from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.exceptions import ConfigurationError
+from turnkey.navigator.named_place import imported
 from turnkey.navigator.recipe import read_recipe, recipe_of
 
 CODE = """
@@ -158,3 +159,13 @@ def test_every_argument_of_optimize_may_stand_in_a_recipe() -> None:
     assert set(module._NAMES) == {each.name for each in fields(CallArguments)}
     bare = recipe_of("a", "b", CallArguments()).to_dict()
     assert bare == {"schema": 1, "model": "a", "dataloader": "b"}, "defaults are left out"
+
+
+def test_a_file_whose_module_name_is_taken_is_refused_and_not_mistaken_for_the_other(tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net_of_two_recipes.py").write_text(f"NAME = {folder!r}\n")
+    assert imported("net_of_two_recipes.py:NAME", directory=tmp_path / "first") == "first"
+    with pytest.raises(UsageError, match="no such object") as raised:
+        imported("net_of_two_recipes.py:NAME", directory=tmp_path / "second")
+    assert "give the file another name" in raised.value.evidence

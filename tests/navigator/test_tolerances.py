@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from turnkey.errors import UsageError
-from turnkey.navigator.tolerances import checked_limits, compare_outputs, summarize
+from turnkey.navigator.tolerances import checked_limits, compare_outputs, limits_from, plain_limits, summarize
 from turnkey.verify import VerificationVerdict
 
 X = np.linspace(-2, 2, 8, dtype=np.float32)
@@ -83,6 +83,13 @@ def test_a_users_limit_replaces_the_default_for_its_output():
 def test_a_limit_that_would_let_everything_pass_is_refused():
     with pytest.raises(UsageError):
         checked_limits({"y": (float("nan"), 0.0)})
+
+
+def test_what_is_no_pair_of_limits_is_refused():
+    for wrong in (1e-3, {"y": 1e-3}, {"y": (1, 2, 3)}, {"y": ("a", 0)}):
+        with pytest.raises(UsageError, match="tolerance"):
+            checked_limits(wrong)
+    assert limits_from(plain_limits({"y": (1, 0.5), "z": None})) == {"y": (1.0, 0.5), "z": None}
 
 
 def test_outputs_that_a_format_renamed_are_matched_by_position():

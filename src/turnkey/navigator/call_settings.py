@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarnin
 from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.format_configs import CONFIGS, OnnxConfig, TensorRTConfig, TorchTensorRTConfig
 from turnkey.navigator.model_config import DEFAULT_TARGETS, framework_of, source_format, targets_of
+from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.runner_table import RunnerKind, chosen_kinds, default_device
-from turnkey.navigator.tolerances import Limits, checked_limits
+from turnkey.navigator.tolerances import Limits, checked_limits, plain_limits
 
 _NOT_ACTED_ON = (
     *("autocast", "autocast_dtype", "inference_mode", "dynamic_shapes", "export_device", "graph_surgeon_optimization"),
@@ -60,6 +63,10 @@ class CallSettings:
     verbose: bool = False
     debug: bool = False
 
+    def kinds_of(self, format: Format) -> list[RunnerKind]:
+        """The runners for models of a format."""
+        return [kind for kind in self.kinds if kind.format is format]
+
     def to_config(self) -> dict[str, Any]:
         """The documented ``config`` of ``status.yaml``, plain data."""
         return {
@@ -87,7 +94,7 @@ class CallSettings:
             "on_unstable": self.profile.on_unstable,
             "threads": self.profile.threads,
             "optimization_profile": None if later is None else later.to_dict(parse=True),
-            "tolerances": {name: None if pair is None else list(pair) for name, pair in self.limits.items()},
+            "tolerances": plain_limits(self.limits),
         }
 
 
@@ -102,16 +109,19 @@ def check_call(model: Any, given: CallArguments, *, source: Format | None = None
     """
     problems: list[str] = []
 
-    def tried(make: Callable[[], Any], default: Any) -> Any:
+    def tried(name: str, make: Callable[[], Any], default: Any) -> Any:
         try:
             return make()
         except TurnkeyError as error:
             problems.append(f"{error.what}: {error.evidence}" if error.evidence else error.what)
-            return default
+        except (TypeError, AttributeError) as error:  # a value of a type that nobody expects
+            problems.append(f"{name} is {getattr(given, name, None)!r}: {error}")
+        return default
 
-    kind = source or tried(lambda: source_format(model), Format.PYTHON)
+    kind = source or tried("model", lambda: source_format(model), Format.PYTHON)
     is_cpu_only = kind is Format.PYTHON
     device = tried(
+        "target_device",
         lambda: (
             member(DeviceKind, given.target_device, what="target_device")
             if given.target_device is not None
@@ -121,18 +131,23 @@ def check_call(model: Any, given: CallArguments, *, source: Format | None = None
         ),
         DeviceKind.CPU,
     )
-    targets = tried(lambda: targets_of(kind, given.target_formats, model=model), (kind,))
-    kinds = tried(lambda: chosen_kinds(given.runners, device), ())
-    configs = tried(lambda: configs_by_format(given.custom_configs or ()), {})
-    limits = tried(lambda: checked_limits(given.tolerances), {})
+    targets = tried("target_formats", lambda: targets_of(kind, given.target_formats, model=model), (kind,))
+    kinds = tried("runners", lambda: chosen_kinds(given.runners, device), ())
+    configs = tried("custom_configs", lambda: configs_by_format(given.custom_configs or ()), {})
+    limits = tried("tolerances", lambda: checked_limits(given.tolerances), {})
+    workspace = given.workspace
+    if not isinstance(workspace, str | PathLike | None):
+        problems.append(f"workspace is a {type(workspace).__name__}, not a path")
     if given.profiler_config is not None and given.optimization_profile is not None:
         problems.append("profiler_config and optimization_profile say the same thing; give one of them")
-    config = given.profiler_config or ProfilerConfig()
+    config, later = given.profiler_config or ProfilerConfig(), given.optimization_profile
     if not isinstance(config, ProfilerConfig):
         problems.append(f"profiler_config is a {type(config).__name__}, not a ProfilerConfig")
         config = ProfilerConfig()
-    if given.optimization_profile is not None:
-        config = given.optimization_profile.profiler_config()
+    if isinstance(later, OptimizationProfile):
+        config = later.profiler_config()
+    elif later is not None:
+        problems.append(f"optimization_profile is a {type(later).__name__}, not an OptimizationProfile")
     problems.extend(_type_faults(given))
     if not given.batching and config.batch_sizes is not None and not config.is_as_given:
         problems.append(f"batching=False leaves no batch axis for batch_sizes={config.batch_sizes}")
@@ -161,7 +176,7 @@ def check_call(model: Any, given: CallArguments, *, source: Format | None = None
         configs=configs,
         profile=ProfilePlan(
             config=config,
-            later=given.optimization_profile,
+            later=later,
             effort=given.effort,
             on_unstable=given.on_unstable,
             threads=given.threads,
@@ -173,7 +188,7 @@ def check_call(model: Any, given: CallArguments, *, source: Format | None = None
         output_names=None if given.output_names is None else tuple(given.output_names),
         limits=limits,
         verify_func=given.verify_func,
-        workspace=given.workspace,
+        workspace=workspace,
         override_workspace=given.override_workspace,
         verbose=given.verbose,
         debug=given.debug,
@@ -218,8 +233,12 @@ def _type_faults(given: CallArguments) -> list[str]:
     if given.batching not in (True, False, None):
         faults.append(f"batching is {given.batching!r}, not True or False")
     for name, names in (("input_names", given.input_names), ("output_names", given.output_names)):
-        if names is not None and (isinstance(names, str) or not all(isinstance(each, str) for each in names)):
+        is_list = isinstance(names, Sequence) and not isinstance(names, str)
+        if names is not None and not (is_list and all(isinstance(each, str) for each in names)):
             faults.append(f"{name} is {names!r}, not a sequence of texts")
+    budget = given.budget_s
+    if budget is not None and not (_is_number(budget) and 0 < budget < math.inf):
+        faults.append(f"budget_s is {budget!r}, not a number of seconds")
     if given.verify_func is not None and not callable(given.verify_func):
         faults.append(f"verify_func is a {type(given.verify_func).__name__}, not a function")
     return faults
@@ -227,6 +246,10 @@ def _type_faults(given: CallArguments) -> list[str]:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def profile_faults(configs: Mapping[Format, CustomConfigForFormat], names: Sequence[str] | None) -> list[str]:

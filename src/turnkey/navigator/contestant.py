@@ -9,9 +9,13 @@ from typing import Any
 
 from turnkey.measure import TargetDescription
 from turnkey.model.samples import SampleSet
+from turnkey.navigator.model_files import file_of
 from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.runner_adapter import runtime_of
 from turnkey.navigator.runner_table import RunnerKind
+from turnkey.navigator.source import Source
+from turnkey.navigator.status import ModelStatus
+from turnkey.navigator.workspace import Workspace
 from turnkey.runtimes import LoadRequest
 from turnkey.runtimes.target import ModelTarget
 from turnkey.verify import Tolerances, precision_of
@@ -32,6 +36,12 @@ class Contestant:
     kind: RunnerKind
     path: Path | None
     sha256: str = ""
+
+    @classmethod
+    def of(cls, model: ModelStatus, kind: RunnerKind, workspace: Workspace) -> Contestant:
+        """A runner of a model of a package."""
+        path = file_of(model, workspace)
+        return cls(model_key=model.model_config.key, kind=kind, path=path, sha256=model.sha256)
 
     @property
     def key(self) -> str:
@@ -67,16 +77,20 @@ class Contestant:
             factory, arguments["place"] = "turnkey.navigator.runner_adapter:load_registered", self.kind.place
         return TargetDescription(key=self.key, factory=factory, arguments=arguments, facts=self.facts())
 
-    def target(self, prepared: Prepared, samples: SampleSet, *, threads: int) -> ModelTarget:
-        """The target in this process."""
-        request = LoadRequest(
-            module=prepared.source.model if self.path is None else None,
-            structure=prepared.source.structure if self.path is None else None,
+    def request(self, source: Source, *, threads: int) -> LoadRequest:
+        """What is loaded in this process: the file, else the live source."""
+        return LoadRequest(
+            module=source.model if self.path is None else None,
+            structure=source.structure if self.path is None else None,
             path=self.path,
             device=self.kind.device.value,
             threads=threads,
             options=dict(self.kind.options),
         )
+
+    def target(self, prepared: Prepared, samples: SampleSet, *, threads: int) -> ModelTarget:
+        """The target in this process."""
+        request = self.request(prepared.source, threads=threads)
         return ModelTarget(
             runtime_of(self.kind.runtime, place=self.kind.place),
             request=lambda: request,

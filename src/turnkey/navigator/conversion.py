@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,10 @@ from turnkey.navigator.format import Format
 from turnkey.navigator.format_configs import DEFAULT_MAX_WORKSPACE_SIZE
 from turnkey.navigator.job_runner import JobRunner
 from turnkey.navigator.model_config import ModelConfig
+from turnkey.navigator.model_files import file_of, files_of
 from turnkey.navigator.preparation import Prepared
-from turnkey.navigator.runner_table import RunnerKind
 from turnkey.navigator.status import ModelStatus, Status
-from turnkey.navigator.tolerances import Limits
-from turnkey.navigator.workbench import files_of
 from turnkey.navigator.workspace import Workspace
-from turnkey.verify import precision_of
 
 EXPORT = "Export"
 CONVERSION = "Conversion"
@@ -135,10 +132,11 @@ def convert(
     if given is not None:
         return _copied(config, Path(given), workspace)
     parent_path = None if parent is None else file_of(parent, workspace)
+    log.parent.mkdir(parents=True, exist_ok=True)
     job = {
         "kind": "convert",
         "title": f"{parent.model_config.key if parent else 'source'} -> {config.key}",
-        "log": str(_made(log)),
+        "log": str(log),
         "format": plugin_of(config),
         "settings": settings_for(config, prepared, max_batch=max_batch),
         "parent": None if parent_path is None else str(parent_path),
@@ -164,49 +162,6 @@ def convert(
     )
 
 
-def check_job(
-    model: ModelStatus,
-    kind: RunnerKind,
-    sets: Sequence[Path],
-    workspace: Workspace,
-    *,
-    limits: Limits,
-    threads: int,
-    log: Path,
-) -> dict[str, Any]:
-    """The job that compares one runner's outputs with the references of all sets."""
-    path = file_of(model, workspace)
-    return {
-        "kind": "check",
-        "title": f"Correctness of {model.model_config.key} @ {kind.name}",
-        "log": str(_made(log)),
-        "runtime": kind.runtime,
-        "place": kind.place,
-        "path": None if path is None else str(path),
-        "device": kind.device.value,
-        "options": dict(kind.options),
-        "threads": threads,
-        "sets": [str(each) for each in sets],
-        "precision": precision_of(model.model_config.key),
-        "limits": {name: None if pair is None else list(pair) for name, pair in limits.items()},
-    }
-
-
-def file_of(model: ModelStatus, workspace: Workspace) -> Path | None:
-    """The model's file (of a SavedModel the graph in its directory); None for a source in memory."""
-    if model.model_config.format.is_source:
-        return None
-    return workspace.path / (model.files[0] if model.files else model.model_config.path)
-
-
-def is_intact(model: ModelStatus, workspace: Workspace) -> bool:
-    """Whether the files are those that the conversion left; a model that failed has none to look at."""
-    if not model.files:
-        return True
-    files = [workspace.path / each for each in model.files]
-    return all(each.is_file() for each in files) and digest_of_files(files).sha256 == model.sha256
-
-
 def _copied(config: ModelConfig, given: Path, workspace: Workspace) -> ModelStatus:
     """The user's own file, copied with its external data."""
     path = workspace.path / config.path
@@ -216,8 +171,6 @@ def _copied(config: ModelConfig, given: Path, workspace: Workspace) -> ModelStat
         check_file(given)
         copy_model(given, path)
     else:
-        import shutil
-
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(given, path)
     files = files_of(path)
@@ -229,8 +182,3 @@ def _copied(config: ModelConfig, given: Path, workspace: Workspace) -> ModelStat
         files=tuple(workspace.relative(each) for each in files),
         exporter=COPY,
     )
-
-
-def _made(log: Path) -> Path:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    return log

@@ -61,7 +61,7 @@ class ConversionCache:
     def recall(self, key: str, path: Path) -> dict[str, Any] | None:
         """Put the model of a key at ``path``, its further files beside it; the answer of the job that made it.
 
-        None if there is none, or what is there is not what was kept.
+        None if there is none, or what is there is not what was kept: that is removed, so that it is kept anew.
         """
         entry = self._root / key
         if not self._limit or not (entry / _ANSWER).is_file():
@@ -70,12 +70,13 @@ class ConversionCache:
             answer = mapping(json.loads((entry / _ANSWER).read_bytes()))
             names = [_plain(name) for name in sequence(answer["files"])]
             if digest_of_files([entry / name for name in names]).sha256 != typed(str, answer["sha256"], "sha256"):
-                return None
+                raise ValueError("other bytes than were kept")
             path.parent.mkdir(parents=True, exist_ok=True)
             for name in names:
                 shutil.copyfile(entry / name, path.parent / name)
             os.utime(entry / _ANSWER)
-        except (OSError, ValueError, KeyError):  # made again, which mends it
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(entry, ignore_errors=True)
             return None
         return {**answer, "path": str(path), "files": [str(path.parent / name) for name in names]}
 

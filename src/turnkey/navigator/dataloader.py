@@ -11,13 +11,15 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, Union, runtime_checkable
 
+import ml_dtypes
 import numpy as np
 
-from turnkey.model.call import CallStructure, Leaf, flatten_call
+from turnkey.model.call import CallStructure, KeyValueCache, Leaf, flatten_call
+from turnkey.model.key_value_cache import CacheLayer
 from turnkey.model.samples import Sample
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning, UserInputError
 
@@ -124,7 +126,7 @@ def read_calls(
             )
         if not tensors:
             raise UserInputError(f"sample {index} of the dataloader holds no tensor", evidence=repr(item)[:200])
-        renamed = _new_names(tensors, by_position=names)
+        renamed = _new_names(tensors, keywords=found.kwargs, by_position=names)
         found = CallStructure(
             args=tuple(_renamed(arg, renamed) for arg in found.args),
             kwargs={key: _renamed(value, renamed) for key, value in found.kwargs.items()},
@@ -159,6 +161,13 @@ def is_tensor(value: Any) -> bool:
     if isinstance(value, np.ndarray | np.generic):
         return True
     return hasattr(value, "__array__") and hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def is_storable(array: np.ndarray) -> bool:
+    """Whether an array is one of numbers, booleans or texts, which files of samples hold."""
+    if array.dtype.kind == "O":
+        return all(isinstance(item, str) for item in array.flat)
+    return array.dtype.kind in "biufcUS" or hasattr(ml_dtypes, array.dtype.name)
 
 
 def array_of(tensor: Any) -> np.ndarray:
@@ -210,7 +219,9 @@ def _fits(takes: Callable[..., Any] | None, args: Sequence[Any], kwargs: Mapping
     return True
 
 
-def _new_names(tensors: Mapping[str, Any], *, by_position: Sequence[str] | None) -> dict[str, str]:
+def _new_names(
+    tensors: Mapping[str, Any], *, keywords: Collection[str], by_position: Sequence[str] | None
+) -> dict[str, str]:
     """What the leaves of a call are called: the given names, paths of keys, else ``input__<i>``."""
     if by_position is not None:
         if len(by_position) != len(tensors) or len(set(by_position)) != len(by_position):
@@ -219,12 +230,16 @@ def _new_names(tensors: Mapping[str, Any], *, by_position: Sequence[str] | None)
                 evidence=f"{len(tensors)} tensors, names: {', '.join(by_position)}",
             )
         return dict(zip(tensors, by_position, strict=True))
-    return {name: f"input__{i}" if name.startswith("arg") else name for i, name in enumerate(tensors)}
+    named = {name for name in tensors if any(name == key or name.startswith(f"{key}.") for key in keywords)}
+    return {name: name if name in named else f"input__{position}" for position, name in enumerate(tensors)}
 
 
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:
     if isinstance(node, Leaf):
         return Leaf(names[node.name])
+    if isinstance(node, KeyValueCache):
+        layers = (CacheLayer(_renamed(layer.key, names), _renamed(layer.value, names)) for layer in node.layers)
+        return KeyValueCache(tuple(layers))
     if isinstance(node, dict):
         return {key: _renamed(value, names) for key, value in node.items()}
     if isinstance(node, list | tuple):
@@ -236,6 +251,11 @@ def _check_layout(samples: Sequence[Sample]) -> None:
     first = samples[0]
     for index, sample in enumerate(samples):
         for name, array in sample.items():
+            if not is_storable(array):
+                raise UserInputError(
+                    f"input {name!r} of sample {index} is no array of numbers, booleans or texts",
+                    evidence=f"{array.dtype}{list(array.shape)}",
+                )
             if array.dtype != first[name].dtype or array.ndim != first[name].ndim:
                 raise UserInputError(
                     f"input {name!r} changes its dtype or rank within the dataloader",

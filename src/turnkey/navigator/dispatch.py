@@ -97,5 +97,4 @@ def optimized(model: Any, dataloader: Any, asked: CallSettings) -> Package:
     """The package of a checked call."""
     from turnkey.navigator.optimization import run_optimization  # torch and onnx are loaded by who optimises
 
-    status, workspace, _ = run_optimization(model, dataloader, asked)
-    return Package(status, workspace.path, model)
+    return run_optimization(model, dataloader, asked)

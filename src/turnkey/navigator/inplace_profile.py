@@ -12,9 +12,9 @@ from turnkey.measure import Settings, Windows, run_in_process
 from turnkey.measure.target import Arrays
 from turnkey.measure.windows import timed_calls
 from turnkey.navigator.format import DeviceKind
-from turnkey.navigator.inplace import Module, registered
 from turnkey.navigator.rung import pooled_numbers
 from turnkey.navigator.runner import NavigatorRunner
+from turnkey.navigator.wrapped_module import Module, registered
 
 
 @dataclass(slots=True)

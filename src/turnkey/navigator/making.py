@@ -16,6 +16,7 @@ from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
 from turnkey.navigator.journal import Journal
 from turnkey.navigator.max_batch import smaller_batches
 from turnkey.navigator.model_config import ModelConfig
+from turnkey.navigator.model_files import is_intact
 from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.progress import Progress
 from turnkey.navigator.source import SourceFacts
@@ -77,7 +78,7 @@ def make_model(
         return
     command = conversion.command_of(config, journal.status)
     done = model.commands.get(command)
-    if done is not None and done.is_done and conversion.is_intact(model, journal.workspace):
+    if done is not None and done.is_done and is_intact(model, journal.workspace):
         return
     parent = journal.status.models.get(config.parent_key or "")
     if parent is not None and not parent.is_there:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from turnkey.errors import ModelError
 from turnkey.formats.dynamic_axes import BATCH, DynamicAxes, batch_axes, observed_axes
 from turnkey.model.samples import Sample
 from turnkey.navigator.exceptions import ConfigurationError
@@ -56,19 +57,20 @@ def infer_metadata(inputs: Sequence[Sample], outputs: Sequence[Sample], *, batch
         batching: whether axis 0 is a batch axis.
 
     Raises:
-        ConfigurationError: batching is asked for, and no input has an axis.
+        ConfigurationError: batching is asked for, and the inputs of a sample have no rows.
+        ModelError: the outputs have other names or ranks for some samples than for others.
     """
     first = inputs[0]
     batch = batch_axes(first) if batching else DynamicAxes({})
-    if batching and not batch:
-        raise ConfigurationError(
-            "there is no batch axis",
-            evidence=", ".join(f"{name} {list(array.shape)}" for name, array in first.items()),
-            remedy="optimize(..., batching=False)",
-        )
-    for sample in inputs[1:]:  # a table beside the batch may have the batch's extent in one sample by chance
+    for sample in inputs:  # a table beside the batch may have the batch's extent in one sample by chance
         shared = batch_axes(sample).symbols if batching else {}
         batch = DynamicAxes({name: axes for name, axes in batch.symbols.items() if name in shared})
+        if batching and not batch:
+            raise ConfigurationError(
+                "there is no batch axis",
+                evidence=", ".join(f"{name} {list(array.shape)}" for name, array in sample.items()),
+                remedy="optimize(..., batching=False)",
+            )
     axes = batch.merged(observed_axes(first, inputs[1:]))
     sizes = [axes.extents(sample)[BATCH] for sample in inputs] if batch else []
     profile = TensorRTProfile()
@@ -100,6 +102,13 @@ def infer_metadata(inputs: Sequence[Sample], outputs: Sequence[Sample], *, batch
 
 def _outputs(outputs: Sequence[Sample], sizes: Sequence[int]) -> tuple[TensorMetadata, ...]:
     """An output's axis varies if it does over the samples, or if it is the first and follows the batch."""
+    layouts = [{name: array.ndim for name, array in sample.items()} for sample in outputs]
+    if other := next((layout for layout in layouts if layout != layouts[0]), None):
+        raise ModelError(
+            "the source model returns other outputs for some samples than for others",
+            evidence=f"names and ranks {other} instead of {layouts[0]}",
+            remedy="outputs must have the same names and ranks for every sample",
+        )
     found = []
     for name, array in outputs[0].items():
         shapes = [sample[name].shape for sample in outputs]

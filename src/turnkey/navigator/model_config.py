@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
 from turnkey.navigator.custom_config import CustomConfigForFormat
@@ -75,11 +77,8 @@ def source_format(model: Any) -> Format:
     """The format of what the user gave.
 
     Raises:
-        ConfigurationError: it is no module, ONNX file or callable, or its framework is not installed.
+        ConfigurationError: it is no module, ONNX file or callable.
     """
-    import sys
-    from os import PathLike
-
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
         return Format.TORCH

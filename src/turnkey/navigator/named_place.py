@@ -20,7 +20,7 @@ def imported(place: str, *, directory: Path | None = None) -> Any:
         UsageError: there is nothing of that name.
     """
     module, _, name = place.partition(":")
-    home = directory or Path.cwd()
+    home, file = directory or Path.cwd(), None
     try:
         if not name:
             raise ValueError("a place is module:name or file.py:name")
@@ -29,7 +29,11 @@ def imported(place: str, *, directory: Path | None = None) -> Any:
             home, module = file.parent, file.stem
         # At the end, and to stay: fresh processes look for the model's classes where this one found them.
         sys.path.extend(entry for entry in [str(home)] if entry not in sys.path)
-        return getattr(importlib.import_module(module), name)
+        found = importlib.import_module(module)
+        there = getattr(found, "__file__", None) or ""
+        if file is not None and Path(there).resolve() != file:
+            raise ImportError(f"the module {module} is {there or 'no file'} here: give the file another name")
+        return getattr(found, name)
     except (ImportError, AttributeError, ValueError, OSError) as error:
         raise UsageError("there is no such object", evidence=f"{place}: {error}") from error
 

@@ -10,53 +10,56 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from turnkey.errors import TurnkeyError, VerificationError
-from turnkey.host import fair_threads
-from turnkey.navigator import conversion, environment
+from turnkey.measure.ladder import Stop
+from turnkey.navigator import environment
 from turnkey.navigator.build_state import write_build_state
 from turnkey.navigator.call_settings import CallSettings, profile_faults
+from turnkey.navigator.checking import check_runner
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.conversion_cache import ConversionCache
-from turnkey.navigator.exceptions import ConfigurationError
-from turnkey.navigator.format import DeviceKind
+from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
 from turnkey.navigator.journal import Journal
 from turnkey.navigator.making import make_model, reason_of, start_jobs
-from turnkey.navigator.max_batch import max_batch_of
-from turnkey.navigator.model_config import ModelConfig, plan_models
-from turnkey.navigator.preparation import Prepared, prepare, write_sets
+from turnkey.navigator.max_batch import max_batch_for
+from turnkey.navigator.model_config import plan_models
+from turnkey.navigator.package_result import Package
+from turnkey.navigator.preparation import Prepared
+from turnkey.navigator.preprocessing import prepare
 from turnkey.navigator.profiled import Profiled
 from turnkey.navigator.profiling import profile_contestants
+from turnkey.navigator.progress import Progress
 from turnkey.navigator.reproduce_script import write_scripts
-from turnkey.navigator.runner_table import RunnerKind, obstacle
+from turnkey.navigator.runner_table import RunnerKind
 from turnkey.navigator.source import fingerprint, name_of
 from turnkey.navigator.status import (
     CORRECTNESS,
-    FIND_MAX_BATCH_SIZE,
     PERFORMANCE,
     PREPROCESSING,
-    VERIFY,
     CommandRun,
     CommandStatus,
     ModelStatus,
-    OutputTolerance,
     Status,
 )
 from turnkey.navigator.status_file import FORMAT_VERSION, read_status
-from turnkey.navigator.user_verification import verify_runner
+from turnkey.navigator.stored_sets import write_sets
+from turnkey.navigator.user_verification import judge_runner
 from turnkey.navigator.workspace import Workspace, claim
 from turnkey.version import __version__
 
 OK, FAIL, SKIPPED = CommandStatus.OK, CommandStatus.FAIL, CommandStatus.SKIPPED
 
 
-def run_optimization(model: Any, dataloader: Any, asked: CallSettings) -> tuple[Status, Workspace, Prepared]:
+def run_optimization(model: Any, dataloader: Any, asked: CallSettings) -> Package:
     """Do everything that a call asks for.
 
     Raises:
@@ -85,19 +88,19 @@ def run_optimization(model: Any, dataloader: Any, asked: CallSettings) -> tuple[
         faults = profile_faults(asked.configs, [spec.name for spec in prepared.metadata.inputs])
         if faults:
             raise ConfigurationError("a TensorRT profile does not fit the model", evidence="\n".join(faults))
+        outputs = [spec.name for spec in prepared.metadata.outputs]
+        unknown = [name for name in asked.limits if name not in outputs]
+        if unknown:
+            message = f"tolerances are for {', '.join(unknown)}; the outputs of the model are {', '.join(outputs)}"
+            warnings.warn(message, ConfigurationWarning, stacklevel=4)
         content = fingerprint(prepared.source, prepared.sets)
         mark = mark_of(content, asked)
-        workspace = claim(
-            asked.workspace,
-            is_same_run=lambda found: _holds(found, mark),
-            override=asked.override_workspace,
-        )
-        with workspace.held():
+        with _workspace(asked, mark) as workspace:
             seconds = time.perf_counter() - started
             run = Optimization(prepared, asked, workspace, seconds=seconds, mark=mark, content=content)
             for text in said:
                 run.progress.warn(text)
-            return run.go(), workspace, prepared
+            return Package(run.go(), workspace.path, model)
     finally:
         prepared.source.close()
 
@@ -106,6 +109,25 @@ def mark_of(content: str, asked: CallSettings) -> str:
     """What names a run: the digest of its source with samples, and all that is asked for but how much it prints."""
     config = {name: value for name, value in asked.to_config().items() if name not in ("verbose", "debug")}
     return hashlib.sha256(f"{content} {(config, asked.to_own())!r}".encode()).hexdigest()
+
+
+@contextmanager
+def _workspace(asked: CallSettings, mark: str) -> Iterator[Workspace]:
+    """The workspace of a run, locked.
+
+    Of two calls that claim an empty directory at once, the second waits for the lock, and then looks whose run it is.
+    """
+    while True:
+        workspace = claim(
+            asked.workspace,
+            is_same_run=lambda found: _holds(found, mark),
+            override=asked.override_workspace,
+        )
+        tell = Progress(workspace.log, verbose=asked.verbose).warn
+        with workspace.held(on_wait=partial(tell, f"another process works in {workspace.path}: waiting for it")):
+            if _holds(workspace, mark):
+                yield workspace
+                return
 
 
 def _holds(workspace: Workspace, mark: str) -> bool:
@@ -134,7 +156,6 @@ class Optimization:
         self._asked = asked
         self._workspace = workspace
         self._content = content
-        self._sets: list[Path] = []
         found = read_status(workspace.status) if workspace.status.is_file() else None
         status = found or self._fresh(seconds, mark)
         self._journal = Journal(workspace, status, verbose=asked.verbose, debug=asked.debug)
@@ -147,33 +168,34 @@ class Optimization:
             records: directory of the measurements; finished ones of this run that lie in it are not repeated. None is
                 the workspace's own.
         """
-        journal = self._journal
-        self._sets = list(self._prepared.stored) or write_sets(self._prepared, self._workspace)
+        journal, prepared = self._journal, self._prepared
+        sets = list(prepared.stored) or write_sets(prepared, self._workspace)
         models = plan_models(self._asked.source, self._asked.targets, self._asked.configs)
         for config in models:
             if config.key not in journal.status.models:
                 journal.keep(journal.status.with_model(ModelStatus(model_config=config)))
+        runners = [(config.key, kind) for config in models for kind in self._asked.kinds_of(config.format)]
         cache = ConversionCache()
         with ExitStack() as stack:
-            self._jobs = start_jobs(self._prepared, self._sets, self.progress, stack)
+            jobs = start_jobs(prepared, sets, self.progress, stack)
             for config in models:
                 make_model(
-                    *(config, self._prepared, self._jobs, journal),
+                    *(config, prepared, jobs, journal),
                     content=self._content,
                     cache=cache,
-                    max_batch=self._max_batch(config),
+                    max_batch=max_batch_for(config, prepared, journal, device=self._asked.device),
                 )
-            for config in models:
-                for kind in self._kinds_of(config):
-                    self._check(config, kind)
-        self._profile(models, records or self._workspace.records)
+            for key, kind in runners:
+                check_runner(
+                    *(key, kind, jobs, journal), asked=self._asked, sets=sets, has_source=prepared.source.can_run
+                )
+        self._profile(runners, records or self._workspace.records)
         if self._asked.verify_func is not None:
-            for config in models:
-                for kind in self._kinds_of(config):
-                    self._verify(config, kind)
+            for key, kind in runners:
+                judge_runner(self._asked.verify_func, key, kind, prepared, journal)
         journal.keep(replace(journal.status, timestamp=_now()))
         write_scripts(journal.status, self._workspace)
-        write_build_state(journal.status, self._workspace, self._prepared)
+        write_build_state(journal.status, self._workspace, prepared)
         return journal.status
 
     def _fresh(self, seconds: float, mark: str) -> Status:
@@ -206,105 +228,31 @@ class Optimization:
             timestamp=_now(),
         )
 
-    def _max_batch(self, config: ModelConfig) -> int | None:
-        """The largest batch of engines, looked for once and before the first of them; None for all other models."""
-        is_engine = conversion.needs_max_batch(config) and not conversion.obstacle_of(config)
-        if not is_engine or self._asked.device is not DeviceKind.CUDA or self._prepared.metadata.batch_dim is None:
-            return None
-        if not self._prepared.source.can_run:
-            return None
-        known = self._journal.status.own.get("max_batch")
-        if known is None:
-            started = time.perf_counter()
-            known = max_batch_of(self._prepared)
-            run = CommandRun(status=OK, seconds=round(time.perf_counter() - started, 3))
-            status = self._journal.status
-            self._journal.keep(
-                replace(
-                    status,
-                    commands={**status.commands, FIND_MAX_BATCH_SIZE: run},
-                    own={**status.own, "max_batch": known},
-                )
-            )
-            self.progress.step(f"{FIND_MAX_BATCH_SIZE}: engines are built for batches up to {known}")
-        return int(known)
+    def _profile(self, runners: Sequence[tuple[str, RunnerKind]], records: Path) -> None:
+        """Performance of every runner whose outputs are right; the others are skipped with the reason.
 
-    def _kinds_of(self, config: ModelConfig) -> list[RunnerKind]:
-        return [kind for kind in self._asked.kinds if kind.format is config.format]
-
-    def _check(self, config: ModelConfig, kind: RunnerKind) -> None:
-        """Correctness of one runner at the batch sizes of all sets."""
-        known = self._journal.runner(config.key, kind).commands.get(CORRECTNESS)
-        if known is not None and known.is_done:
-            return
-        model = self._journal.status.models[config.key]
-        reason = obstacle(kind)
-        if not model.is_there:
-            reason = f"{config.key} was not made"
-        if config.format.is_source and not self._prepared.source.can_run:
-            reason = "the source model is not attached"
-        if reason:
-            self._journal.end_runner(config.key, kind, CORRECTNESS, SKIPPED, reason=reason)
-            return
-        log = self._workspace.command_log(config.key, CORRECTNESS, kind.name)
-        job = conversion.check_job(
-            model,
-            kind,
-            self._sets,
-            self._workspace,
-            limits=self._asked.limits,
-            threads=self._asked.profile.threads or fair_threads(),
-            log=log,
-        )
-        started = time.perf_counter()
-        try:
-            answer = self._jobs.perform(job)
-        except TurnkeyError as error:
-            self._journal.end_runner(
-                config.key, kind, CORRECTNESS, FAIL, reason=reason_of(error), started=started, log=log
-            )
-            return
-        self._journal.end_runner(
-            config.key,
-            kind,
-            CORRECTNESS,
-            OK if answer["ok"] else FAIL,
-            reason=answer["reason"],
-            started=started,
-            log=log,
-            tolerances=tuple(OutputTolerance(**each) for each in answer["tolerances"]),
-            notes=(f"compared at batch sizes {', '.join(map(str, answer['batch_sizes']))}",),
-        )
-
-    def _profile(self, models: Sequence[ModelConfig], records: Path) -> None:
-        """Performance of every runner whose outputs are right; the others are skipped with the reason."""
+        Runners climb together: where a budget ended the climb of one, all go on, from the records that there are.
+        """
+        journal = self._journal
+        is_cut = any(journal.runner(key, kind).stop_reason == str(Stop.BUDGET) for key, kind in runners)
         contestants: dict[str, tuple[str, RunnerKind]] = {}
-        for config in models:
-            for kind in self._kinds_of(config):
-                runner = self._journal.runner(config.key, kind)
-                known = runner.commands.get(PERFORMANCE)
-                if known is not None and known.is_done:
-                    continue
-                if not self._asked.profile.config.run_profiling:
-                    self._journal.end_runner(config.key, kind, PERFORMANCE, SKIPPED, reason="run_profiling is False")
-                elif runner.ended(CORRECTNESS) is not OK:
-                    ended = runner.ended(CORRECTNESS).value
-                    self._journal.end_runner(
-                        config.key, kind, PERFORMANCE, SKIPPED, reason=f"its Correctness is {ended}"
-                    )
-                else:
-                    contestants[f"{config.key} @ {kind.name}"] = (config.key, kind)
-        if not contestants:
+        entries = []
+        for key, kind in runners:
+            runner = journal.runner(key, kind)
+            known = runner.commands.get(PERFORMANCE)
+            if known is not None and known.is_done and not is_cut:
+                continue
+            if not self._asked.profile.config.run_profiling:
+                journal.end_runner(key, kind, PERFORMANCE, SKIPPED, reason="run_profiling is False")
+            elif runner.ended(CORRECTNESS) is not OK:
+                reason = f"its Correctness is {runner.ended(CORRECTNESS).value}"
+                journal.end_runner(key, kind, PERFORMANCE, SKIPPED, reason=reason)
+            else:
+                entry = Contestant.of(journal.status.models[key], kind, self._workspace)
+                contestants[entry.key] = (key, kind)
+                entries.append(entry)
+        if not entries:
             return
-        entries = [
-            Contestant(
-                model_key=key,
-                kind=kind,
-                path=conversion.file_of(self._journal.status.models[key], self._workspace),
-                sha256=self._journal.status.models[key].sha256,
-            )
-            for key, kind in contestants.values()
-        ]
         started = time.perf_counter()
         try:
             found = profile_contestants(
@@ -319,15 +267,14 @@ class Optimization:
         except TurnkeyError as error:
             found = {each.key: Profiled(rungs=(), stop_reason="error", error=error) for each in entries}
         for name, result in found.items():
-            key, kind = contestants[name]
-            self._end_profile(key, kind, result, started)
+            self._end_profile(*contestants[name], result, started)
 
     def _end_profile(self, key: str, kind: RunnerKind, result: Profiled, started: float) -> None:
         reason = "" if result.error is None else reason_of(result.error)
         status = OK if result.rungs and not isinstance(result.error, VerificationError) else FAIL
         notes = self._journal.runner(key, kind).notes
         if status is OK and reason:
-            notes = (*notes, f"incomplete: {reason}")
+            notes = tuple(dict.fromkeys((*notes, f"incomplete: {reason}")))
         self._journal.end_runner(
             key,
             kind,
@@ -340,23 +287,6 @@ class Optimization:
             stop_reason=result.stop_reason,
             notes=notes,
         )
-
-    def _verify(self, config: ModelConfig, kind: RunnerKind) -> None:
-        """The caller's own judgement, over the whole dataloader."""
-        runner = self._journal.runner(config.key, kind)
-        known = runner.commands.get(VERIFY)
-        if known is not None and known.is_done:
-            return
-        if runner.ended(CORRECTNESS) is not OK or runner.ended(PERFORMANCE) is not OK:
-            self._journal.end_runner(
-                config.key, kind, VERIFY, SKIPPED, reason="Correctness and Performance must be OK"
-            )
-            return
-        assert self._asked.verify_func is not None, "the caller asked"
-        started = time.perf_counter()
-        path = conversion.file_of(self._journal.status.models[config.key], self._workspace)
-        reason = verify_runner(self._asked.verify_func, kind, path, self._prepared)
-        self._journal.end_runner(config.key, kind, VERIFY, FAIL if reason else OK, reason=reason, started=started)
 
 
 def _now() -> str:

@@ -18,9 +18,8 @@ from turnkey.navigator.package_result import Package, source_format_of
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.runner_table import runner_kinds
 from turnkey.navigator.status import LOADING, VERIFY, CommandRun, CommandStatus, ModelStatus
-from turnkey.navigator.stored_metadata import limits_of, metadata_of, threads_of
+from turnkey.navigator.stored_metadata import limits_of, threads_of
 from turnkey.navigator.strategy import Strategy
-from turnkey.navigator.workspace import Workspace
 
 _OF_THE_SAMPLES = ("sample_count", "_input_names", "_output_names")
 """What a package's configuration says of the samples in it, which optimising again does not make anew."""
@@ -66,9 +65,9 @@ def optimize(
         ConfigurationError: the call contradicts itself.
     """
     from turnkey.navigator.optimization import Optimization, mark_of
-    from turnkey.navigator.preparation import stored
-    from turnkey.navigator.source import Source, fingerprint
+    from turnkey.navigator.source import fingerprint
     from turnkey.navigator.status_file import write_status
+    from turnkey.navigator.stored_sets import reopened
 
     source = source_format_of(package)
     has_files = any(model.files for model in package.status.models.values())
@@ -99,11 +98,8 @@ def optimize(
         **_profiling(package, profiler_config, threads=threads, effort=effort),
     )
     asked = check_call(package.model, given, source=source)
-    workspace = Workspace(package.workspace)
-    metadata = metadata_of(package.status)
-    structure = package.structure
-    model = package.get_model_path(_first_key(package)) if source is Format.ONNX else package.model
-    prepared = stored(Source(model=model, format=source, structure=structure), metadata, workspace)
+    model = package.get_model_path(next(iter(package.status.models))) if source is Format.ONNX else package.model
+    workspace, prepared = reopened(package, model=model)
     content = fingerprint(prepared.source, prepared.sets)
     mark = mark_of(content, asked)
     fresh = {key: _without_runners(each) for key, each in package.status.models.items()}
@@ -200,7 +196,3 @@ def _without_runners(model: ModelStatus) -> ModelStatus:
     """The model with its files, before any runner was tried; what was not made is tried again."""
     kept = {name: run for name, run in model.commands.items() if run.status is CommandStatus.OK}
     return replace(model, runners_status={}, commands=kept)
-
-
-def _first_key(package: Package) -> str:
-    return next(iter(package.status.models))

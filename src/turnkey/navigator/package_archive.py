@@ -20,7 +20,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,19 +51,6 @@ _NOT_EXTRACTED = (".log", ".sh", ".py")
 _PICKLES = (".pkl", ".pickle", ".joblib")
 _EXPORTED = ("torchscript", "torch-exportedprogram", "onnx", "openvino", "tf-savedmodel", "stablehlo")
 """Formats that every package ships; compiled ones only where they are among the best."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedArchive:
-    """An archive that was looked at.
-
-    Attributes:
-        is_ours: it has a manifest, and every byte was checked against it.
-        names: of the members.
-    """
-
-    is_ours: bool
-    names: tuple[str, ...]
 
 
 def save(
@@ -100,7 +87,7 @@ def save(
     with workspace.held():
         members = {workspace.relative(file): file for file in _files(package, workspace, save_data, list(strategies))}
         content: dict[str, bytes | Path] = {MANIFEST: manifest_of(members), **members}
-        write_archive(target, content, check=lambda written: _read_back(written))
+        write_archive(target, content, check=_read_back)
     if not keep_workspace:
         remove(workspace)
 
@@ -118,13 +105,13 @@ def load(path: str | Path, workspace: str | Path | None = None) -> Package:
     """
     source = Path(path)
     with read_archive(source) as archive:
-        checked = check_archive(archive)
+        is_ours = check_archive(archive)
         target = new_workspace(workspace, beside=source)
-        names = [name for name in checked.names if not name.endswith(_NOT_EXTRACTED) and name != MANIFEST]
+        names = [name for name in archive.names if not name.endswith(_NOT_EXTRACTED) and name != MANIFEST]
         try:
             archive.extract(target.path, names)
             status = read_status(target.status)
-            if not checked.is_ours:
+            if not is_ours:
                 status = _foreign(status, target)
                 write_status(status, target.status)
         except BaseException:
@@ -153,8 +140,8 @@ def load_from_workspace(workspace: str | Path) -> Package:
     return Package(read_status(found.status), found.path)
 
 
-def check_archive(archive: Archive) -> CheckedArchive:
-    """Compare every member with the manifest, before anything is written anywhere.
+def check_archive(archive: Archive) -> bool:
+    """Whether it is ours: with a manifest, with which every member is compared before anything is written anywhere.
 
     Raises:
         ArtifactError: they do not agree, or a pickle is inside.
@@ -166,9 +153,9 @@ def check_archive(archive: Archive) -> CheckedArchive:
     if "status.yaml" not in archive:
         raise refusal(archive, "it has no status.yaml: it is no package", what="package")
     if MANIFEST not in archive:
-        return CheckedArchive(is_ours=False, names=archive.names)
+        return False
     checked_manifest(archive, MANIFEST, what="package")
-    return CheckedArchive(is_ours=True, names=archive.names)
+    return True
 
 
 def _read_back(path: Path) -> None:

@@ -10,20 +10,20 @@ from typing import Any
 from turnkey.errors import TurnkeyError
 from turnkey.model.samples import SampleSet
 from turnkey.navigator.contestant import Contestant
-from turnkey.navigator.conversion import file_of
 from turnkey.navigator.dataloader import read_calls
-from turnkey.navigator.format import DeviceKind, Format, member
+from turnkey.navigator.format import DeviceKind, Format, member, members
 from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.package_result import Package
-from turnkey.navigator.preparation import Prepared, by_names
+from turnkey.navigator.preparation import Prepared
+from turnkey.navigator.preprocessing import by_names
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiling import profile_contestants
-from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import chosen_kinds, obstacle, runner_kinds
 from turnkey.navigator.sample_sets import Choice
 from turnkey.navigator.source import callable_of
 from turnkey.navigator.status import CORRECTNESS, CommandStatus, Rung
 from turnkey.navigator.stored_metadata import threads_of
+from turnkey.navigator.stored_sets import reopened
 from turnkey.navigator.workspace import Workspace
 from turnkey.pipeline import durable, plain_yaml
 from turnkey.pipeline.plain_data import plain
@@ -127,9 +127,7 @@ def profile(
     if dataloader is not None:
         prepared = _with_samples(prepared, package, kind, dataloader)
     device = None if target_device is None else member(DeviceKind, target_device, what="target_device")
-    formats = (
-        None if target_formats is None else {member(Format, each, what="a target format") for each in target_formats}
-    )
+    formats = None if target_formats is None else set(members(Format, target_formats, what="a target format"))
     named = None if runners is None else {each.name for each in chosen_kinds(runners, device or DeviceKind.CPU)}
     contestants = _contestants(package, workspace, formats=formats, named=named, device=device)
     detailed: dict[str, dict[int, list[Mapping[str, Any]]]] = {each.key: {} for each in contestants}
@@ -177,7 +175,7 @@ def _contestants(
     device: DeviceKind | None,
 ) -> list[Contestant]:
     found = []
-    for key, model in package.status.models.items():
+    for model in package.status.models.values():
         if formats is not None and model.model_config.format not in formats:
             continue
         if model.model_config.format.is_source and package.model is None:
@@ -188,8 +186,7 @@ def _contestants(
                 continue
             if (named is not None and name not in named) or (device is not None and not kind.is_for(device)):
                 continue
-            path = file_of(model, workspace)
-            found.append(Contestant(model_key=key, kind=kind, path=path, sha256=model.sha256))
+            found.append(Contestant.of(model, kind, workspace))
     return found
 
 

@@ -19,7 +19,7 @@ from turnkey.navigator.package_result import Package
 from turnkey.navigator.plan import planned_steps
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.recipe import Recipe, read_recipe
-from turnkey.navigator.remeasurement import Remeasured, reproduce_package
+from turnkey.navigator.remeasurement import Latency, Remeasured, reproduce_package
 from turnkey.navigator.self_check import Verified, verify_package
 from turnkey.navigator.status_file import status_document
 from turnkey.navigator.strategy import (
@@ -267,8 +267,8 @@ def _behind(each: Verified) -> str:
 
 
 def _compared(each: Remeasured) -> str:
-    def text(numbers: tuple[float, float | None, float | None]) -> str:
-        middle, low, high = numbers
+    def text(latency: Latency) -> str:
+        middle, low, high = latency
         return f"{middle:.4g} ms" + (f" [{low:.4g}, {high:.4g}]" if low is not None and high is not None else "")
 
     words = f"recorded {text(each.recorded)}"

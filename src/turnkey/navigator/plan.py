@@ -44,7 +44,7 @@ def planned_steps(asked: CallSettings) -> list[PlannedStep]:
         if reason:
             missing[config.key] = reason
         steps.append(PlannedStep(subject=config.key, action=_origin(config), obstacle=reason))
-    runs = [(config, kind) for config in models for kind in asked.kinds if kind.format is config.format]
+    runs = [(config, kind) for config in models for kind in asked.kinds_of(config.format)]
     for config, kind in runs:
         reason = obstacle(kind) or (f"{config.key} is not made" if config.key in missing else "")
         action = f"compared with the source on {asked.sample_count} samples at most"

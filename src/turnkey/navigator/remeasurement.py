@@ -6,11 +6,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from turnkey import host
-from turnkey.host import fair_threads
-from turnkey.navigator import conversion
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.making import reason_of
 from turnkey.navigator.package_archive import opened
@@ -19,13 +17,21 @@ from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.profiling import profile_contestants
-from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import obstacle, runner_kinds
 from turnkey.navigator.status import Rung
+from turnkey.navigator.stored_sets import reopened
 from turnkey.navigator.workspace import Workspace
 
 MARGIN = 0.10
 """Relative difference of two runs of one process each that says nothing."""
+
+
+class Latency(NamedTuple):
+    """Milliseconds, with the bounds of the interval where they are known."""
+
+    ms: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +40,15 @@ class Remeasured:
 
     Attributes:
         outcome: ``reproduced``, ``slower``, ``faster``, ``not comparable``, or ``failed``.
-        recorded, found: latency with its bounds, ms; ``found`` is None where it could not be measured.
+        found: None where it could not be measured.
         reason: what keeps it from being compared or measured.
     """
 
     key: str
     batch_size: int | None
     outcome: str
-    recorded: tuple[float, float | None, float | None]
-    found: tuple[float, float | None, float | None] | None = None
+    recorded: Latency
+    found: Latency | None = None
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,8 +94,8 @@ def _remeasured(package: Package, workspace: Workspace, prepared: Prepared, key:
     if kind is None or reason:
         return _failed(f"{key} @ {name}", recorded, reason)
     sizes = [recorded.batch_size]
-    config = ProfilerConfig.from_dict({**package.config.get("profiler_config", {}), "batch_sizes": sizes})
-    contestant = Contestant(model_key=key, kind=kind, path=conversion.file_of(model, workspace), sha256=model.sha256)
+    config = ProfilerConfig.from_dict({**(package.config.get("profiler_config") or {}), "batch_sizes": sizes})
+    contestant = Contestant.of(model, kind, workspace)
     with tempfile.TemporaryDirectory(prefix="turnkey-reproduce-") as scratch:
         found = profile_contestants(
             prepared,
@@ -106,11 +112,8 @@ def _remeasured(package: Package, workspace: Workspace, prepared: Prepared, key:
 
 def compared(key: str, recorded: Rung, found: Rung, obstacles: Sequence[str]) -> Remeasured:
     """The recorded result beside the new one; ``obstacles`` keep them from being compared. Pure."""
-    bounds = [
-        (rung.p50_latency, rung.ci_low or rung.p50_latency, rung.ci_high or rung.p50_latency)
-        for rung in (recorded, found)
-    ]
-    (_, low, high), (_, new_low, new_high) = bounds
+    low, new_low = (rung.ci_low or rung.p50_latency for rung in (recorded, found))
+    high, new_high = (rung.ci_high or rung.p50_latency for rung in (recorded, found))
     outcome = "reproduced"
     if obstacles:
         outcome = "not comparable"
@@ -122,8 +125,8 @@ def compared(key: str, recorded: Rung, found: Rung, obstacles: Sequence[str]) ->
         key=key,
         batch_size=recorded.batch_size,
         outcome=outcome,
-        recorded=_bounds(recorded),
-        found=_bounds(found),
+        recorded=_latency(recorded),
+        found=_latency(found),
         reason="; ".join(obstacles),
     )
 
@@ -131,18 +134,18 @@ def compared(key: str, recorded: Rung, found: Rung, obstacles: Sequence[str]) ->
 def _failed(key: str, recorded: Rung, reason: str) -> Remeasured:
     """A result that cannot be measured here; the others are."""
     return Remeasured(
-        key=key, batch_size=recorded.batch_size, outcome="failed", recorded=_bounds(recorded), reason=reason
+        key=key, batch_size=recorded.batch_size, outcome="failed", recorded=_latency(recorded), reason=reason
     )
 
 
-def _bounds(rung: Rung) -> tuple[float, float | None, float | None]:
-    return rung.ci_center or rung.p50_latency, rung.ci_low, rung.ci_high
+def _latency(rung: Rung) -> Latency:
+    return Latency(rung.ci_center or rung.p50_latency, rung.ci_low, rung.ci_high)
 
 
 def differences(package: Package, recorded: Rung) -> list[str]:
     """What keeps a result of this host from being compared with the package's."""
     there = (package.status.environment.get("cpu") or {}).get("name")
-    here, cores = host.processor(), fair_threads()
+    here, cores = host.processor(), host.fair_threads()
     found = [] if there == here else [f"measured on {there}, this is {here}"]
     if recorded.threads is not None and recorded.threads > cores:
         found.append(f"measured with {recorded.threads} threads, this process may use {cores} cores")

@@ -11,14 +11,15 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from turnkey.errors import TurnkeyError
 from turnkey.host import fair_threads
 from turnkey.navigator import conversion
+from turnkey.navigator.checking import check_job
 from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import MissingSourceModelError
 from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
+from turnkey.navigator.model_files import is_intact
 from turnkey.navigator.named_place import built, imported
 from turnkey.navigator.package_archive import load_from_workspace
 from turnkey.navigator.package_result import Package
@@ -26,9 +27,10 @@ from turnkey.navigator.preparation import Prepared
 from turnkey.navigator.profile_plan import ProfilePlan
 from turnkey.navigator.profiler_config import ProfilerConfig
 from turnkey.navigator.profiling import profile_contestants
-from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import runner_kind
+from turnkey.navigator.status import ModelStatus
 from turnkey.navigator.stored_metadata import limits_of_runner
+from turnkey.navigator.stored_sets import reopened
 from turnkey.navigator.workbench import Workbench
 from turnkey.navigator.workspace import Workspace
 
@@ -70,10 +72,14 @@ def _conversion(package: Package, key: str) -> int:
     model = package.status.models[key]
     config = model.model_config
     parent = package.status.models.get(config.parent_key or "")
+    state = "intact" if is_intact(model, workspace) else "changed"
+    if parent is None and package.model is None:
+        print(f"{key}: a copy of the file that was given, {state}")
+        return 0 if state == "intact" else 1
     if parent is not None and parent.model_config.format.is_source and package.model is None:
         raise MissingSourceModelError(
             f"{key} is exported from the source model, which is no part of the workspace",
-            evidence=f"{workspace.path / config.path} is {'intact' if _intact(model, workspace) else 'changed'}",
+            evidence=f"{workspace.path / config.path} is {state}",
             remedy="run this script with --model module:name",
         )
     with tempfile.TemporaryDirectory(prefix="turnkey-reproduce-") as scratch:
@@ -90,14 +96,9 @@ def _conversion(package: Package, key: str) -> int:
     return 0
 
 
-def _placed(parent: Any, workspace: Workspace) -> Any:
-    """The parent with its file where it lies."""
-    path = str(workspace.path / parent.model_config.path)
-    return replace(parent, model_config=replace(parent.model_config, path=path))
-
-
-def _intact(model: Any, workspace: Workspace) -> bool:
-    return conversion.is_intact(model, workspace)
+def _placed(parent: ModelStatus, workspace: Workspace) -> ModelStatus:
+    """The parent with its files where they lie."""
+    return replace(parent, files=tuple(str(workspace.path / each) for each in parent.files))
 
 
 def _correctness(package: Package, key: str, runner: str) -> int:
@@ -110,7 +111,7 @@ def _correctness(package: Package, key: str, runner: str) -> int:
     log = workspace.command_log(key, "reproduce", runner)
     jobs = _jobs(package, prepared)
     try:
-        job = conversion.check_job(
+        job = check_job(
             model,
             runner_kind(runner),
             prepared.stored,
@@ -131,13 +132,12 @@ def _correctness(package: Package, key: str, runner: str) -> int:
 def _performance(package: Package, key: str, runner: str) -> int:
     workspace, prepared = reopened(package)
     model = package.status.models[key]
-    path = conversion.file_of(model, workspace)
-    if path is None and package.model is None:
+    contestant = Contestant.of(model, runner_kind(runner), workspace)
+    if contestant.path is None and package.model is None:
         raise MissingSourceModelError(
             f"{key} @ {runner} runs the source model", remedy="run this script with --model module:name"
         )
     config = ProfilerConfig.from_dict(package.config.get("profiler_config") or {})
-    contestant = Contestant(model_key=key, kind=runner_kind(runner), path=path, sha256=model.sha256)
     with tempfile.TemporaryDirectory(prefix="turnkey-reproduce-") as scratch:
         found = profile_contestants(
             prepared,

@@ -17,7 +17,7 @@ import numpy as np
 
 from turnkey.errors import ArtifactError
 from turnkey.model.call import CallStructure
-from turnkey.model.npz import read_arrays
+from turnkey.model.npz import read_arrays, write_arrays
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.pipeline import durable
 
@@ -94,9 +94,9 @@ def write_documented(
         durable.make_directory(directory / kind)
         indices = [index for index in getattr(choice, kind) if index in samples]
         for position, index in enumerate(indices):
+            rows = {name: _plain(array) for name, array in row(samples[index], names).items()}
             with durable.replacement(directory / kind / f"{position}.npz") as temporary, temporary.open("wb") as file:
-                rows = {name: _plain(array) for name, array in row(samples[index], names).items()}
-                np.savez(file, **rows)  # type: ignore[arg-type]
+                write_arrays(file, rows)
 
 
 def read_documented(directory: Path) -> list[Sample]:
@@ -118,7 +118,12 @@ def read_documented(directory: Path) -> list[Sample]:
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """numpy's own file format has no bfloat16: it is written as float32, which holds every value of it."""
+    """numpy's own file format has no bfloat16: it is written as float32, which holds every value of it.
+
+    Texts are arrays of texts, and no objects, which would have to be pickled.
+    """
+    if array.dtype.kind == "O":
+        return array.astype(str)
     if array.dtype.isbuiltin == 1 or array.dtype.kind in "US":
         return array
     return array.astype(np.float32)

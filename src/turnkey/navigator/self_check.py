@@ -9,16 +9,17 @@ from typing import Any
 
 from turnkey.errors import TurnkeyError
 from turnkey.host import fair_threads
-from turnkey.navigator import conversion
+from turnkey.navigator.checking import check_job
 from turnkey.navigator.job_runner import WorkerJobs
+from turnkey.navigator.model_files import is_intact
 from turnkey.navigator.package_archive import opened
 from turnkey.navigator.package_result import Package
 from turnkey.navigator.preparation import Prepared
-from turnkey.navigator.reopened import reopened
 from turnkey.navigator.runner_table import obstacle, runner_kinds
 from turnkey.navigator.status import CORRECTNESS, CommandStatus, RunnerStatus
 from turnkey.navigator.stored_metadata import limits_of_runner
-from turnkey.navigator.tolerances import Limits
+from turnkey.navigator.stored_sets import reopened
+from turnkey.navigator.tolerances import Limits, plain_limits
 from turnkey.navigator.workspace import Workspace
 
 
@@ -46,7 +47,7 @@ class Verified:
             "outcome": self.outcome,
             "reason": self.reason,
             "max_abs": self.max_abs,
-            "limits": {name: None if pair is None else list(pair) for name, pair in self.limits.items()},
+            "limits": plain_limits(self.limits),
         }
 
 
@@ -95,13 +96,13 @@ def _verified(
         return Verified(key=label, outcome="skipped", reason="no such runner is known here")
     if not (workspace.path / model.model_config.path).exists():
         return Verified(key=label, outcome="skipped", reason="its file is not part of this package")
-    if not conversion.is_intact(model, workspace):
+    if not is_intact(model, workspace):
         return Verified(key=label, outcome="invalid", reason="its file is not the one that was made")
     reason = obstacle(kind)
     if reason:
         return Verified(key=label, outcome="skipped", reason=reason)
     limits = limits_of_runner(package.status, runner)
-    job = conversion.check_job(model, kind, prepared.stored, workspace, limits=limits, threads=fair_threads(), log=log)
+    job = check_job(model, kind, prepared.stored, workspace, limits=limits, threads=fair_threads(), log=log)
     try:
         answer = jobs.perform(job)
     except TurnkeyError as error:

@@ -17,6 +17,7 @@ from turnkey.errors import ModelError
 from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.source import SourceModel
+from turnkey.navigator.dataloader import is_storable
 from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format import Format
 from turnkey.runtimes.python import python_outputs
@@ -66,7 +67,7 @@ class Source:
         """What the source computes for one sample, in evaluation mode and in its own precision.
 
         Raises:
-            ModelError: it fails, returns no tensor, or gives NaN or infinity.
+            ModelError: it fails, returns no tensor or none that a file could hold, or gives NaN or infinity.
             ConfigurationError: it has another number of outputs than names were given.
         """
         named = _documented_names(self._raw(sample))
@@ -80,6 +81,11 @@ class Source:
         if not named:
             raise ModelError("the source model returns no tensor", evidence="there is nothing to compare")
         for name, array in named.items():
+            if not is_storable(array):
+                raise ModelError(
+                    f"output {name!r} of the source model is no array of numbers, booleans or texts",
+                    evidence=f"{array.dtype}{list(array.shape)}",
+                )
             if array.dtype.kind in "fc" and not np.isfinite(array).all():
                 raise ModelError(
                     f"output {name!r} of the source model holds NaN or infinity",

@@ -15,55 +15,28 @@ version  what this reader does about it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from turnkey.errors import ArtifactError
+from turnkey.navigator.documented_status import documented_model_of, documented_models, ends_of
 from turnkey.navigator.exceptions import BackwardCompatibilityError
-from turnkey.navigator.format import Format
 from turnkey.navigator.metadata import TensorMetadata
-from turnkey.navigator.model_config import ModelConfig
-from turnkey.navigator.status import (
-    CORRECTNESS,
-    PERFORMANCE,
-    CommandRun,
-    CommandStatus,
-    ModelStatus,
-    OutputTolerance,
-    Rung,
-    RunnerStatus,
-    Status,
-)
+from turnkey.navigator.own_status import commands_of, own_model, own_model_of
+from turnkey.navigator.status import ModelStatus, Status
 from turnkey.navigator.stored_facts import check_config, check_environment, check_facts, check_ranges
-from turnkey.navigator.stored_name import safe_name, safe_relative
-from turnkey.navigator.typed_record import mapping, sequence, typed, typed_record
+from turnkey.navigator.stored_name import safe_name
+from turnkey.navigator.typed_record import mapping, sequence, typed
 from turnkey.pipeline import durable, plain_yaml
-from turnkey.pipeline.plain_data import plain
+from turnkey.pipeline.plain_data import finite, plain
 from turnkey.pipeline.plain_yaml import Document
 
 FORMAT_VERSION = "0.2.1"
 SCHEMA = 1
 """Version of the part ``turnkey``. 1: first."""
 _OLDEST, _NEWEST = (0, 1, 0), (0, 3, 2)
-_KNOWN_FORMATS = {
-    Format.PYTHON,
-    Format.TORCH,
-    Format.TORCHSCRIPT,
-    Format.ONNX,
-    Format.TENSORRT,
-    Format.TORCH_TRT,
-    Format.TENSORFLOW,
-    Format.TF_SAVEDMODEL,
-    Format.TF_TRT,
-    Format.JAX,
-}
-_KNOWN_RUNNERS = {
-    *("PythonRunner", "TorchCPU", "TorchCUDA", "TorchScriptCPU", "TorchScriptCUDA", "TorchTensorRT"),
-    *("OnnxCPU", "OnnxCUDA", "OnnxTensorRT", "TensorRT"),
-}
 
 
 def write_status(status: Status, path: Path) -> None:
@@ -73,18 +46,13 @@ def write_status(status: Status, path: Path) -> None:
 
 def status_document(status: Status) -> dict[str, Any]:
     """The content of the file, keys in the documented order."""
-    known = {
-        key: _documented_model(model, status.models)
-        for key, model in status.models.items()
-        if model.model_config.format in _KNOWN_FORMATS
-    }
     document = {
         "format_version": FORMAT_VERSION,
         "model_navigator_version": status.model_navigator_version,
         "uuid": status.uuid,
         "environment": status.environment,
         "config": status.config,
-        "models_status": known,
+        "models_status": documented_models(status.models),
         "input_metadata": [spec.to_dict() for spec in status.input_metadata],
         "output_metadata": [spec.to_dict() for spec in status.output_metadata],
         "dataloader_trt_profile": status.dataloader_trt_profile,
@@ -95,12 +63,12 @@ def status_document(status: Status) -> dict[str, Any]:
         "turnkey": {
             "schema": SCHEMA,
             "origin": {"format_version": status.format_version},
-            "models": {key: _own_model(model) for key, model in status.models.items()},
+            "models": {key: own_model(model) for key, model in status.models.items()},
             "commands": {name: asdict(run) for name, run in status.commands.items()},
             "facts": status.own,
         },
     }
-    return _finite(plain(document))  # type: ignore[no-any-return]
+    return plain(finite(document))  # type: ignore[no-any-return]
 
 
 def read_status(path: Path) -> Status:
@@ -119,12 +87,12 @@ def read_status(path: Path) -> Status:
         if own is not None:
             if not isinstance(own, dict) or own.get("schema") != SCHEMA:
                 raise document.error("the part turnkey is of a version that cannot be read", "turnkey")
-            models = _models(own["models"], _own_model_of)
-            commands = _commands(own["commands"])
+            models = _models(own["models"], own_model_of)
+            commands = commands_of(own["commands"])
             origin, facts = str(own["origin"]["format_version"]), check_facts(mapping(own["facts"]))
         else:
-            models = _models(data["models_status"], _documented_model_of)
-            commands = _ends(data.get("status"))
+            models = _models(data["models_status"], documented_model_of)
+            commands = ends_of(data.get("status"))
             origin, facts = version, {}
         ranges = mapping(data.get("dataloader_trt_profile"))
         return Status(
@@ -185,131 +153,6 @@ def _migrated_config(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _documented_model(model: ModelStatus, models: Mapping[str, ModelStatus]) -> dict[str, Any]:
-    config = model.model_config
-    parent = models.get(config.parent_key or "")
-    return {
-        "model_config": {
-            "format": config.format,
-            "key": config.key,
-            "path": config.path,
-            "parent_path": None if parent is None else parent.model_config.path,
-            "parent_key": config.parent_key,
-            "log_path": config.log_path,
-            **config.parameters,
-        },
-        "runners_status": {
-            name: {"runner_name": name, "status": runner.status, "result": runner.result}
-            for name, runner in model.runners_status.items()
-            if name in _KNOWN_RUNNERS
-        },
-        "status": model.status,
-        "result": {},
-    }
-
-
-def _documented_model_of(item: Mapping[str, Any]) -> ModelStatus:
-    config = mapping(item["model_config"])
-    for name in ("parent_path", "log_path"):
-        config.pop(name, None)
-    runners = {}
-    for name, fields_of in mapping(item.get("runners_status")).items():
-        result = mapping(fields_of.get("result"))
-        tolerances = sequence(mapping(result.get(CORRECTNESS)).get("per_output_tolerance"))
-        rungs = sequence(mapping(result.get(PERFORMANCE)).get("profiling_results"))
-        runners[safe_name(name)] = RunnerStatus(
-            runner_name=safe_name(name),
-            commands=_ends(fields_of.get("status")),
-            tolerances=tuple(typed_record(OutputTolerance, each) for each in tolerances),
-            rungs=tuple(typed_record(Rung, each) for each in rungs),
-        )
-    return ModelStatus(
-        model_config=ModelConfig(
-            format=Format(config.pop("format")),
-            key=safe_name(config.pop("key")),
-            path=safe_relative(config.pop("path")),
-            parent_key=_parent(config.pop("parent_key", None)),
-            parameters=config,
-        ),
-        runners_status=runners,
-        commands=_ends(item.get("status")),
-    )
-
-
-def _own_model(model: ModelStatus) -> dict[str, Any]:
-    return {
-        "model_config": asdict(model.model_config),
-        "runners": {name: asdict(runner) for name, runner in model.runners_status.items()},
-        "commands": {name: asdict(run) for name, run in model.commands.items()},
-        "sha256": model.sha256,
-        "size_bytes": model.size_bytes,
-        "files": model.files,
-        "exporter": model.exporter,
-        "notes": model.notes,
-    }
-
-
-def _own_model_of(item: Mapping[str, Any]) -> ModelStatus:
-    config = mapping(item["model_config"])
-    return ModelStatus(
-        model_config=ModelConfig(
-            format=Format(config["format"]),
-            key=safe_name(config["key"]),
-            path=safe_relative(config["path"]),
-            parent_key=_parent(config["parent_key"]),
-            parameters=mapping(config["parameters"]),
-        ),
-        runners_status={safe_name(name): _runner(each) for name, each in mapping(item["runners"]).items()},
-        commands=_commands(item["commands"]),
-        sha256=typed(str, item["sha256"], "sha256"),
-        size_bytes=typed(int, item["size_bytes"], "size_bytes"),
-        files=tuple(safe_relative(each) for each in sequence(item["files"])),
-        exporter=typed(str, item["exporter"], "exporter"),
-        notes=typed(tuple[str, ...], item["notes"], "notes"),
-    )
-
-
-def _runner(item: Mapping[str, Any]) -> RunnerStatus:
-    return RunnerStatus(
-        runner_name=safe_name(item["runner_name"]),
-        commands=_commands(item["commands"]),
-        tolerances=tuple(typed_record(OutputTolerance, each) for each in sequence(item["tolerances"])),
-        rungs=tuple(_rung(each) for each in sequence(item["rungs"])),
-        complete=typed(bool, item["complete"], "complete"),
-        stop_reason=typed(str, item["stop_reason"], "stop_reason"),
-        notes=typed(tuple[str, ...], item["notes"], "notes"),
-    )
-
-
-def _rung(item: Mapping[str, Any]) -> Rung:
-    found = typed_record(Rung, item)
-    if found.record:
-        safe_relative(found.record)
-    return found
-
-
-def _commands(items: Any) -> dict[str, CommandRun]:
-    return {safe_name(name): _command(mapping(run)) for name, run in mapping(items).items()}
-
-
-def _command(item: Mapping[str, Any]) -> CommandRun:
-    return CommandRun(
-        status=CommandStatus(item["status"]),
-        reason=typed(str, item["reason"], "reason"),
-        seconds=typed(float, item["seconds"], "seconds"),
-        log_path=typed(str, item["log_path"], "log_path"),
-    )
-
-
-def _ends(items: Any) -> dict[str, CommandRun]:
-    """Commands of a documented record, which says only how each ended."""
-    return {safe_name(name): CommandRun(status=CommandStatus(end)) for name, end in mapping(items).items()}
-
-
-def _parent(text: Any) -> str | None:
-    return None if text is None else safe_name(text)
-
-
 def _tensors(items: Any) -> tuple[TensorMetadata, ...]:
     return tuple(
         TensorMetadata(
@@ -319,14 +162,3 @@ def _tensors(items: Any) -> tuple[TensorMetadata, ...]:
         )
         for item in sequence(items)
     )
-
-
-def _finite(value: Any) -> Any:
-    """Numbers that are not finite as null: YAML's ``.nan`` is read by some and breaks others."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return None if value in ("nan", "inf", "-inf") else value

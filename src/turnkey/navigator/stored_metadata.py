@@ -10,7 +10,7 @@ from turnkey.host import fair_threads
 from turnkey.navigator.metadata import VARIES, Metadata, TensorMetadata
 from turnkey.navigator.status import RunnerStatus, Status
 from turnkey.navigator.tensorrt_profile import TensorRTProfile
-from turnkey.navigator.tolerances import Limits
+from turnkey.navigator.tolerances import Limits, limits_from
 
 
 def metadata_of(status: Status) -> Metadata:
@@ -35,7 +35,7 @@ def metadata_of(status: Status) -> Metadata:
 def limits_of(status: Status) -> Limits:
     """The limits that the call named; empty where it took the defaults."""
     stored: Mapping[str, Any] = (status.own.get("settings") or {}).get("tolerances") or {}
-    return {name: None if pair is None else (float(pair[0]), float(pair[1])) for name, pair in stored.items()}
+    return limits_from(stored)
 
 
 def threads_of(status: Status) -> int | None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from turnkey.errors import UsageError
 from turnkey.model.samples import Sample
 from turnkey.navigator.output_names import under_names
 from turnkey.navigator.status import OutputTolerance
@@ -46,15 +48,36 @@ class Finding:
     tolerances: tuple[OutputTolerance, ...]
 
 
-def checked_limits(given: Limits | None) -> dict[str, tuple[float, float] | None]:
-    """Limits of a call. Raises UsageError for one that is not finite or negative: it would let everything pass."""
+def checked_limits(given: Any) -> dict[str, tuple[float, float] | None]:
+    """Limits of a call, as anyone may give them.
+
+    Raises:
+        UsageError: no mapping of pairs; or a limit that is negative or not finite, which would let everything pass.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError("tolerances is no mapping of output names", evidence=repr(given)[:200])
     found: dict[str, tuple[float, float] | None] = {}
     for name, pair in (given or {}).items():
-        if pair is not None:
-            atol, rtol = pair
-            Tolerances(rtol=rtol, atol=atol)  # refuses what is not a limit
-        found[name] = None if pair is None else (float(pair[0]), float(pair[1]))
+        if pair is None:
+            found[name] = None
+            continue
+        try:
+            atol, rtol = (float(limit) for limit in pair)
+        except (TypeError, ValueError):
+            raise UsageError("a tolerance is a pair (atol, rtol), or None", evidence=f"{name}: {pair!r}") from None
+        Tolerances(rtol=rtol, atol=atol)  # refuses what is not a limit
+        found[name] = (atol, rtol)
     return found
+
+
+def plain_limits(limits: Limits) -> dict[str, list[float] | None]:
+    """Limits as JSON and YAML hold them."""
+    return {name: None if pair is None else list(pair) for name, pair in limits.items()}
+
+
+def limits_from(plain: Mapping[str, Any]) -> dict[str, tuple[float, float] | None]:
+    """The limits of `plain_limits`."""
+    return {name: None if pair is None else (float(pair[0]), float(pair[1])) for name, pair in plain.items()}
 
 
 def effective_limits(
@@ -81,15 +104,21 @@ def compare_outputs(
         precision: in which the variant computes, where it is coarser than its outputs' dtypes.
     """
     aligned = under_names(reference, actual)
-    judged = []
-    for name, limit in effective_limits(reference, actual, precision=precision, limits=limits).items():
-        array, given = reference[name], {name: aligned[name]} if name in aligned else {}
-        atol, rtol = limit or _default(array, given.get(name, array), precision)
-        [output] = compare({name: array}, given, tolerances=Tolerances(atol=atol, rtol=rtol)).outputs
-        if limit is None and output.failed_test in _NOT_JUDGED:
-            output = replace(output, failed_test="", proves=True, reason="recorded, not judged")
-        judged.append(output)
-    return Comparison(outputs=tuple(judged), unexpected=tuple(name for name in aligned if name not in reference))
+    limits_by_output = effective_limits(reference, actual, precision=precision, limits=limits)
+    tolerances = {}
+    for name, limit in limits_by_output.items():
+        atol, rtol = limit or _default(reference[name], aligned.get(name, reference[name]), precision)
+        tolerances[name] = Tolerances(atol=atol, rtol=rtol)
+    found = compare(reference, aligned, by_output=tolerances)
+    return replace(
+        found,
+        outputs=tuple(
+            replace(output, failed_test="", proves=True, reason="recorded, not judged")
+            if limits_by_output[output.name] is None and output.failed_test in _NOT_JUDGED
+            else output
+            for output in found.outputs
+        ),
+    )
 
 
 def summarize(comparisons: Sequence[Comparison], *, outputs: Sequence[str], limits: Limits | None = None) -> Finding:

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from turnkey.errors import ConversionError
 from turnkey.file_digest import digest_of_files
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample, read_samples
 from turnkey.model.source import SourceModel
+from turnkey.navigator.model_files import files_of
 from turnkey.navigator.runner_adapter import runtime_of
-from turnkey.navigator.tolerances import compare_outputs, effective_limits, summarize
+from turnkey.navigator.tolerances import compare_outputs, effective_limits, limits_from, summarize
 from turnkey.pipeline import durable
 from turnkey.runtimes import LoadRequest, Runner
 from turnkey.tools.format_settings import settings_of
@@ -86,7 +86,7 @@ class Workbench:
         runner = self.load(job)
         comparisons, sizes = [], []
         judged_by: dict[str, tuple[float, float] | None] = {}
-        given = {name: None if pair is None else (pair[0], pair[1]) for name, pair in job["limits"].items()}
+        given = limits_from(job["limits"])
         try:
             for directory in job["sets"]:
                 samples = read_samples(Path(directory))
@@ -121,22 +121,6 @@ class Workbench:
             options=dict(job["options"]),
         )
         return runtime_of(job["runtime"], place=job["place"]).load(request)
-
-
-def files_of(path: Path, companions: Sequence[str] = ()) -> list[Path]:
-    """A model's file with those without which it cannot be read, the model first.
-
-    Raises:
-        ConversionError: there is no such file.
-    """
-    if not path.is_file():
-        raise ConversionError(f"{path.name} was not written", evidence=str(path))
-    further = [Path(each) for each in companions]
-    if path.suffix == ".onnx":
-        from turnkey.formats.onnx_file import external_files
-
-        further += [Path(each) for each in external_files(path)]
-    return [path, *sorted({each for each in further if each != path})]
 
 
 def _rename_outputs(path: Path, names: Sequence[str]) -> None:

@@ -86,9 +86,9 @@ class Workspace:
         return path.relative_to(self.path).as_posix()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock while working on it; waits for another process that does."""
-        with hold(self.build):
+    def held(self, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold the lock while working on it; waits for another process that does, of which `on_wait` is told."""
+        with hold(self.build, on_wait=on_wait):
             yield
 
 

@@ -1,4 +1,4 @@
-"""What a run starts from: the dataloader's samples with their outputs, and the same read back from a workspace."""
+"""Sample sets written into a workspace, and the same read back from it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnkey.navigator.exceptions import UserInputError
 from turnkey.navigator.format import Format
-from turnkey.navigator.preparation import Prepared, by_names, prepare, stored, write_sets
+from turnkey.navigator.preparation import Prepared
+from turnkey.navigator.preprocessing import prepare
 from turnkey.navigator.source import Source
+from turnkey.navigator.stored_sets import stored, write_sets
 from turnkey.navigator.worker import workbench
 from turnkey.navigator.workspace import Workspace
 
@@ -60,28 +61,3 @@ def test_a_source_that_is_not_attached_has_no_facts_and_its_files_are_still_conv
     bench = workbench(context)
     assert bench.source is None
     assert bench.samples[0]["input__0"].shape == (2, 5), "engines are tuned for them"
-
-
-def test_samples_are_named_by_their_keys_whatever_the_order_else_by_position() -> None:
-    a, b = np.zeros(1), np.ones(1)
-    assert list(by_names({"b": b, "a": a}, ["a", "b"]).values()) == [a, b]
-    assert by_names({"input__0": b, "input__1": a}, ["a", "b"]) == {"a": b, "b": a}
-    with pytest.raises(UserInputError, match="inputs of the model"):
-        by_names({"a": a, "c": b}, ["a", "b"])
-
-
-def test_fewer_samples_than_are_to_be_compared_are_told() -> None:
-    told: list[str] = []
-    for count in (1, 100):
-        prepare(
-            summed,
-            Format.PYTHON,
-            [np.ones((2, 3), np.float32)],
-            sample_count=count,
-            batching=True,
-            input_names=None,
-            output_names=None,
-            say=told.append,
-        )
-    [text] = told
-    assert "1 samples, fewer than sample_count=100" in text

@@ -27,7 +27,7 @@ _RESULT = "inplace.json"
 
 
 @dataclass(slots=True)
-class CallStructure:
+class RecordedCalls:
     """Calls that are nested in the same way, with tensors of the same dtypes and ranks.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from turnkey.navigator.call_structure import structure_key
+from turnkey.navigator.recorded_calls import structure_key
 
 
 def test_calls_of_one_structure_share_a_key_and_others_do_not() -> None:
