@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,45 +58,42 @@ def test_after_the_values_of_an_option_that_takes_many_a_tool_may_follow() -> No
 
 
 @pytest.mark.parametrize("shell", sorted(SCRIPTS))
-def test_each_shell_accepts_its_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_shell_accepts_its_script(
+    shell: str, capsys: pytest.CaptureFixture[str], need: Callable[..., None]
+) -> None:
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert "completion-answer" in script
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+    need(shell)
     subprocess.run([shell, "-n", "/dev/stdin"], input=script, text=True, check=True)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_bash_completes_tools_options_values_and_files(tmp_path: Path) -> None:
+BASH = (
+    'eval "$(turnkey completion bash)"; COMP_WORDS=({typed}); COMP_CWORD={last}; _turnkey; '
+    'printf "%s\\n" "${{COMPREPLY[@]}}"'
+)
+FISH = "turnkey completion fish | source; complete -C 'turnkey {line}'"
+
+
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [
+        pytest.param("bash", BASH, marks=pytest.mark.needs("bash")),
+        pytest.param("fish", FISH, marks=pytest.mark.needs("fish")),
+    ],
+)
+def test_a_shell_completes_tools_options_values_and_files(shell: str, script: str, tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("")
     (tmp_path / "turnkey").write_text(f'#!/bin/sh\nexec {sys.executable} -m turnkey.cli.main "$@"\n')
     (tmp_path / "turnkey").chmod(0o755)
+    variables = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
 
     def completed(line: str) -> list[str]:
         words = line.split(" ")
-        typed = " ".join(f"'{word}'" for word in ["turnkey", *words])
-        script = (
-            f'PATH="{tmp_path}:$PATH"; eval "$(turnkey completion bash)"; '
-            f'COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _turnkey; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        text = script.format(line=line, typed=" ".join(f"'{word}'" for word in ["turnkey", *words]), last=len(words))
+        done = subprocess.run(
+            [shell, "-c", text], capture_output=True, text=True, check=True, cwd=tmp_path, env=variables
         )
-        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
-        return done.stdout.split()
-
-    assert completed("disc") == ["discover"]
-    assert completed("-i mod") == ["model.py"]
-    assert completed("model.py discover --max") == ["--max-depth"]
-
-
-@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
-def test_fish_completes_tools_options_values_and_files(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text("")
-    (tmp_path / "turnkey").write_text(f'#!/bin/sh\nexec {sys.executable} -m turnkey.cli.main "$@"\n')
-    (tmp_path / "turnkey").chmod(0o755)
-
-    def completed(line: str) -> list[str]:
-        script = f"set PATH {tmp_path} $PATH; turnkey completion fish | source; complete -C 'turnkey {line}'"
-        done = subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
         return done.stdout.split()
 
     assert completed("disc") == ["discover"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 pytestmark = pytest.mark.usefixtures("small_tools")
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 Writer = Callable[..., Path]
 
@@ -27,13 +24,8 @@ if not seen.exists():
 
 
 @pytest.fixture
-def corpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import corpus
-
-    yield corpus
-    for name in ("corpus", "corpus_row", "watched_call"):
-        sys.modules.pop(name, None)
+def corpus(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("corpus")
 
 
 def test_a_call_that_was_killed_goes_on_and_its_row_sums_both_parts(

@@ -9,13 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from launch_calls import call_in_process, launched, numbers_in, wait_until
 
 from turnkey.launch import Options, Result, evaluate, exit_code
 from turnkey.model.inputs import expand_inputs
@@ -40,25 +40,15 @@ def kind_of_workers(request: pytest.FixtureRequest) -> None:
     kind.update(KINDS[request.param])
 
 
-def isolated(paths: list[Path], cache: Path, *, steps: list[str] | None = None, **options: object) -> list[Result]:
-    inputs = expand_inputs([str(path) for path in paths]).inputs
-    return evaluate(
-        inputs,
-        Sequence(steps or ["obey", "store"]),
-        Options(cache_dir=cache, process_isolation=True, **{**kind, **options}),  # type: ignore[arg-type]
-    )
+def isolated(
+    paths: list[Path | str], cache: Path, *, steps: list[Any] | None = None, **options: object
+) -> list[Result]:
+    return launched(paths, cache, steps or ["obey", "store"], process_isolation=True, **{**kind, **options})
 
 
 def log_of(result: Result, tool: str = "obey") -> str:
     assert result.build_dir is not None
     return (result.build_dir / f"log_{tool}.txt").read_text()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.02)
 
 
 DEATHS = {
@@ -237,34 +227,16 @@ def test_arguments_reach_a_worker_unharmed(script: Writer, cache: Path, monkeypa
     path = script("import os\nstatistics = {'got': arguments['script_args'], 'where': os.getcwd()}", "ü 'x\ny\".py")
     monkeypatch.chdir(path.parent)
     text = "--name 'a b' \"c\" $HOME \\ ü\n--end"
-    (result,) = evaluate(
-        expand_inputs([path.name]).inputs,
-        Sequence([("obey", {"script_args": text})]),
-        Options(cache_dir=cache, process_isolation=True, **kind),  # type: ignore[arg-type]
-    )
+    (result,) = isolated([path.name], cache, steps=[("obey", {"script_args": text})])
 
     assert result.state is not None
     assert result.state.statistics["got"] == text
     assert result.state.statistics["where"] == str(path.parent)
 
 
-def parent_program(paths: list[Path], cache: Path) -> subprocess.Popen[bytes]:
+def parent_program(paths: list[Path], cache: Path) -> subprocess.Popen[str]:
     """A call with isolated inputs in a process of its own, to be killed or interrupted."""
-    text = textwrap.dedent(f"""
-        from turnkey.launch import Interrupted, Options, evaluate
-        from turnkey.model.inputs import expand_inputs
-        from turnkey.pipeline.sequence import Sequence
-        try:
-            evaluate(
-                expand_inputs({[str(path) for path in paths]!r}).inputs,
-                Sequence(["obey", "store"]),
-                Options(cache_dir={str(cache)!r}, process_isolation=True, timeout=300, **{kind!r}),
-            )
-        except Interrupted as interruption:
-            print([result.status for result in interruption.results], flush=True)
-            raise SystemExit(130)
-        """)
-    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, start_new_session=True)
+    return call_in_process(paths, cache, ["obey", "store"], process_isolation=True, timeout=300, **kind)
 
 
 STUBBORN = """
@@ -278,11 +250,6 @@ STUBBORN = """
     """
 
 
-def started_pids(path: Path) -> list[int]:
-    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
-    return [int(word) for word in path.read_text().split()]
-
-
 def is_gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -293,7 +260,7 @@ def is_gone(pid: int) -> bool:
 def test_a_worker_without_call_and_warden_dies_too(script: Writer, cache: Path, tmp_path: Path) -> None:
     marker = tmp_path / "pids"
     call = parent_program([script(STUBBORN.format(pids=str(marker)))], cache)
-    warden, worker, *grandchildren = started_pids(marker)
+    warden, worker, *grandchildren = numbers_in(marker)
 
     os.kill(call.pid, signal.SIGSTOP)  # so that it cannot clean up
     os.kill(warden, signal.SIGKILL)
@@ -310,7 +277,7 @@ def test_a_killed_process_leaves_nothing_running(victim: str, script: Writer, ca
     marker = tmp_path / "pids"
     path = script(STUBBORN.format(pids=str(marker)))
     call = parent_program([path], cache)
-    pids = started_pids(marker)
+    pids = numbers_in(marker)
 
     os.kill({"call": call.pid, "warden": pids[0], "worker": pids[1]}[victim], signal.SIGKILL)
 
@@ -326,13 +293,13 @@ def test_ctrl_c_ends_the_worker_and_the_build_says_so(script: Writer, cache: Pat
     marker = tmp_path / "pids"
     first, second = script(STUBBORN.format(pids=str(marker)), "first.py"), script("", "second.py")
     call = parent_program([first, second], cache)
-    pids = started_pids(marker)
+    pids = numbers_in(marker)
 
     os.kill(call.pid, signal.SIGINT)
     output, _ = call.communicate(timeout=30)
 
     assert call.returncode == 130
-    assert output.decode().strip() == "['killed', 'not_started']"
+    assert output.split() == ["killed", "not_started"]
     assert all(is_gone(pid) for pid in pids)
     state = load_state(cache, "first")
     assert state.build_status == "killed"
@@ -364,10 +331,12 @@ def test_a_script_in_a_worker_finds_what_plain_python_gives_it(
     ).stdout.decode()
 
     for isolation in (False, True):
-        (result,) = evaluate(
-            expand_inputs(["folder/probe.py"]).inputs,
-            Sequence([("discover", {"script_args": "--n 'a b'"})]),
-            Options(cache_dir=cache, process_isolation=isolation, **kind),  # type: ignore[arg-type]
+        (result,) = launched(
+            ["folder/probe.py"],
+            cache,
+            [("discover", {"script_args": "--n 'a b'"})],
+            process_isolation=isolation,
+            **kind,
         )
         log = log_of(result, "discover")
         assert result.status == "skipped", log

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from launch_calls import call_in_process, launched, wait_until
 
 from turnkey.errors import UsageError
-from turnkey.launch import Options, Result, evaluate
+from turnkey.launch import Options, Result
 from turnkey.launch.plan import thread_share
-from turnkey.model.inputs import expand_inputs
 from turnkey.pipeline.events import Event
-from turnkey.pipeline.sequence import Sequence
 from turnkey.pipeline.shard import Shard
 from turnkey.pipeline.state_file import load_state
 
@@ -32,16 +28,6 @@ Writer = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def own_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TURNKEY_MACHINE_LOCK", str(tmp_path / "machine.lock"))
-
-
-def run(paths: list[Path], cache: Path, steps: list[object], **how: object) -> list[Result]:
-    events: list[Event] = how.pop("events", [])  # type: ignore[assignment]
-    return evaluate(
-        expand_inputs([str(path) for path in paths]).inputs,
-        Sequence(steps),  # type: ignore[arg-type]
-        Options(cache_dir=cache, **how),  # type: ignore[arg-type]
-        events.append,
-    )
 
 
 SPAN = """
@@ -63,7 +49,7 @@ def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
 def test_several_inputs_run_at_a_time_and_results_stay_in_order(script: Writer, cache: Path) -> None:
     paths = [script(SPAN if name != "c" else "raise ValueError('mine')", f"{name}.py") for name in "abcdef"]
 
-    results = run(paths, cache, ["obey"], jobs=3)
+    results = launched(paths, cache, ["obey"], jobs=3)
 
     assert [result.input for result in results] == [str(path) for path in paths]
     assert [result.status for result in results] == ["successful"] * 2 + ["error"] + ["successful"] * 3
@@ -76,8 +62,8 @@ def test_a_measurement_never_overlaps_with_anything_also_of_another_call(script:
     events: list[Event] = []
 
     with ThreadPoolExecutor() as pool:
-        other = pool.submit(run, paths[:2], cache.with_name("other"), ["obey", "times"], jobs=2)
-        results = run(paths, cache, ["obey", "times"], jobs=3, events=events) + other.result()
+        other = pool.submit(launched, paths[:2], cache.with_name("other"), ["obey", "times"], jobs=2)
+        results = launched(paths, cache, ["obey", "times"], jobs=3, events=events) + other.result()
 
     assert [result.status for result in results] == ["successful"] * 6
     measured, built = spans(results, "measured"), spans(results)
@@ -89,7 +75,7 @@ def test_a_measurement_never_overlaps_with_anything_also_of_another_call(script:
 def test_waiting_for_a_turn_is_not_the_time_of_an_input(script: Writer, cache: Path) -> None:
     paths = [script("", f"{name}.py") for name in "abc"]
 
-    results = run(paths, cache, ["obey", ("times", {"seconds": 1.5})], jobs=3, timeout=3.0)
+    results = launched(paths, cache, ["obey", ("times", {"seconds": 1.5})], jobs=3, timeout=3.0)
 
     assert [result.status for result in results] == ["successful"] * 3
 
@@ -97,7 +83,7 @@ def test_waiting_for_a_turn_is_not_the_time_of_an_input(script: Writer, cache: P
 def test_a_failure_stops_what_has_not_begun_when_asked_for(script: Writer, cache: Path) -> None:
     paths = [script("raise ValueError('mine')", "a.py"), *(script("", f"{name}.py") for name in "bcdef")]
 
-    results = run(paths, cache, ["obey"], jobs=2, fail_fast=True)
+    results = launched(paths, cache, ["obey"], jobs=2, fail_fast=True)
 
     assert results[0].status == "error"
     assert results[-1].status == "not_started"
@@ -105,8 +91,8 @@ def test_a_failure_stops_what_has_not_begun_when_asked_for(script: Writer, cache
 
 def test_workers_share_the_threads_of_this_process(script: Writer, cache: Path) -> None:
     text = "import os\nstatistics = {'threads': os.environ.get('OMP_NUM_THREADS')}"
-    (one,) = run([script(text, "a.py")], cache, ["obey"], process_isolation=True)
-    several = run([script(text, "b.py"), script(text, "c.py")], cache, ["obey"], jobs=2)
+    (one,) = launched([script(text, "a.py")], cache, ["obey"], process_isolation=True)
+    several = launched([script(text, "b.py"), script(text, "c.py")], cache, ["obey"], jobs=2)
 
     assert one.state is not None
     assert one.state.statistics.get("threads") == os.environ.get("OMP_NUM_THREADS")
@@ -120,7 +106,7 @@ def test_ctrl_c_ends_all_workers_and_no_result_is_missing(script: Writer, cache:
     marker = tmp_path / "started"
     paths = [script("", "a.py"), *(script(hang.format(str(marker)), f"{name}.py") for name in "bcd")]
     call = call_in_process(paths, cache, jobs=2)
-    wait_for(lambda: marker.exists() and marker.read_text() == "..")
+    wait_until(lambda: marker.exists() and marker.read_text() == "..")
 
     os.kill(call.pid, signal.SIGINT)
     output, _ = call.communicate(timeout=30)
@@ -135,14 +121,14 @@ def test_a_killed_call_is_continued_with_exactly_what_is_missing(script: Writer,
     slow = f"import time\nopen({str(count)!r}, 'a').write('{{}}\\n')\ntime.sleep(0.5)\n"
     paths = [script(slow.format(name), f"{name}.py") for name in "abcdef"]
     call = call_in_process(paths, cache, jobs=2)
-    wait_for(lambda: count.exists() and len(count.read_text().split()) >= 4)
+    wait_until(lambda: count.exists() and len(count.read_text().split()) >= 4)
     call.kill()
     call.communicate()
     time.sleep(0.5)  # what was at work ends
     before = [name for name in "abcdef" if is_finished(cache, name)]
     assert before
 
-    results = run(paths, cache, ["obey"], jobs=2, resume=True)
+    results = launched(paths, cache, ["obey"], jobs=2, resume=True)
 
     assert [result.status for result in results] == [
         "skipped" if name in before else "successful" for name in "abcdef"
@@ -165,18 +151,18 @@ def test_only_the_kinds_of_failure_that_are_named_are_retried(script: Writer, ca
         script(text.format("time.sleep(600)"), "timeout.py"),
         script(text.format("os.abort()"), "crash.py"),
     ]
-    first = run(paths, cache, ["obey"], jobs=2, timeout=3)
+    first = launched(paths, cache, ["obey"], jobs=2, timeout=3)
     assert [result.status for result in first] == ["successful", "error", "timeout", "killed"]
     mended.touch()
 
-    second = run(paths, cache, ["obey"], process_isolation=True, timeout=3, retry=("timeout",))
+    second = launched(paths, cache, ["obey"], process_isolation=True, timeout=3, retry=("timeout",))
 
     assert [result.status for result in second] == ["skipped", "error", "successful", "killed"]
     assert "failed before" in second[1].reason
     assert "--retry failed" in str(second[1].error)
     assert second[1].failure is not None
     assert second[1].failure.tool == "obey"
-    third = run(paths, cache, ["obey"], process_isolation=True, timeout=3, retry=("failed",))
+    third = launched(paths, cache, ["obey"], process_isolation=True, timeout=3, retry=("failed",))
     assert [result.status for result in third] == ["skipped", "successful", "skipped", "successful"]
 
 
@@ -184,7 +170,7 @@ def test_shards_on_several_machines_do_all_inputs_once(script: Writer, tmp_path:
     paths = [script("", f"m{index}.py") for index in range(5)]
     done = []
     for index in (1, 2):
-        results = run(paths, tmp_path / f"cache{index}", ["obey"], shard=Shard(index, 2))
+        results = launched(paths, tmp_path / f"cache{index}", ["obey"], shard=Shard(index, 2))
         done += [result.input for result in results]
 
     assert sorted(done) == [str(path) for path in paths]
@@ -193,7 +179,7 @@ def test_shards_on_several_machines_do_all_inputs_once(script: Writer, tmp_path:
 def test_a_log_without_end_is_cut_off_by_ending_its_input(script: Writer, cache: Path) -> None:
     chatter = script("while True:\n    print('x' * 100_000)", "chatter.py")
 
-    results = run([chatter, script("", "b.py")], cache, ["obey"], process_isolation=True, output_limit=3 << 20)
+    results = launched([chatter, script("", "b.py")], cache, ["obey"], process_isolation=True, output_limit=3 << 20)
 
     assert [result.status for result in results] == ["killed", "successful"]
     assert "output limit" in results[0].reason
@@ -208,7 +194,7 @@ def test_a_build_that_fills_the_disk_is_ended_at_its_limit(script: Writer, cache
         time.sleep(60)
         """
 
-    results = run(
+    results = launched(
         [script(text, "big.py"), script("", "b.py")], cache, ["obey"], process_isolation=True, disk_limit=4 << 20
     )
 
@@ -230,28 +216,3 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, objec
     with pytest.raises(UsageError) as caught:
         Options(**options)  # type: ignore[arg-type]
     assert words in str(caught.value)
-
-
-def call_in_process(paths: list[Path], cache: Path, *, jobs: int) -> subprocess.Popen[str]:
-    text = textwrap.dedent(f"""
-        from turnkey.launch import Interrupted, Options, evaluate
-        from turnkey.model.inputs import expand_inputs
-        from turnkey.pipeline.sequence import Sequence
-        try:
-            evaluate(
-                expand_inputs({[str(path) for path in paths]!r}).inputs,
-                Sequence(["obey"]),
-                Options(cache_dir={str(cache)!r}, jobs={jobs}),
-            )
-        except Interrupted as interruption:
-            print(*[result.status for result in interruption.results], flush=True)
-            raise SystemExit(130)
-        """)
-    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, start_new_session=True, text=True)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.02)

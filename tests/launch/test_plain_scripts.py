@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launch_calls import launched
 
-from turnkey.launch import Options, Result, evaluate
-from turnkey.model.inputs import expand_inputs
-from turnkey.pipeline.sequence import Sequence
+from turnkey.launch import Result
 
 from ..discovery.scripts import HEAD, PLAIN_SCRIPTS, TORCH_SCRIPTS, prepare, python
 
@@ -28,11 +27,8 @@ def file_of(name: str) -> str:
 
 def discovered(names: list[str], **how: Any) -> dict[str, Result]:
     """Results of ``discover`` by script, each isolated, in one call from the scripts' directory."""
-    results = evaluate(
-        expand_inputs([file_of(name) for name in names]).inputs,
-        Sequence([("discover", {"script_args": shlex.join(ARGUMENTS)})]),
-        Options(cache_dir="cache", process_isolation=True, timeout=240, **how),
-    )
+    steps = [("discover", {"script_args": shlex.join(ARGUMENTS)})]
+    results = launched(map(file_of, names), Path("cache"), steps, process_isolation=True, timeout=240, **how)
     return dict(zip(names, results, strict=True))
 
 

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import stat
 import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from launch_calls import call_in_process, launched, wait_until
+from slurm_cluster import SlurmCluster, missing
 
 from turnkey.errors import InputError, MissingDependencyError, UsageError
-from turnkey.launch import Options, Result, evaluate, exit_code
+from turnkey.launch import Options, Result, exit_code
 from turnkey.launch.slurm_queue import QueueUnreachable, ask_accounting, ask_queue
 from turnkey.launch.slurm_submission import minutes, parameters
-from turnkey.model.inputs import expand_inputs
 from turnkey.pipeline.events import Event
-from turnkey.pipeline.sequence import Sequence
 from turnkey.pipeline.state_file import load_state
-
-_SPECIFICATION = importlib.util.spec_from_file_location("slurm_cluster", Path(__file__).with_name("slurm_cluster.py"))
-assert _SPECIFICATION is not None
-assert _SPECIFICATION.loader is not None
-slurm_cluster: Any = importlib.util.module_from_spec(_SPECIFICATION)
-_SPECIFICATION.loader.exec_module(slurm_cluster)
 
 Writer = Callable[..., Path]
 
 pytestmark = pytest.mark.usefixtures("small_tools")
 
-on_a_cluster = pytest.mark.skipif(bool(slurm_cluster.missing()), reason=f"no Slurm: {slurm_cluster.missing()}")
+on_a_cluster = pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {missing()}")
 
 
 # ---- without a cluster: what we say to Slurm, and how we read it --------------------------------------------------
@@ -133,7 +123,7 @@ def test_without_slurm_the_call_says_what_is_missing(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(MissingDependencyError, match="no Slurm on this machine"):
-        evaluate(expand_inputs([str(script())]).inputs, Sequence(["obey"]), Options(cache_dir=cache, use_slurm=True))
+        launched([script()], cache, use_slurm=True)
     assert not cache.exists()
 
 
@@ -141,39 +131,36 @@ def test_without_slurm_the_call_says_what_is_missing(
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    pytest.importorskip("submitit", reason="pip install 'turnkey[slurm]'")
-    started = slurm_cluster.SlurmCluster(tmp_path_factory.mktemp("slurm"))
+def cluster(tmp_path_factory: pytest.TempPathFactory, need: Callable[..., None]) -> Iterator[SlurmCluster]:
+    need("submitit")
+    started = SlurmCluster(tmp_path_factory.mktemp("slurm"))
     yield started
     started.stop()
 
 
 @pytest.fixture
-def on_slurm(cluster: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Result]]:
+def on_slurm(cluster: SlurmCluster, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Result]]:
     for name, value in cluster.variables.items():
         monkeypatch.setenv(name, value)
 
     def run(paths: list[Path], *, steps: list[object] | None = None, **how: object) -> list[Result]:
-        events: list[Event] = how.pop("events", [])  # type: ignore[assignment]
-        return evaluate(
-            expand_inputs([str(path) for path in paths]).inputs,
-            Sequence(steps or ["obey", "store"]),  # type: ignore[arg-type]
-            Options(cache_dir=cache, use_slurm=True, **how),  # type: ignore[arg-type]
-            events.append,
-        )
+        return launched(paths, cache, steps or ["obey", "store"], use_slurm=True, **how)
 
     return run
+
+
+def call_on_slurm(
+    paths: list[Path], cache: Path, cluster: SlurmCluster, steps: list[Any], **options: Any
+) -> subprocess.Popen[str]:
+    return call_in_process(paths, cache, steps, variables=cluster.variables, use_slurm=True, **options)
 
 
 def call_folder(cache: Path) -> Path:
     return max((path for path in (cache / ".calls").iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.1)
+def wait_for(condition: Callable[[], bool]) -> None:
+    wait_until(condition, seconds=120.0)
 
 
 @on_a_cluster
@@ -209,7 +196,7 @@ def test_success_failure_crash_and_timeout_come_home_with_their_logs(
 @on_a_cluster
 @pytest.mark.slow
 def test_a_pre_empted_job_comes_back_and_goes_on_after_its_finished_tools(
-    on_slurm: Callable[..., list[Result]], cluster: Any, script: Writer, cache: Path, tmp_path: Path
+    on_slurm: Callable[..., list[Result]], cluster: SlurmCluster, script: Writer, cache: Path, tmp_path: Path
 ) -> None:
     count, started = tmp_path / "count", tmp_path / "started"
     wait = f"import os, time\nopen({str(started)!r}, 'a').write('.')\n" + (
@@ -218,7 +205,7 @@ def test_a_pre_empted_job_comes_back_and_goes_on_after_its_finished_tools(
     steps = ["obey", ("store", {"count": str(count)}), ("store", {"script": wait, "opset": 18})]
     blocker = tmp_path / "blocker.sh"
     blocker.write_text(f"#!/bin/sh\n#SBATCH --output={tmp_path}/blocker.out\nsleep 3\n")
-    call = call_in_process([script("", "model.py")], cache, cluster, steps, "--exclusive")
+    call = call_on_slurm([script("", "model.py")], cache, cluster, steps, slurm=("exclusive=user",))
     wait_for(started.exists)
 
     for node in ("n1", "n2"):
@@ -233,7 +220,7 @@ def test_a_pre_empted_job_comes_back_and_goes_on_after_its_finished_tools(
     assert load_state(cache, "model").build_status == "successful"
 
 
-def release(cluster: Any) -> None:
+def release(cluster: SlurmCluster) -> None:
     """Slurm holds a job that was put back for two minutes; a test does not wait for that."""
     for line in cluster.command("squeue", "--noheader", "--array", "--partition=low", "--format=%i").split():
         cluster.command("scontrol", "update", f"JobId={line}", "StartTime=now")
@@ -241,13 +228,15 @@ def release(cluster: Any) -> None:
 
 @on_a_cluster
 @pytest.mark.slow
-def test_ctrl_c_cancels_our_jobs_and_no_others(cluster: Any, script: Writer, cache: Path, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_our_jobs_and_no_others(
+    cluster: SlurmCluster, script: Writer, cache: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other.sh"
     other.write_text(f"#!/bin/sh\n#SBATCH --output={tmp_path}/other.out\nsleep 60\n")
     cluster.command("sbatch", "--partition=low", "--job-name=other", str(other))
     started = tmp_path / "started"
     hang = f"import time\nopen({str(started)!r}, 'a').write('.')\ntime.sleep(600)"
-    call = call_in_process([script(hang, "a.py"), script(hang, "b.py")], cache, cluster, ["obey"])
+    call = call_on_slurm([script(hang, "a.py"), script(hang, "b.py")], cache, cluster, ["obey"])
     wait_for(started.exists)
 
     call.send_signal(signal.SIGINT)
@@ -263,7 +252,7 @@ def test_ctrl_c_cancels_our_jobs_and_no_others(cluster: Any, script: Writer, cac
 @on_a_cluster
 @pytest.mark.slow
 def test_a_failure_stops_what_has_not_begun_and_leaves_no_build_open(
-    on_slurm: Callable[..., list[Result]], cluster: Any, script: Writer, cache: Path
+    on_slurm: Callable[..., list[Result]], cluster: SlurmCluster, script: Writer, cache: Path
 ) -> None:
     texts = ["raise ValueError('mine')", *["import time; time.sleep(8)"] * 4]
     paths = [script(text, f"m{index}.py") for index, text in enumerate(texts)]
@@ -328,12 +317,12 @@ def test_a_cache_that_nodes_cannot_use_is_found_before_anything_is_queued(
 @on_a_cluster
 @pytest.mark.nightly
 def test_jobs_of_a_call_that_was_killed_are_collected_by_one_that_resumes(
-    on_slurm: Callable[..., list[Result]], cluster: Any, script: Writer, cache: Path, tmp_path: Path
+    on_slurm: Callable[..., list[Result]], cluster: SlurmCluster, script: Writer, cache: Path, tmp_path: Path
 ) -> None:
     count = tmp_path / "count"
     text = f"import time\nopen({str(count)!r}, 'a').write('.')\ntime.sleep(5)"
     paths = [script(text, "a.py"), script(text, "b.py")]
-    call = call_in_process(paths, cache, cluster, ["obey"])
+    call = call_on_slurm(paths, cache, cluster, ["obey"])
     wait_for(count.exists)
 
     call.kill()
@@ -348,7 +337,7 @@ def test_jobs_of_a_call_that_was_killed_are_collected_by_one_that_resumes(
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_sixty_inputs_run_at_most_fifty_at_a_time(
-    on_slurm: Callable[..., list[Result]], script: Writer, cluster: Any, cache: Path
+    on_slurm: Callable[..., list[Result]], script: Writer, cluster: SlurmCluster, cache: Path
 ) -> None:
     paths = [script("", f"m{index}.py") for index in range(60)]
 
@@ -357,26 +346,3 @@ def test_sixty_inputs_run_at_most_fifty_at_a_time(
     assert [result.status for result in results] == ["successful"] * 60
     submitted = [path.read_text() for path in (call_folder(cache) / "slurm").glob("*_submission.sh")]
     assert any("--array=0-59%50" in text for text in submitted), submitted
-
-
-def call_in_process(
-    paths: list[Path], cache: Path, cluster: Any, steps: list[Any], *flags: str
-) -> subprocess.Popen[str]:
-    extra = ("exclusive=user",) if "--exclusive" in flags else ()
-    text = textwrap.dedent(f"""
-        from turnkey.launch import Interrupted, Options, evaluate
-        from turnkey.model.inputs import expand_inputs
-        from turnkey.pipeline.sequence import Sequence
-        try:
-            results = evaluate(
-                expand_inputs({[str(path) for path in paths]!r}).inputs,
-                Sequence({steps!r}),
-                Options(cache_dir={str(cache)!r}, use_slurm=True, slurm={extra!r}),
-            )
-            print(*[result.status for result in results], flush=True)
-        except Interrupted as interruption:
-            print(*[result.status for result in interruption.results], flush=True)
-            raise SystemExit(130)
-        """)
-    environment = {**os.environ, **cluster.variables}
-    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, env=environment)

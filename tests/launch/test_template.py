@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from launch_calls import call_in_process, launched, numbers_in
 
-from turnkey.launch import Options, Result, evaluate
+from turnkey.launch import Result
 from turnkey.launch.template import Template, can_be_forked
 from turnkey.launch.work_item import WorkItem
-from turnkey.model.inputs import expand_inputs
 from turnkey.pipeline.events import Event
-from turnkey.pipeline.sequence import Sequence
 
 pytestmark = [
     pytest.mark.usefixtures("small_tools"),
@@ -28,15 +25,8 @@ pytestmark = [
 Writer = Callable[..., Path]
 
 
-def run(
-    paths: list[Path], cache: Path, *, steps: list[str] | None = None, events: list[Event] | None = None, **how: object
-) -> list[Result]:
-    return evaluate(
-        expand_inputs([str(path) for path in paths]).inputs,
-        Sequence(steps or ["obey"]),
-        Options(cache_dir=cache, process_isolation=True, timeout=120, **how),  # type: ignore[arg-type]
-        (events if events is not None else []).append,
-    )
+def run(paths: list[Path], cache: Path, **how: Any) -> list[Result]:
+    return launched(paths, cache, process_isolation=True, timeout=120, **how)
 
 
 def log_of(result: Result, tool: str = "obey") -> list[str]:
@@ -130,19 +120,9 @@ def test_the_template_ends_with_its_call(script: Writer, cache: Path, tmp_path: 
         time.sleep(600)
         """
     )
-    text = (
-        "from turnkey.launch import Options, evaluate\n"
-        "from turnkey.model.inputs import expand_inputs\n"
-        "from turnkey.pipeline.sequence import Sequence\n"
-        f"evaluate(expand_inputs([{str(path)!r}]).inputs, Sequence(['obey']),"
-        f" Options(cache_dir={str(cache)!r}, process_isolation=True, prewarm=1))\n"
-    )
-    call = subprocess.Popen([sys.executable, "-c", text], start_new_session=True)
-    until = time.monotonic() + 30
-    while not (marker.exists() and marker.read_text().endswith("\n")):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    template = psutil.Process(int(marker.read_text()))
+    call = call_in_process([path], cache, process_isolation=True, prewarm=1)
+    (pid,) = numbers_in(marker)
+    template = psutil.Process(pid)
     below = template.children(recursive=True)
     assert len(below) >= 2
 
