@@ -242,14 +242,15 @@ def largest_difference(model: onnx.ModelProto) -> float:
 
 def measure(name: str, model: onnx.ModelProto, *, run: bool) -> Row:
     """Prepare, lower and plan one network; with ``run`` also compare its C with ONNX Runtime."""
+    from turnkey.mlf.kernels.templates import TEMPLATES
     from turnkey.mlf.layout import lay_out
     from turnkey.mlf.lowering import lower
     from turnkey.mlf.memory_plan import greedy_by_step, without_reuse
     from turnkey.mlf.prepare import prepare
 
     started = time.perf_counter()
-    prepared = prepare(model, dims={})
-    program = lower(prepared)
+    prepared = prepare(model)
+    program = lower(prepared, templates=TEMPLATES)
     lowered = time.perf_counter()
     layout = lay_out(program)
     planned = time.perf_counter()

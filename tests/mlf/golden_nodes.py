@@ -82,7 +82,7 @@ def text_of(name: str) -> str:
         f'<ir_version: 8, opset_import: ["" : 17]> {name} ({inputs}) => ({outputs}) {constants}'
         f"{{ {results} = {operator} }}"
     )
-    program = lower(prepare(model, dims={}, optimize="none"))
+    program = lower(prepare(model, optimize="none"))
     parts = []
     for step in program.steps:
         kernel = step.kernel

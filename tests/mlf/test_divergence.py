@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import models
@@ -10,8 +11,10 @@ import pytest
 from test_verification import SAMPLE, planted
 
 import turnkey.mlf as mlf
+from turnkey.mlf.archive import Archive
 from turnkey.mlf.divergence import first_divergence
 from turnkey.mlf.failures import MlfVerificationError
+from turnkey.mlf.library import from_archive
 
 
 def test_a_sound_module_has_no_divergent_node(cnn_tar: Path) -> None:
@@ -26,6 +29,15 @@ def test_the_first_wrong_node_is_named_and_not_those_that_follow(nodewise_tar: P
     assert found.node == "Conv(a)"
     assert found.tensor == "a"
     assert found.actual != pytest.approx(found.expected)
+
+
+def test_a_tarball_that_tells_nothing_of_its_tensors_is_debugged_all_the_same(cnn_tar: Path) -> None:
+    files = dict(mlf.load(cnn_tar).archive.files)
+    facts = json.loads(files["metadata.json"])
+    del facts["modules"]["cnn"]["turnkey"]["tensors"]
+    files["metadata.json"] = json.dumps(facts).encode()
+    values = from_archive(Archive(cnn_tar, files)).module().debug(SAMPLE)
+    np.testing.assert_array_equal(values["scores"], mlf.load(cnn_tar).module().run(SAMPLE)["scores"])
 
 
 def test_the_error_of_a_mismatch_says_it(nodewise_tar: Path) -> None:

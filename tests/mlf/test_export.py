@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 import turnkey.mlf as mlf
-from turnkey.errors import TurnkeyError
+from turnkey.errors import InputError, TurnkeyError
 from turnkey.mlf.failures import MlfUsageError, MlfVerificationError
 from turnkey.pipeline.state import State, Variant
 
@@ -222,6 +222,81 @@ def test_names_that_clash_in_c_are_solved_by_a_renaming(tmp_path: Path) -> None:
     assert "--rename" in caught.value.remedy
     mlf.export(model, tmp_path / "n.tar", name="n", renames={"in.1": "first"}, verify=False)
     assert [tensor.name for tensor in mlf.load(tmp_path / "n.tar").module().inputs] == ["first", "in_1"]
+
+
+def test_names_that_are_words_of_c_macros_or_comments_compile_and_run(tmp_path: Path) -> None:
+    names = ["NULL", "linux", "INPUTS", "OUTPUTS", "requires", "@run@", "größe", "0", 'a%s"b']
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in names]
+    sums = [onnx.helper.make_node("Sum", names, ["int"], name="x/*y*/z\n*/")]
+    outputs = [onnx.helper.make_tensor_value_info("int", onnx.TensorProto.FLOAT, [2])]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(sums, "names", inputs, outputs),
+        opset_imports=[onnx.helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    made = mlf.export(model, tmp_path / "n.tar", name="while", sanitize=True, cflags=("-O1", "-pedantic"))
+    module = made.library.module()
+    assert module.metadata.turnkey["compiler"]["warnings"] == 0
+    assert [tensor.name for tensor in module.inputs] == names
+
+
+def test_values_wider_than_the_wanted_alignment_lie_at_multiples_of_their_width(tmp_path: Path) -> None:
+    text = """
+    <ir_version: 8, opset_import: ["" : 17]>
+    wide (float[3] x, double[3] z) => (double[3] y)
+    {
+      a = Exp(x)
+      b = Softmax(a)
+      c = Cast<to=11>(b)
+      d = Softmax(c)
+      e = Softmax(z)
+      y = Sub(d, e)
+    }
+    """
+    options = {"align": 4, "compile": False, "optimize": "none", "kernels": "generated"}
+    made = mlf.export(models.model_of(text), tmp_path / "w.tar", **options)
+    facts = made.library.module().metadata.turnkey
+    assert facts["abi"]["workspace_alignment"] == 8
+    assert not [row for row in made.plan["buffers"] if row[2] % 8]
+    narrow = mlf.export(models.model_of(models.CNN), tmp_path / "n.tar", align=4, compile=False)
+    assert narrow.library.module().abi["workspace_alignment"] == 4
+
+
+def test_a_file_that_is_no_valid_model_is_refused_before_anything_else(tmp_path: Path) -> None:
+    model = models.model_of(models.MULTIPLY)
+    del model.graph.node[0].input[:]
+    onnx.save(model, tmp_path / "m.onnx")
+    for wrong in (tmp_path / "m.onnx", tmp_path, tmp_path / "gone.onnx"):
+        with pytest.raises(InputError):
+            mlf.export(wrong, tmp_path / "m.tar")
+    assert not (tmp_path / "m.tar").exists()
+
+
+def test_a_dimension_below_zero_is_one_without_a_number(tmp_path: Path) -> None:
+    model = models.model_of(models.MULTIPLY)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    with pytest.raises(mlf.NonStaticShapeError, match="mlf-dynamic-shape") as caught:
+        mlf.export(model, tmp_path / "m.tar")
+    assert "axis 0 has no number" in caught.value.evidence
+
+
+def test_an_output_that_is_a_constant_gets_a_copy_of_it_whatever_else_has_that_name(tmp_path: Path) -> None:
+    text = """
+    <ir_version: 8, opset_import: ["" : 17]>
+    constant (float[2] x) => (float[2] y, float[2] w)
+    <float[2] w = {1, 2}>
+    {
+      t = Exp(x)
+      y = Add(t, w)
+    }
+    """
+    model = onnx.parser.parse_model(text)
+    for node in model.graph.node:  # which no text can say
+        for side in (node.input, node.output):
+            side[:] = ["w.constant" if name == "t" else name for name in side]
+    mlf.export(model, tmp_path / "c.tar", name="c", kernels="generated")
+    outputs = mlf.load(tmp_path / "c.tar").module().run({"x": np.zeros(2, np.float32)})
+    assert {name: array.tolist() for name, array in outputs.items()} == {"y": [2, 3], "w": [1, 2]}
 
 
 def test_strings_and_sequences_are_refused_by_name(tmp_path: Path) -> None:

@@ -145,11 +145,24 @@ def test_a_stack_of_which_nothing_is_told_is_left_out(stack: dict[str, int], cnn
     assert "painted" not in library_table(from_archive(Archive(cnn_tar, files)))
 
 
-def test_a_call_that_wants_all_memory_is_refused_before_it_takes_any(cnn_tar: Path) -> None:
-    files = _told(cnn_tar, lambda facts: _extension(facts)["abi"].update(workspace_bytes=1 << 50))
+@pytest.mark.parametrize("wanted", [{"workspace_bytes": 1 << 50}, {"workspace_alignment": 1 << 60}], ids=str)
+def test_a_call_that_wants_all_memory_is_refused_before_it_takes_any(wanted: dict[str, int], cnn_tar: Path) -> None:
+    files = _told(cnn_tar, lambda facts: _extension(facts)["abi"].update(wanted))
     module = from_archive(Archive(cnn_tar, files)).module()
     with pytest.raises(TurnkeyError, match="mlf-too-large"):
         module.run({"image": np.zeros((1, 2, 8, 8), np.float32)})
+
+
+@pytest.mark.parametrize("places", [{}, {"x": 0, "y": 1 << 40}], ids=["nowhere", "outside"])
+def test_a_tensor_that_has_no_place_in_the_workspace_is_refused(places: dict[str, int], tmp_path: Path) -> None:
+    options = {"workspace": "io", "compile": False, "verify": False}
+    mlf.export(models.model_of(models.MULTIPLY), tmp_path / "m.tar", name="m", **options)
+    files = without_sums(dict(mlf.load(tmp_path / "m.tar").archive.files))
+    facts = json.loads(files["metadata.json"])
+    facts["modules"]["m"]["turnkey"]["abi"]["places"] = places
+    module = from_archive(Archive(tmp_path, {**files, "metadata.json": json.dumps(facts).encode()})).module()
+    with pytest.raises(TurnkeyError, match="mlf-bad-metadata"):
+        module.run({"x": np.ones((2, 3), np.float32)})
 
 
 def test_a_model_that_reads_another_file_is_refused(cnn_tar: Path) -> None:

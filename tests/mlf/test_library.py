@@ -111,6 +111,7 @@ def test_the_page_s_form_of_the_memory_summary_is_read(tmp_path: Path) -> None:
         (lambda g: g["node_row_ptr"].__setitem__(3, 4), "node_row_ptr"),
         (lambda g: g["attrs"]["shape"][1].pop(), "values for 3 entries"),
         (lambda g: g["attrs"]["dltype"][1].__setitem__(0, "quux"), "unknown element type"),
+        (lambda g: g["attrs"]["shape"][1].__setitem__(0, [1 << 40, 4]), "bytes, at most"),
         (lambda g: g["arg_nodes"].append(2), "arg_nodes"),
         (lambda g: g["nodes"][2]["attrs"].update(func_name="__nop", num_inputs="2"), "a view must share"),
     ],

@@ -25,11 +25,11 @@ class GuardedBlock:
     def __init__(self, size: int, *, align: int = 64, fill: int = 0) -> None:
         import numpy as np
 
-        if size > _NEVER_SCARCE_BYTES and size > host.available_memory_bytes():
+        if size + align > _NEVER_SCARCE_BYTES and size + align > host.available_memory_bytes():
             raise failure(
                 "mlf-too-large",
                 "a call of the module needs more memory than there is",
-                evidence=f"{size} bytes, {host.available_memory_bytes()} are free",
+                evidence=f"{size} bytes aligned to {align}, {host.available_memory_bytes()} are free",
                 remedy="run it on a machine with more memory; a tarball of a stranger may ask for any size",
             )
         self._whole = np.full(size + 2 * GUARD_BYTES + align, _GUARD, np.uint8)

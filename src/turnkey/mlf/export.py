@@ -21,7 +21,6 @@ from turnkey.mlf.naming import module_name
 from turnkey.mlf.objects import object_files
 from turnkey.mlf.options import ExportOptions
 from turnkey.mlf.packed_files import packed_files
-from turnkey.mlf.prepare import load as load_model
 from turnkey.mlf.stages import Listener, Stages
 from turnkey.mlf.trial import try_out
 from turnkey.mlf.verification import Pair, Verified
@@ -89,6 +88,7 @@ def export(
         listen: hears of each stage.
 
     Raises:
+        InputError: the file cannot be read, or is no valid ONNX model.
         UnsupportedInModelLibraryFormatError, MlfUsageError, MlfMissingDependencyError, MlfVerificationError: nothing
             was written, and an older file at ``path`` is untouched.
     """
@@ -144,6 +144,8 @@ def _named(
     name: str | None,
 ) -> list[tuple[str, onnx.ModelProto]]:
     import onnx
+
+    from turnkey.formats.onnx_file import load_model  # with onnx: only where there is a model
 
     if isinstance(source, onnx.ModelProto):
         found = [(name or source.graph.name or "model", source)]

@@ -45,7 +45,9 @@ def infer(model: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> tuple[
         if name in tensors:
             continue
         tensor = value.type.tensor_type
-        extents = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+        extents = [
+            dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else -1 for dim in tensor.shape.dim
+        ]
         if value.type.WhichOneof("value") != "tensor_type":
             unknown[name] = f"{NO_TENSOR} a {(value.type.WhichOneof('value') or 'value').removesuffix('_type')}"
         elif not tensor.HasField("shape") or -1 in extents:

@@ -83,7 +83,8 @@ class GraphExecutor:
         graph = self._graph
         parameters = self._module.parameters()
         inputs = {tensor.name: tensor for tensor in self._module.inputs}
-        layouts = {name: fields.get("layout") for name, fields in self._module.metadata.turnkey["tensors"].items()}
+        told = self._module.metadata.turnkey.get("tensors", {})  # nothing, in tarballs of others
+        layouts = {name: fields.get("layout") for name, fields in told.items()}
         values: list[np.ndarray] = []
         named: dict[str, np.ndarray] = {}
         for index, node in enumerate(graph.nodes):

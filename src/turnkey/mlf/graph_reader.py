@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnkey.mlf import dtypes
+from turnkey.mlf.archive import TOTAL_LIMIT_BYTES
 from turnkey.mlf.failures import MlfError, failure
 from turnkey.mlf.graph_json import ORIGIN, TENSORS, VIEW, Entry, Graph, Node
 
@@ -145,14 +146,15 @@ class _Reader:
                 dtypes.of_name(str(dtype))
             except KeyError as error:
                 raise self.wrong(part, f"unknown element type {dtype!r}") from error
-            entries.append(
-                Entry(
-                    node=owner[index],
-                    shape=tuple(self.index(extent, part) for extent in self.array(shape, part)),
-                    dtype=str(dtype),
-                    storage=self.index(storage, part),
-                )
+            entry = Entry(
+                node=owner[index],
+                shape=tuple(self.index(extent, part) for extent in self.array(shape, part)),
+                dtype=str(dtype),
+                storage=self.index(storage, part),
             )
+            if entry.bytes > TOTAL_LIMIT_BYTES:
+                raise self.wrong(part, f"{entry.bytes} bytes, at most {TOTAL_LIMIT_BYTES}")
+            entries.append(entry)
         return entries
 
     def check_view(self, node: Node, own: Entry, entries: Sequence[Entry], first: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from turnkey.mlf import naming
@@ -54,9 +55,7 @@ def _main(text: str, interface: Interface) -> str:
         "setup": "\n".join(f"  {line}" for line in setup),
         "run": "\n".join(f"  {line}" for line in _run(interface, prefix)),
     }
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", value)
-    return text
+    return re.sub(r"@(\w+)@", lambda place: values[place[1]], text)  # once: names of tensors may look like places
 
 
 def _run(interface: Interface, prefix: str) -> list[str]:

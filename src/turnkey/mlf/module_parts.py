@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from turnkey.mlf import metadata, naming
+from turnkey.mlf import dtypes, metadata, naming
 from turnkey.mlf.codegen import Sources, emit
 from turnkey.mlf.earlier_plan import earlier_plan
 from turnkey.mlf.failures import failure
@@ -81,7 +81,7 @@ def make_parts(
     module = naming.module_name(model_name)
     refuse_non_tensors(source)
     model = fix_dimensions(_renamed(source, options.renames), options.dims)
-    prepared = prepare(model, dims={}, optimize=options.optimize)
+    prepared = prepare(model, optimize=options.optimize)
     if options.style == "operator" and len(prepared.model.graph.node) != 1:
         raise failure(
             "mlf-multiple-operators",
@@ -128,6 +128,7 @@ def _templates(options: ExportOptions) -> tuple[Template, ...]:
 def _laid_out(program: Program, module: str, options: ExportOptions) -> tuple[Program, Layout]:
     """The program with its layout; in another order of its steps where that is wanted and needs less."""
     earlier = earlier_plan(options.plan_from, module) if options.plan_from is not None else None
+    align = _alignment(program, options.align)
     orders = [program]
     if options.order == "memory":
         reordered = least_peak_order(program)
@@ -135,7 +136,7 @@ def _laid_out(program: Program, module: str, options: ExportOptions) -> tuple[Pr
     made = [
         lay_out(
             order,
-            align=options.align,
+            align=align,
             algorithm=options.plan,
             budget=options.search_budget,
             earlier=earlier,
@@ -146,6 +147,11 @@ def _laid_out(program: Program, module: str, options: ExportOptions) -> tuple[Pr
     ]
     best = min(range(len(made)), key=lambda index: made[index].plan.workspace)
     return orders[best], made[best]
+
+
+def _alignment(program: Program, wanted: int) -> int:
+    """Of the buffers, in bytes: as wanted, but at least that of the widest value in them, on which C insists."""
+    return max((wanted, *(dtypes.of_name(tensor.dtype).bytes for tensor in program.tensors.values())))
 
 
 def _emitted(module: str, program: Program, layout: Layout, options: ExportOptions) -> Sources:

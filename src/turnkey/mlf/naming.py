@@ -14,8 +14,10 @@ _RESERVED_WORDS = """
     compl const_cast delete dynamic_cast explicit export friend mutable namespace new not not_eq operator or
     or_eq private protected public reinterpret_cast static_assert static_cast template this throw try typeid
     typename using virtual wchar_t xor xor_eq nullptr constexpr decltype noexcept thread_local typeof
+    typeof_unqual char8_t char16_t char32_t concept requires co_await co_return co_yield consteval constinit
+    NULL linux unix
 """
-"""Of C and C++, which read the same header."""
+"""Of C and C++, which read the same header; and macros that are there before it."""
 _RESERVED_C = frozenset(_RESERVED_WORDS.split())
 
 
@@ -81,7 +83,7 @@ def check_clashes(module: str, inputs: Iterable[str], outputs: Iterable[str], *,
                 raise failure(
                     "mlf-name-clash",
                     f"the tensor {tensor!r} and {other} have one name in C",
-                    evidence=f"both become {member if tensor in members else macro}",
+                    evidence=f"both become {member if member in members else macro}",
                     remedy=f"export-mlf --rename {tensor}=another_name",
                 )
             members[member] = macros[macro] = f"the tensor {tensor!r}"

@@ -25,6 +25,11 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
     return next((onnx.helper.get_attribute_value(found) for found in node.attribute if found.name == name), default)
 
 
+def permutation(node: onnx.NodeProto, rank: int) -> list[int]:
+    """Axes of what a Transpose reads, in the order in which its result has them."""
+    return list(attribute(node, "perm") or reversed(range(rank)))
+
+
 def used_names_of(node: onnx.NodeProto) -> set[str]:
     """Names that it reads: its inputs, and what its bodies take from the graph around them."""
 

@@ -29,7 +29,7 @@ class ExportOptions:
         optimize: ``basic`` or ``none``.
         kernels: ``templates`` takes kernels of ours, fused, where there are some; ``generated`` none: node by node.
         order: of the steps: ``given``, or ``memory`` for the order of least peak.
-        align: of buffers in the workspace, bytes.
+        align: of buffers in the workspace, bytes; at least that of the widest value in it.
         plan: ``auto``, ``best-fit`` or ``exact``.
         plan_seconds: how long the exact search goes on, at 20,000 placements a second whatever the host.
         plan_from: a tarball whose plan is used again.

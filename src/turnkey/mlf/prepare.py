@@ -1,6 +1,6 @@
 """Preparing an ONNX model: every dimension a number, constants folded, every tensor with a static shape.
 
-The stages: inline local functions, fix dimensions, optimise (ONNX Runtime at its portable level, if it takes the
+The stages: fix dimensions, inline local functions, optimise (ONNX Runtime at its portable level, if it takes the
 model), fold what depends on constants only, infer shapes. Each is a function of a model and returns a new one.
 """
 
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turnkey.errors import InputError
 from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.folding import NO_TENSOR, fold
+from turnkey.mlf.node import is_standard
 from turnkey.mlf.tensor import Tensor, refuse_beyond_indices
-from turnkey.mlf.weights import used_names, weights_apart, with_ir_version
+from turnkey.mlf.weights import used_names, weights_apart, with_fixed_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,31 +44,14 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def load(path: Path) -> onnx.ModelProto:
-    """The model in a file, its external data loaded. Raises InputError's rung for a file that is no ONNX model."""
-    import onnx
-
-    from turnkey.errors import InputError
-
-    try:
-        return onnx.load(path)
-    except Exception as error:
-        raise InputError(
-            "the ONNX file cannot be read",
-            evidence=f"{path}: {type(error).__name__}: {str(error)[:200]}",
-            remedy="python -m onnx.checker FILE   # says what is wrong with it",
-        ) from error
-
-
-def prepare(model: onnx.ModelProto, *, dims: Mapping[str, int], optimize: str = "basic") -> Prepared:
-    """Run all stages.
+def prepare(model: onnx.ModelProto, *, optimize: str = "basic") -> Prepared:
+    """Run all stages on a model whose dimensions are fixed (`fix_dimensions`).
 
     Args:
-        dims: numbers for symbolic dimensions, by name.
         optimize: ``basic`` or ``none``.
 
     Raises:
-        NonStaticShapeError: an input still has a symbolic dimension.
+        InputError: neither ONNX Runtime nor the standard's own checker takes the model.
         UnsupportedInModelLibraryFormatError: inputs or outputs that are no tensors, or of a type that C lacks; a
             tensor of more values than the code can index.
     """
@@ -76,17 +61,37 @@ def prepare(model: onnx.ModelProto, *, dims: Mapping[str, int], optimize: str = 
     refuse_non_tensors(model)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    model = fix_dimensions(model, dims)
     notes: list[str] = []
     if optimize == "basic":
         model, note = _optimized(model)
-        notes += [note] if note else []
+        if note:
+            _refuse_invalid(model)
+            notes.append(note)
     return prepare_again(model, notes=tuple(notes))
+
+
+def _refuse_invalid(model: onnx.ModelProto) -> None:
+    """Refuse what breaks the standard; unknown operators are left to the lowering, which lists them all."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(with_fixed_weights(model))
+    except onnx.checker.ValidationError as error:
+        if "No Op registered" in str(error):
+            return
+        raise InputError(
+            "the ONNX model is not valid",
+            evidence=" ".join(str(error).split())[:300],
+            remedy="export the model again, with a newer exporter or another opset",
+        ) from error
 
 
 def prepare_again(model: onnx.ModelProto, *, notes: tuple[str, ...]) -> Prepared:
     """The later stages, for a model whose dimensions are fixed and whose nodes were changed. Raises as `prepare`."""
     apart, constants = weights_apart(model)
+    for node in apart.graph.node:  # a sum of two is what kernels fuse
+        if node.op_type == "Sum" and is_standard(node) and len(node.input) == 2:
+            node.op_type = "Add"
     apart, constants, tensors, unknown = fold(apart, constants)
     present = used_names(apart) | {name for node in apart.graph.node for name in node.output}
     refuse_beyond_indices(tensor for name, tensor in tensors.items() if name in present)
@@ -138,7 +143,7 @@ def fix_dimensions(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.Mode
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
             if dim.dim_param in dims:
                 dim.dim_value = dims[dim.dim_param]
-            elif not dim.HasField("dim_value"):
+            elif not dim.HasField("dim_value") or dim.dim_value < 0:  # some exporters write -1 for any
                 raise _dynamic(value.name, f"axis {axis}", dim.dim_param, left)
     for value in (*fixed.graph.output, *fixed.graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
@@ -185,10 +190,10 @@ def _optimized(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
+    source = with_fixed_weights(model)
     with tempfile.TemporaryDirectory(prefix="turnkey-mlf-") as directory:
         options.optimized_model_filepath = str(Path(directory) / "optimized.onnx")
         try:
-            source = with_ir_version(model)
             if source.ByteSize() > 1 << 30:
                 onnx.save(source, Path(directory) / "source.onnx", save_as_external_data=True, location="source.data")
                 ort.InferenceSession(str(Path(directory) / "source.onnx"), options, providers=["CPUExecutionProvider"])
@@ -197,11 +202,7 @@ def _optimized(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
             better = onnx.load(options.optimized_model_filepath)
         except Exception as error:  # noqa: BLE001  (whatever ONNX Runtime refuses is lowered as it is, and said)
             return model, f"not optimised: ONNX Runtime refuses the model ({' '.join(str(error).split())[:160]})"
-    kept = [value.name for value in better.graph.input] == [
-        value.name
-        for value in model.graph.input
-        if value.name not in {tensor.name for tensor in model.graph.initializer}
-    ]
+    kept = [value.name for value in better.graph.input] == [value.name for value in source.graph.input]
     foreign = sorted(
         {node.domain for node in better.graph.node} - {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from turnkey.mlf.failures import failure
+
 if TYPE_CHECKING:
     import numpy as np
     import onnx
@@ -21,15 +23,31 @@ class Reference:
     _outputs: tuple[str, ...] = ()
 
     def run(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name."""
+        """Outputs by name.
+
+        Raises:
+            MlfUsageError: it cannot compute them.
+        """
         import numpy as np
 
-        values = self._evaluator.run(None, dict(sample))
+        try:
+            values = self._evaluator.run(None, dict(sample))
+        except Exception as error:
+            raise failure(
+                "mlf-bad-sample",
+                f"{self.name} cannot compute the outputs of a sample",
+                evidence=" ".join(str(error).split())[:300],
+                remedy="samples of the model's own, or --no-verify",
+            ) from error
         return {name: np.asarray(value) for name, value in zip(self._outputs, values, strict=True)}
 
 
 def reference_of(model: onnx.ModelProto) -> Reference:
-    """An evaluator of the model, weights included, before any optimisation of ours."""
+    """An evaluator of the model, weights included, before any optimisation of ours.
+
+    Raises:
+        UnsupportedInModelLibraryFormatError: nobody can evaluate it.
+    """
     import onnx
 
     outputs = tuple(value.name for value in model.graph.output)
@@ -40,11 +58,24 @@ def reference_of(model: onnx.ModelProto) -> Reference:
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception:  # noqa: BLE001  (an operator or type that ONNX Runtime lacks; the record names who answered)
-        from onnx.reference import ReferenceEvaluator
-
-        return Reference("onnx.reference", onnx.__version__, ReferenceEvaluator(model), outputs)
+    except Exception as error:  # noqa: BLE001  (an operator or type that it lacks; the record names who answered)
+        return Reference("onnx.reference", onnx.__version__, _standard_evaluator(model, error), outputs)
     return Reference("onnxruntime", ort.__version__, session, outputs)
+
+
+def _standard_evaluator(model: onnx.ModelProto, refusal: Exception) -> Any:
+    """The one of the onnx package, for a model that ONNX Runtime refuses."""
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        return ReferenceEvaluator(model)
+    except Exception as error:
+        raise failure(
+            "mlf-unsupported-op",
+            "there is nothing to compare the C code with: neither ONNX Runtime nor the ONNX reference runs the model",
+            evidence="\n".join(" ".join(str(each).split())[:200] for each in (refusal, error)),
+            remedy="export-mlf --no-verify",
+        ) from error
 
 
 def with_every_tensor(model: onnx.ModelProto) -> onnx.ModelProto:

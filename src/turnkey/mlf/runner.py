@@ -182,7 +182,17 @@ class ModuleRunner:
         return self.outputs(prepared)
 
     def _place(self, tensor: Tensor) -> int:
-        return int(self.module.abi["places"][tensor.name])
+        """Where a tensor lies in the workspace."""
+        abi = self.module.abi
+        place, size = abi.get("places", {}).get(tensor.name), int(abi.get("workspace_bytes", 0))
+        if place is None or place + tensor.bytes > size:
+            raise failure(
+                "mlf-bad-metadata",
+                f"the metadata does not place {tensor.name!r} in the workspace",
+                evidence=f"turnkey.abi.places: {place} of {size} bytes, the tensor has {tensor.bytes}",
+                remedy="export the model again, or fetch the tarball again",
+            )
+        return int(place)
 
 
 def _workspace_bytes(entry: Mapping[str, Any]) -> int:

@@ -71,14 +71,12 @@ class Skyline:
             item, first, last, height = stack[-1].pop()
             undo.append(self._make(item, first, last, height, heights, remaining, placed))
             if len(placed) == len(self._sizes):
-                size = max(heights)
                 total = max(placed[i] + self._sizes[i] for i in placed)
                 if total < self._best:
                     self._best = total
                     self._found = {self._names[i]: unit for i, unit in placed.items()}
                     if self._best <= self._bound:
                         return True
-                del size
                 stack.append([])
                 continue
             fits = all(heights[c] + remaining[c] < self._best for c in range(first, last + 1))

@@ -156,9 +156,7 @@ def _kinds(module: Module) -> set[str]:
 
 def _tunable(module: Module, model: Any, options: ExportOptions) -> dict[str, _Tunable]:
     """Kernels of a module that have a choice, by the name of their function."""
-    program = lower(
-        prepare(model, dims={}, optimize="none"), templates=TEMPLATES, vector_bytes=options.widest_vector_bytes
-    )
+    program = lower(prepare(model, optimize="none"), templates=TEMPLATES, vector_bytes=options.widest_vector_bytes)
     named = {
         (node, kernel.get("kind")): str(kernel["function_name"])  # one that the generator made stays as it is
         for kernel in module.metadata.turnkey["kernels"]

@@ -21,13 +21,19 @@ SMALL_BYTES = 1 << 10
 OLDEST_IR_VERSION = 4
 
 
-def with_ir_version(model: onnx.ModelProto) -> onnx.ModelProto:
-    """IR 4 at least: with an older number, weights moved out of the inputs silently stop shape inference."""
+def with_fixed_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, whose weights are no inputs: what a caller may replace, nobody folds.
+
+    IR 4 at least: with an older number, weights that are no inputs silently stop shape inference.
+    """
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     copy.ir_version = max(OLDEST_IR_VERSION, model.ir_version)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    del copy.graph.input[:]
+    copy.graph.input.extend(value for value in model.graph.input if value.name not in weights)
     return copy
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import models
 import numpy as np
+import onnx
 import pytest
 from several import Several, check, exported
 
+import turnkey.mlf as mlf
 from turnkey.mlf.sanitized import run_sanitized
 
 pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
@@ -79,3 +82,20 @@ def test_padding_wider_than_what_windows_read_stays_inside_the_scratch(tmp_path:
     module = exported(several.model(), tmp_path / "several.tar", executor="aot")
     run_sanitized(module, [several.sample])
     check(several, module, cflags=FAST)
+
+
+def test_an_operator_of_another_domain_is_not_taken_for_the_standard_one_of_its_name(tmp_path: Path) -> None:
+    text = """
+    <ir_version: 8, opset_import: ["" : 17, "com.example" : 1]>
+    foreign (float[3,2] x) => (float[2,4] y)
+    <float[3,4] w>
+    {
+      t = com.example.Transpose(x)
+      y = MatMul(t, w)
+    }
+    """
+    model = models.model_of(text)
+    model.graph.value_info.append(onnx.helper.make_tensor_value_info("t", onnx.TensorProto.FLOAT, [2, 3]))
+    with pytest.raises(mlf.UnsupportedInModelLibraryFormatError, match="mlf-unsupported-op") as caught:
+        mlf.export(model, tmp_path / "f.tar")
+    assert "Transpose(t)" in caught.value.evidence

@@ -26,5 +26,5 @@ def test_layers_in_every_direction_with_and_without_biases_and_states(tmp_path: 
 def test_a_layer_with_a_limit_is_left_to_the_generator() -> None:
     several = Several()
     layer(several, "LSTM", steps=2, batch=1, inputs=3, hidden=4, clip=1.0)
-    prepared = prepare(several.model(), dims={}, optimize="none")
+    prepared = prepare(several.model(), optimize="none")
     assert recurrent(prepared.model.graph.node[0], NodeGraph(prepared)) is None

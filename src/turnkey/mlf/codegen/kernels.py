@@ -34,6 +34,11 @@ _GRAPH_PRELUDE = """\
 #include "turnkey_mlf.h"
 #define TURNKEY_DATA(i) ((void *)((char *)((DLTensor *)args[i].v_handle)->data + \\
   ((DLTensor *)args[i].v_handle)->byte_offset))
+#if defined(__GNUC__)
+#define TURNKEY_COLD __attribute__((cold))
+#else
+#define TURNKEY_COLD
+#endif
 #endif
 """
 
@@ -128,7 +133,7 @@ def _comments(program: Program) -> dict[Kernel, str]:
     texts = {}
     for kernel, lines in found.items():
         macs = [f"{kernel.macs} multiply-accumulates"] if kernel.macs else []
-        texts[kernel] = "\n".join(f" * {line}".replace("*/", "* /") for line in (*lines, *macs))
+        texts[kernel] = "\n".join(f" * {line}".replace("*/", "* /").replace("/*", "/ *") for line in (*lines, *macs))
     return texts
 
 
@@ -138,12 +143,13 @@ def _kernel(name: str, kernel: Kernel, comment: str, *, graph: bool) -> Iterator
     if kernel.code:
         yield kernel.code.replace("@", prefix)
     signature = body_signature(name, kernel)
-    yield f"{signature};\n{signature} {{"
+    cold = "TURNKEY_COLD " if kernel.kind == "pack" else ""  # called once, if at all: compiled for size, and quickly
+    yield f"{cold}{signature};\n{signature} {{"
     if not kernel.scratch_bytes:
         yield "  (void)scratch;"
-    for index in range(len(kernel.inputs)):  # some operators use an input for its shape or type alone
-        if f"in{index}" not in re.findall(r"\bin\d+\b", kernel.statement):
-            yield f"  (void)in{index};"
+    read = set(re.findall(r"\bin\d+\b", kernel.statement))
+    unread = (f"in{index}" for index in range(len(kernel.inputs)) if f"in{index}" not in read)
+    yield from (f"  (void){name};" for name in unread)  # some operators use an input for its shape or type alone
     yield from (f"  {line}" for line in kernel.statement.replace("@", prefix).splitlines())
     yield "  return 0;\n}\n"
     if graph:

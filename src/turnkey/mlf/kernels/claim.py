@@ -142,9 +142,15 @@ class NodeGraph:
         return tuple(self._nodes[index] for index in self._users.get(name, []))
 
     def producer(self, name: str) -> onnx.NodeProto | None:
-        """The node that computes a tensor; None for inputs and constants, and where a claim covers it."""
+        """The node that computes a tensor; None for inputs and constants, and where a claim covers it.
+
+        Nodes that are no template's are left out too (see `claims`).
+        """
         index = self._producers.get(name)
-        return None if index is None or index in self._claimed else self._nodes[index]
+        if index is None or index in self._claimed:
+            return None
+        node = self._nodes[index]
+        return node if self._is_plain(node) else None
 
     def is_output(self, name: str) -> bool:
         return name in self._outputs

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from turnkey.mlf.kernels.claim import NodeGraph
-from turnkey.mlf.node import attribute
+from turnkey.mlf.node import permutation
 from turnkey.mlf.tensor import dense_strides
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def read_matrix(name: str, graph: NodeGraph, *, is_left: bool) -> Matrix:
     node = graph.producer(name)
     if node is not None and node.op_type == "Transpose" and graph.sole_user(name) is not None:
         source = graph.tensors[node.input[0]].shape
-        order = attribute(node, "perm") or list(reversed(range(len(source))))
+        order = permutation(node, len(source))
         strides = dense_strides(source)
         if len(shape) > 1:
             return Matrix(
@@ -70,7 +70,7 @@ def written_matrix(name: str, shape: Sequence[int], graph: NodeGraph, *, may_tra
     """The result of a product, of that shape, in front of a Transpose that leaves its columns side by side."""
     node = graph.sole_user(name)
     if may_transpose and node is not None and node.op_type == "Transpose" and len(shape) > 2:
-        order = attribute(node, "perm") or list(reversed(range(len(shape))))
+        order = permutation(node, len(shape))
         if order[-1] == len(shape) - 1:
             strides = dense_strides(graph.tensors[node.output[0]].shape)
             back = tuple(strides[order.index(axis)] for axis in range(len(shape)))

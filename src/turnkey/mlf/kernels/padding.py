@@ -37,7 +37,7 @@ def pad_in_front(node: onnx.NodeProto, graph: NodeGraph) -> PadInFront | None:
         return None
     pads, value = attribute(node, "pads"), attribute(node, "value", 0.0)
     if pads is None:
-        if node.input[1] not in graph.constants:
+        if len(node.input) < 2 or node.input[1] not in graph.constants:
             return None
         pads = graph.constants[node.input[1]].tolist()
     if len(node.input) > 2 and node.input[2]:

@@ -124,8 +124,7 @@ def _table(group: Group, source: Quanta, graph: NodeGraph) -> np.ndarray | None:
 
     result = group.result
     assert result is not None  # a chain without one is not found
-    stored = np.arange(256, dtype=np.uint8).view(source.quantum.dtype)
-    numbers = source.quantum.values(stored).astype(np.float32) * np.float32(source.quantum.single_scale)
+    numbers = source.quantum.every_number()
     for link in group.chain:
         operands = {name: graph.constants[name] for name in link.input[1:] if name}
         made = evaluated(link, {**operands, link.input[0]: numbers}, opsets=[make_opsetid("", graph.opset)])

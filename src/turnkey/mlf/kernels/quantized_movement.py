@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from turnkey.mlf.kernels.claim import Claim, Derived, Made, NodeGraph, Operand, Stored
 from turnkey.mlf.kernels.quantized_group import Group, Quanta, chain_of, group_of
-from turnkey.mlf.node import attribute
+from turnkey.mlf.node import attribute, permutation
 from turnkey.mlf.program import Kernel
 from turnkey.mlf.tensor import dense_strides
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
 
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"})
@@ -43,7 +42,7 @@ def _moved(group: Group, source: Quanta, turn: onnx.NodeProto | None, graph: Nod
         statement = f"memcpy(out0, in0, {math.prod(graph.tensors[group.output].shape)});"
     else:
         shape = graph.tensors[turn.input[0]].shape
-        order = attribute(turn, "perm", list(range(len(shape)))[::-1])
+        order = permutation(turn, len(shape))
         statement = _turned(shape, order, byte)
     kernel = Kernel(
         operators=("int8", *(link.op_type.lower() for link in group.chain)),
@@ -97,7 +96,7 @@ def _joined(group: Group, sources: Sequence[Quanta], graph: NodeGraph) -> Made:
             lines.append(f"  memcpy({places[0]}, {places[1]}, {count});")
         else:
             table = f"in{len(operands)}"
-            operands.append(Derived(name=f"{item.name}.table", array=_requantized(item, group)))
+            operands.append(Derived(name=f"{item.name}.table", array=result.bytes_of(item.quantum.every_number())))
             types.append(result.c_type)
             to, source = f"out0[n * {row} + {start} + i]", f"in{index}[n * {count} + i]"
             lines.append(f"  for (idx_t i = 0; i < {count}; ++i) {to} = {table}[(uint8_t){source}];")
@@ -112,12 +111,3 @@ def _joined(group: Group, sources: Sequence[Quanta], graph: NodeGraph) -> Made:
         macs=0,
     )
     return Made(kernel=kernel, inputs=tuple(operands), outputs=(Stored(name=group.output),))
-
-
-def _requantized(item: Quanta, group: Group) -> np.ndarray:
-    import numpy as np
-
-    assert group.result is not None  # as in `_joined`
-    stored = np.arange(256, dtype=np.uint8).view(item.quantum.dtype)
-    numbers = item.quantum.values(stored).astype(np.float32) * np.float32(item.quantum.single_scale)
-    return group.result.bytes_of(numbers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored
 from turnkey.mlf.kernels.literals import c_float
 from turnkey.mlf.kernels.quantized_group import Group, Quanta, group_of
+from turnkey.mlf.kernels.vectors import c_text, vectors
 from turnkey.mlf.kernels.window import Window, window_of
 from turnkey.mlf.node import attribute
 from turnkey.mlf.program import Kernel
@@ -45,14 +46,12 @@ _MEAN = {
           for (idx_t c = 0; c < {channels}; ++c) sums[c] += from[c] - ({zero_in});
           ++count;""",
     "end": """\
+      const turnkey_target target = {{{target}}};
       const float factor = {ratio} / (float)count;
-      for (idx_t c = 0; c < {channels}; ++c) {{
-        float x = (float)sums[c] * factor;
-        x = x < {low} ? {low} : x;
-        x = x > {high} ? {high} : x;
-        const float shifted = x + 12582912.0f; /* 1.5 * 2^23 leaves no room for a fraction */
-        to[c] = ({byte})((int32_t)(shifted - 12582912.0f) + ({zero_out}));
-      }}""",
+      idx_t c = 0;
+      for (; c + TURNKEY_SUM_LANES <= {channels}; c += TURNKEY_SUM_LANES)
+        turnkey_put_real(turnkey_reals_of(turnkey_load_sums(sums + c)) * factor, &target, to + c, TURNKEY_SUM_LANES);
+      for (; c < {channels}; ++c) turnkey_put_real(turnkey_reals_all((float)sums[c] * factor), &target, to + c, 1);""",
 }
 
 
@@ -85,7 +84,6 @@ def _made(group: Group, source: Quanta, window: Window, graph: NodeGraph) -> Mad
     assert result is not None  # a group without one is not claimed
     images, channels = graph.tensors[source.name].shape[:2]
     is_mean = "Average" in group.operator.op_type
-    low, high = result.bounds()
     fields = {
         "images": images,
         "channels": channels,
@@ -93,16 +91,15 @@ def _made(group: Group, source: Quanta, window: Window, graph: NodeGraph) -> Mad
         **window.fields,
         "lowest": result.low,
         "zero_in": source.quantum.single_zero,
-        "zero_out": result.single_zero,
         "ratio": c_float(float(result.factor_from(source.quantum.scale)[0])),
-        "low": c_float(low),
-        "high": c_float(high),
+        "target": result.c_target(),
     }
     parts = {name: text.format(**fields) for name, text in (_MEAN if is_mean else _LARGEST).items()}
     kernel = Kernel(
         operators=("int8", group.operator.op_type.lower()),
         inputs=(result.c_type,),
         outputs=(result.c_type,),
+        helpers=(vectors(graph.vector_bytes), c_text("bytes")) if is_mean else (),
         statement=_WINDOWS.format(**fields, **parts),
         includes=("string.h",),
         scratch_bytes=4 * channels if is_mean else 0,

@@ -72,6 +72,14 @@ class Quantum:
         numbers: np.ndarray = stored.astype(np.int32) - zero
         return numbers
 
+    def every_number(self) -> np.ndarray:
+        """What each byte stands for, by its unsigned value: 256 numbers of float32."""
+        import numpy as np
+
+        stored = np.arange(256, dtype=np.uint8).view(self.dtype)
+        numbers: np.ndarray = self.values(stored).astype(np.float32) * np.float32(self.single_scale)
+        return numbers
+
     def factor_from(self, scale: np.ndarray) -> np.ndarray:
         """What turns numbers of quanta of another scale (float32) into those of this one.
 

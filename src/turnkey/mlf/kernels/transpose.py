@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from turnkey.mlf.kernels.claim import Claim, Made, NodeGraph, Stored
 from turnkey.mlf.kernels.vectors import c_text, vectors
-from turnkey.mlf.node import attribute
+from turnkey.mlf.node import permutation
 from turnkey.mlf.program import Kernel
 from turnkey.mlf.tensor import dense_strides
 
@@ -33,7 +33,7 @@ def transpose(node: onnx.NodeProto, graph: NodeGraph) -> Claim | None:
     user = graph.sole_user(node.output[0])
     if user is not None and user.op_type in ("MatMul", "Gemm"):
         return None
-    order = list(attribute(node, "perm") or reversed(range(len(source.shape))))
+    order = permutation(node, len(source.shape))
     shape = [source.shape[axis] for axis in order]
     strides = dense_strides(source.shape)
     axes = _merged(

@@ -13,7 +13,7 @@
 * ``turnkey_finish``: bias, side operand and activation of a sum, and the store;
 * ``TURNKEY_INFINITY``, ``TURNKEY_NAN``: as constants;
 * ``TURNKEY_INLINE``: in front of functions that must become part of their callers, and may stay unused;
-* ``TURNKEY_UNROLLED``, ``TURNKEY_ROLLED``: in front of loops of at most 16 turns that must, or must not, be unrolled.
+* ``TURNKEY_UNROLLED``: in front of loops of at most 16 turns that must be unrolled.
 """
 
 from __future__ import annotations

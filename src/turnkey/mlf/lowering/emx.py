@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnkey import settings
 from turnkey.mlf.failures import failure
+from turnkey.mlf.node import is_standard
 
 if TYPE_CHECKING:
     import onnx
@@ -32,6 +33,7 @@ DISTRIBUTION = "emx-onnx-cgen"
 VERSION = "1.4.0"
 _INSTALL = "pip install 'turnkey[mlf]'"
 _REFUSAL = "refused: "
+_KNOWN_DOMAINS = ("ai.onnx.", "com.microsoft")
 _LOCK = threading.Lock()  # the one compiler instance keeps state while it compiles
 
 
@@ -71,6 +73,7 @@ def generate(model: onnx.ModelProto) -> str:
         Refused: with the generator's reason.
         MlfMissingDependencyError: it is not installed.
     """
+    _refuse_namesakes(model)
     known = _cached(model)
     text = _kept(known)
     if text is None:
@@ -82,6 +85,15 @@ def generate(model: onnx.ModelProto) -> str:
     if text.startswith(_REFUSAL):
         raise Refused(text.removeprefix(_REFUSAL))
     return text
+
+
+def _refuse_namesakes(model: onnx.ModelProto) -> None:
+    """The generator looks at names alone: an operator of somebody's own is not the standard one of its name."""
+    from turnkey.formats.onnx_graph import nodes_of  # with onnx: only where there is a model
+
+    for node in nodes_of(model):
+        if not is_standard(node) and not node.domain.startswith(_KNOWN_DOMAINS):
+            raise Refused(f"nothing is known of the domain {node.domain!r}")
 
 
 def _keep(path: Path, text: str) -> None:

@@ -167,7 +167,7 @@ def _program(prepared: Prepared, steps: list[Step], physical: PhysicalTensors) -
     constants = dict(physical.constants)
     for name in outputs:
         if name not in made and name in constants:  # the caller's memory gets a copy of the constant
-            kept = f"{name}.constant"
+            kept = physical.new_name(f"{name}.constant")
             constants[kept] = constants.pop(name)
             tensors[kept] = replace(tensors[name], name=kept)
             node = onnx.helper.make_node("Identity", [kept], [name])

@@ -74,7 +74,7 @@ class PhysicalTensors:
         layout = self._told_apart(operand)
         if layout not in places:
             source = self.tensors[next(iter(places.values()))]
-            places[layout] = self._new(f"{operand.name}.{layout}")
+            places[layout] = self.new_name(f"{operand.name}.{layout}")
             self._add(operand.name, places[layout], layout)
             steps.append(self._conversion(source, self.tensors[places[layout]]))
         return places[layout]
@@ -89,7 +89,7 @@ class PhysicalTensors:
             self._add(operand.name, operand.name, layout)
             return operand.name
         places = self._placed(operand.name)
-        places[layout] = self._new(f"{operand.name}.{layout}")
+        places[layout] = self.new_name(f"{operand.name}.{layout}")
         self._add(operand.name, places[layout], layout)
         behind.append(self._conversion(self.tensors[places[layout]], self.tensors[operand.name]))
         return places[layout]
@@ -107,7 +107,8 @@ class PhysicalTensors:
             shape = (shape[0], *shape[2:], shape[1])
         self.tensors[name] = Tensor(name=name, dtype=tensor.dtype, shape=shape, layout=layout)
 
-    def _new(self, wanted: str) -> str:
+    def new_name(self, wanted: str) -> str:
+        """That name, or one like it that no tensor has."""
         name, count = wanted, 0
         while name in self.tensors:
             count += 1
@@ -131,7 +132,7 @@ class PhysicalTensors:
         if known is not None:
             return known
         source = self._logical[operand.name]
-        name = self._packed_names[operand] = self._new(f"{operand.name}.packed")
+        name = self._packed_names[operand] = self.new_name(f"{operand.name}.packed")
         self.packed[name] = pack(self.constants[operand.name], operand.axes)
         self.tensors[name] = Tensor(name=name, dtype=source.dtype, shape=self.packed[name].shape)
         self.packings.append(
@@ -147,7 +148,7 @@ class PhysicalTensors:
     def _derived_name(self, operand: Derived) -> str:
         key = (operand.name, operand.array.tobytes())
         if key not in self._derived_names:
-            name = self._derived_names[key] = self._new(operand.name)
+            name = self._derived_names[key] = self.new_name(operand.name)
             self.constants[name] = operand.array
             self.tensors[name] = Tensor(name=name, dtype=operand.array.dtype.name, shape=operand.array.shape)
         return self._derived_names[key]

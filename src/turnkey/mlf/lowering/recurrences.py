@@ -10,7 +10,7 @@ from turnkey.mlf.tensor import Tensor
 if TYPE_CHECKING:
     import onnx
 
-_GATES = {"GRU": 3, "RNN": 1, "LSTM": 4}
+_RECURRENCES = frozenset({"GRU", "RNN", "LSTM"})
 
 
 def forward_recurrences(
@@ -25,7 +25,7 @@ def forward_recurrences(
     attributes = {attribute.name: attribute for attribute in node.attribute}
     direction = attributes["direction"].s.decode() if "direction" in attributes else "forward"
     given = [*node.input, *[""] * (8 - len(node.input))]
-    if node.op_type not in _GATES or direction not in ("reverse", "bidirectional") or given[4]:
+    if node.op_type not in _RECURRENCES or direction not in ("reverse", "bidirectional") or given[4]:
         return None
     if "layout" in attributes and attributes["layout"].i:
         return None

@@ -72,10 +72,10 @@ TURNKEY_INLINE void turnkey_convolution_tile(const turnkey_convolution *c, const
 /* Pointers to the windows of some places of a band. */
 TURNKEY_INLINE void turnkey_convolution_at(const turnkey_convolution *c, const int count, int place, const float *x,
                                            const float **at) {
-  const int pixel = c->groups * c->channels, across = c->across * pixel, down = c->down * c->row_width * pixel;
+  const ptrdiff_t pixel = c->groups * c->channels, across = c->across * pixel, down = c->down * c->row_width * pixel;
   TURNKEY_UNROLLED
   for (int i = 0; i < count; ++i, ++place)
-    at[i] = x + place / c->result_width * (ptrdiff_t)down + place % c->result_width * (ptrdiff_t)across;
+    at[i] = x + place / c->result_width * down + place % c->result_width * across;
 }
 
 /* One block of channels over all places of a band: tiles of two sizes that share them evenly. */

@@ -28,13 +28,10 @@
 /* Arrays of vectors stay in registers only if the loops over them are unrolled, whatever the optimisation level. */
 #if defined(__clang__)
 #define TURNKEY_UNROLLED _Pragma("clang loop unroll(full)")
-#define TURNKEY_ROLLED _Pragma("clang loop unroll(disable)")
 #elif defined(__GNUC__)
 #define TURNKEY_UNROLLED _Pragma("GCC unroll 16")
-#define TURNKEY_ROLLED _Pragma("GCC unroll 1")
 #else
 #define TURNKEY_UNROLLED
-#define TURNKEY_ROLLED
 #endif
 #if defined(__GNUC__)
 #define TURNKEY_INFINITY __builtin_inff()
@@ -252,10 +249,13 @@ TURNKEY_INLINE turnkey_floats turnkey_erf(turnkey_floats x) {
   return turnkey_chosen(turnkey_less(t, turnkey_all(0.92f)), p, far);
 }
 
-/*
- * 1 / sqrt(x): a first guess from the exponent, then Newton's steps; subnormal numbers are scaled up for them. At most
- * 3 ulp. 0 of infinity, infinity of 0, NaN of what is negative.
- */
+/* 1 / sqrt(x): 0 of infinity, infinity of 0, NaN of what is negative. At most 3 ulp. */
+#if TURNKEY_LANES == 8 && !defined(__clang__)
+TURNKEY_INLINE turnkey_floats turnkey_rsqrt(turnkey_floats x) { return 1.0f / __builtin_ia32_sqrtps256(x); }
+#elif TURNKEY_LANES == 4 && defined(__SSE2__) && !defined(__clang__)
+TURNKEY_INLINE turnkey_floats turnkey_rsqrt(turnkey_floats x) { return 1.0f / __builtin_ia32_sqrtps(x); }
+#else
+/* A first guess from the exponent, then Newton's steps; subnormal numbers are scaled up for them. */
 TURNKEY_INLINE turnkey_floats turnkey_rsqrt(turnkey_floats x) {
   const turnkey_floats zero = turnkey_all(0.0f);
   const turnkey_bits is_subnormal = turnkey_less(x, turnkey_all(1.17549435e-38f));
@@ -269,6 +269,7 @@ TURNKEY_INLINE turnkey_floats turnkey_rsqrt(turnkey_floats x) {
   y = turnkey_fma(y, 0.5f - half * y * y, y);
   return turnkey_chosen(is_usual, turnkey_chosen(is_subnormal, y * 4096.0f, y), turnkey_as_floats(strange));
 }
+#endif
 
 /* What may follow a sum: a constant number, so that one case remains after compilation. */
 enum {

@@ -70,7 +70,6 @@ typedef struct TVMModule {
 enum {
   TURNKEY_MLF_OK = 0,
   TURNKEY_MLF_NO_FUNCTION = -1,
-  TURNKEY_MLF_NO_MEMORY = -2,
   TURNKEY_MLF_BAD_ORDER = -3
 };
 
@@ -86,7 +85,7 @@ void turnkey_mlf_set_workspace(void *block, size_t bytes);
 /* The most bytes that were in use at once since the block was given. */
 size_t turnkey_mlf_workspace_high_water(void);
 
-/* Last in, first out. NULL and TURNKEY_MLF_NO_MEMORY when the block is full. */
+/* Last in, first out. NULL when the block is full. */
 void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t bytes, int dtype_code, int dtype_bits);
 int TVMBackendFreeWorkspace(int device_type, int device_id, void *memory);
 
