@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,13 +54,19 @@ def order(names: Sequence[str], *, seed: int, index: int) -> tuple[str, ...]:
     """The order of pass ``index`` (counted through all rounds).
 
     Rows of random Latin squares one after another: in every ``len(names)`` passes each name stands in each
-    position once. The square is the cyclic one with rows, columns and symbols shuffled.
+    position once.
     """
     count = len(names)
     square, row = divmod(index, count)
-    generator = _generator(seed, "order", count, square)
-    rows, columns, symbols = (generator.permutation(count) for _ in range(3))
-    return tuple(names[symbols[(rows[row] + columns[column]) % count]] for column in range(count))
+    return tuple(names[symbol] for symbol in _latin_square(seed, count, square)[row])
+
+
+@lru_cache(maxsize=8)
+def _latin_square(seed: int, count: int, number: int) -> tuple[tuple[int, ...], ...]:
+    """The cyclic square with rows, columns and symbols shuffled."""
+    generator = _generator(seed, "order", count, number)
+    rows, columns, symbols = (generator.permutation(count).tolist() for _ in range(3))
+    return tuple(tuple(symbols[(row + column) % count] for column in columns) for row in rows)
 
 
 def load_order(names: Sequence[str], *, seed: int, round_: int) -> tuple[str, ...]:

@@ -60,15 +60,11 @@ def round_units(present: Mapping[str, Sequence[Slice]], *, objective: str = "med
     if objective != "median":
         return {name: statistics.pooled_unit(items, objective=objective) for name, items in present.items()}
     table = pass_table(present)
-    levels = {name: float(np.nanmedian(row)) for name, row in zip(present, table, strict=True)}
+    levels = [_middle(row) for row in table]
     units = {}
     for i, name in enumerate(present):
-        differences = table[i] - table
-        partners = [
-            level + float(np.nanmedian(row))
-            for level, row in zip(levels.values(), differences, strict=True)
-            if np.isfinite(row).any()
-        ]
+        differences = map(_middle, table[i] - table)
+        partners = [level + apart for level, apart in zip(levels, differences, strict=True) if not math.isnan(apart)]
         units[name] = math.fsum(partners) / len(partners)
     return units
 
@@ -82,6 +78,12 @@ def pass_table(present: Mapping[str, Sequence[Slice]]) -> Floats:
         for item in items:
             row[column[item.p]] = statistics.slice_log(item)
     return table
+
+
+def _middle(row: Floats) -> float:
+    """Median of the passes that are known; NaN without any."""
+    known: list[float] = row[np.isfinite(row)].tolist()
+    return statistics.median(known) if known else math.nan
 
 
 def twin_differences(units: Mapping[str, Mapping[int, float]]) -> dict[int, float]:

@@ -65,7 +65,7 @@ def calibrate(time_calls: TimeCalls, *, call_ns: float, cap_calls: int = CAP_CAL
         times.extend(batch)
         spent += sum(batch)
         third = len(times) // 3
-        middle, last = np.median(times[third : 2 * third]), np.median(times[2 * third :])
+        middle, last = median(times[third : 2 * third]), median(times[2 * third :])
         hits = hits + 1 if last >= _NOT_FASTER * middle else 0
         if hits == 2:
             return WarmUp(ns=tuple(times), n_warm=_calls_to_steady(times), settled=True)
@@ -88,7 +88,7 @@ def warm(time_calls: TimeCalls, *, call_ns: float, n_warm: int, cap_calls: int =
         batch = time_calls(block)
         times.extend(batch)
         spent += sum(batch)
-        newest = float(np.median(batch))
+        newest = median(batch)
         hits = hits + 1 if newest >= _NOT_FASTER * before else 0
         before = newest
         enough = len(times) >= min(n_warm, cap_calls) and spent >= LEAST_NS
@@ -213,11 +213,8 @@ def _thinned(values: Floats) -> Floats:
 
 def _calls_to_steady(times: Sequence[int]) -> int:
     """Start of the first two 10-call blocks in a row whose medians are within 1 % of the last third's."""
-    final = float(np.median(times[2 * len(times) // 3 :]))
-    near = [
-        abs(float(np.median(times[start : start + 10])) - final) <= 0.01 * final
-        for start in range(0, len(times) - 9, 10)
-    ]
+    final = median(times[2 * len(times) // 3 :])
+    near = [abs(median(times[start : start + 10]) - final) <= 0.01 * final for start in range(0, len(times) - 9, 10)]
     for block, (this, following) in enumerate(pairwise(near)):
         if this and following:
             return block * 10
