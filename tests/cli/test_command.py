@@ -104,6 +104,7 @@ def test_several_management_tools_stand_in_one_call() -> None:
         ("-i a.py discover export-pytorch --exporter dynmo", ["'dynmo'", "did you mean dynamo?"]),
         ("-q -v -i a.py discover", ["--quiet and --verbose exclude each other"]),
         ("completion", ["completion needs", "bash|zsh|fish"]),
+        ("lexer show", ["lexer needs FILE", "turnkey lexer show FILE"]),
         ("completion tcsh", ["'tcsh' is not a value of completion", "bash, zsh, fish"]),
     ],
 )

@@ -102,6 +102,7 @@ def test_each_token_goes_where_the_grammar_says(
         ("discover --max 1", ["no option --max", "--max-depth"]),
         ("--opset 18 discover export-pytorch", ["turnkey has no option --opset", "put it after export-pytorch"]),
         ("discover --opset 18 export-pytorch", ["discover has no option --opset", "put it after export-pytorch"]),
+        ("discover --opset 18", ["discover has no option --opset", "an option of export-pytorch"]),
         ("-i a.py --jsn", ["turnkey has no option --jsn", "--json"]),
         ("discover benchmrk", ["'benchmrk' is neither a tool nor", "did you mean benchmark?"]),
         ("discover --all=yes", ["--all takes no value"]),

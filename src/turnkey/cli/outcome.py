@@ -76,10 +76,10 @@ def table(results: Sequence[Result]) -> str:
     rows = [("input", "status", "hash", "result", "build directory")]
     rows += [
         (
-            result.input,
+            printable(result.input),
             result.status,
             result.model_hash or "-",
-            headline(result),
+            printable(headline(result)),
             str(result.build_dir) if result.build_dir else "-",
         )
         for result in results

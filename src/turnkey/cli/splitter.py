@@ -11,7 +11,7 @@ value is due does it make the next token a plain value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from turnkey.errors import UsageError
@@ -20,6 +20,8 @@ from turnkey.pipeline.tool import Argument, Arity
 
 HELP = Argument(flags=("-h", "--help"), arity=Arity.FLAG, default=False, help="show this help")
 """Understood in the globals and after every tool."""
+_NAMED_OWNERS = 3
+"""Tools that are named where an option is of none in the command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,19 +242,28 @@ class _SectionReader:
                 remedy=f"put it before the first tool: turnkey {flag} … {self.tool}",
             )
         close = nearest(flag, self.options)
-        others = self._tools_with(flag)
-        if others:
+        named = dict.fromkeys(token for token in self.tokens if token in self.grammar.tool_names)
+        if others := self._tools_with(flag, named):
             remedy = f"put it after {' or '.join(others)}, which has that option"
+        elif others := self._tools_with(flag, self.grammar.tool_names)[:_NAMED_OWNERS]:
+            remedy = f"it is an option of {', '.join(others)}: … {others[0]} {flag}"
         elif close:
             remedy = f"did you mean {' or '.join(close)}?"
         else:
             remedy = f"turnkey {self.tool + ' ' if self.tool else ''}-h   # lists the options"
         return UsageError(f"{owner} has no option {flag}", evidence=flag, remedy=remedy)
 
-    def _tools_with(self, flag: str) -> list[str]:
-        """Tools that have this option, of those in the command."""
-        named = dict.fromkeys(token for token in self.tokens if token in self.grammar.tool_names)
-        return [tool for tool in named if any(flag in row.flags for row in self.grammar.arguments_of(tool))]
+    def _tools_with(self, flag: str, tools: Iterable[str]) -> list[str]:
+        """Those of the tools that have this option, as far as they can be asked."""
+        found = []
+        for tool in tools:
+            try:
+                table = self.grammar.arguments_of(tool)
+            except Exception:  # noqa: BLE001 - a plug-in may raise anything when it is imported; another mistake is told
+                continue
+            if any(flag in row.flags for row in table):
+                found.append(tool)
+        return found
 
 
 def _is_number(token: str) -> bool:

@@ -24,12 +24,15 @@ def given_values(section: Section, table: Sequence[Argument]) -> dict[str, Any]:
             values[item.argument.key] = True
         else:
             values[item.argument.key] = parsed if item.argument.arity is Arity.MANY else parsed[0]
-    for argument in table:
-        if argument.is_positional and argument.key not in values:
+    positionals = [argument for argument in table if argument.is_positional]
+    for argument in positionals:
+        if argument.key not in values:
+            texts = {item.argument.key: item.texts for item in section.given}
+            words = (" ".join(texts.get(each.key, (_example(each),))) for each in positionals)
             raise UsageError(
                 f"{section.tool} needs {argument.metavar or argument.flags[0].upper()}",
                 evidence=argument.help,
-                remedy=f"turnkey {section.tool} {_example(argument)}",
+                remedy=f"turnkey {section.tool} {' '.join(words)}",
             )
     return values
 
