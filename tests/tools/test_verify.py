@@ -69,6 +69,7 @@ def test_a_planted_wrong_operator_fails_the_input_with_output_index_values_and_l
     with pytest.raises(VerificationError, match=r"'output' at \[\d, \d\]: .* instead of") as caught:
         Verify().run(state)
     assert "first divergent layer: blocks.1 (Block) (the last that agrees: blocks.1.fc)" in caught.value.evidence
+    assert f"--exporter {'torchscript' if dynamo else 'dynamo'}; or allow more" in caught.value.remedy
     left = caught.value.state
     assert left.statistics["verify_status"] == "invalid"
     assert entries(left)["captured"]["first_divergent_layer"] == "blocks.1"

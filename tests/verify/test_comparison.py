@@ -120,6 +120,15 @@ def test_integers_are_exact_even_where_float64_cannot_tell_them_apart():
     assert compare({"y": reference}, {"y": reference.copy()}).verdict is VALID
 
 
+@pytest.mark.parametrize("name", ["int4", "uint4", "float8_e4m3fnuz", "float4_e2m1fn"])
+def test_dtypes_without_a_tolerance_of_their_own_are_exact(name):
+    reference, other = (np.array(values).astype(getattr(ml_dtypes, name)) for values in ([1, 2, 3], [1, 2, 2]))
+    assert compare({"y": reference}, {"y": reference.copy()}).verdict is VALID
+    failure = compare({"y": reference}, {"y": other}).first_failure
+    assert (failure.failed_test, failure.index, failure.actual_value) == ("exact", (2,), 2)
+    assert compare({"y": reference * 0}, {"y": reference * 0}).verdict is UNVERIFIED
+
+
 def test_booleans_are_exact():
     reference = np.array([True, False])
     assert compare({"y": reference}, {"y": ~reference}).first_failure.failed_test == "exact"

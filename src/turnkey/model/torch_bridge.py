@@ -16,11 +16,8 @@ import torch
 from turnkey.model.call import flatten_result
 from turnkey.model.samples import Sample
 
-_EXTRA = {
-    torch.bfloat16: np.dtype(ml_dtypes.bfloat16),
-    torch.float8_e4m3fn: np.dtype(ml_dtypes.float8_e4m3fn),
-    torch.float8_e5m2: np.dtype(ml_dtypes.float8_e5m2),
-}
+_BEYOND_NUMPY = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
+_EXTRA = {getattr(torch, name): np.dtype(getattr(ml_dtypes, name)) for name in _BEYOND_NUMPY if hasattr(torch, name)}
 _EXTRA_BACK = {dtype: name for name, dtype in _EXTRA.items()}
 _BITS = {1: (torch.uint8, np.uint8), 2: (torch.int16, np.int16)}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey.errors import VerificationError
+from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.pipeline.quantity import positive_count, tolerance
 from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind, ToolSkipped
 
@@ -137,19 +138,22 @@ def _mismatch(failed: list[VariantVerification], state: State, traces: Sequence[
     if not traces and part.hidden is not None and part.hidden.sentence:
         evidence.append(part.hidden.sentence)
     evidence.extend(f"also {other.sentence}" for other in failed[1:])
-    parent = state.variant(first.key).lineage
-    if parent:
-        cure = f"use {parent[-1]}, from which {first.key} was made, if it is valid"
+    variant = state.variant(first.key)
+    if variant.lineage:
+        cure = f"use {variant.lineage[-1]}, from which {first.key} was made, if it is valid"
     elif first.key == "torchscript-trace":
         cure = "use torchscript-script or torch-exportedprogram: a trace keeps only the branches that it saw"
-    elif first.key.startswith("onnx"):
-        cure = "try the other exporter: export-pytorch --exporter torchscript"
+    elif variant.exporter in EXPORTERS:
+        other = next(name for name in EXPORTERS if name != variant.exporter)
+        cure = f"try the other exporter: export-pytorch --exporter {other}"
+    elif first.is_source:
+        cure = "load it without optimisations: benchmark --rt-args onnxruntime.graph_optimization_level::none"
     else:
         cure = "use another format"
     error = VerificationError(
         f"{first.key} does not compute what the source model computes: {part.reason}",
         evidence="\n".join(evidence),
-        remedy=f"{cure}; or allow more: verify --rtol R --atol A",
+        remedy=f"{cure}; or allow more: verify --rtol R --atol A" if part.worst else cure,
     )
     error.state = state
     return error
