@@ -104,6 +104,18 @@ def test_of_many_inputs_a_tally_comes_every_half_minute_with_where_the_measureme
     ]
 
 
+@pytest.mark.parametrize(("tools", "shown"), [(("discover",), ["a table"]), (("discover", "verify"), [])])
+def test_of_many_inputs_what_tools_list_is_shown_only_where_it_is_all_that_was_asked_for(
+    tools: tuple[str, ...], shown: list[str]
+) -> None:
+    stream = io.StringIO()
+    monitor = PlainLines(stream, inputs=MANY_INPUTS)
+    monitor.listen(event("input-started", planned=tools))
+    monitor.listen(event("listing", text="a table"))
+    assert [line for line in stream.getvalue().splitlines() if "at work" not in line] == shown
+    assert monitor.notes == ["a table"]
+
+
 def test_an_input_that_was_killed_gets_a_plain_line_too() -> None:
     stream = io.StringIO()
     monitor = PlainLines(stream)
@@ -117,7 +129,7 @@ def test_an_input_that_was_killed_gets_a_plain_line_too() -> None:
 def test_what_was_on_the_terminal_already_is_kept_as_a_note_and_not_shown_again() -> None:
     stream = io.StringIO()
     monitor = PlainLines(stream)
-    monitor.listen(event("note", text="a table", echoed=True))
+    monitor.listen(event("listing", text="a table", echoed=True))
     monitor.listen(event("note", text="a warning"))
     assert stream.getvalue() == "a warning\n"
     assert monitor.notes == ["a table", "a warning"]

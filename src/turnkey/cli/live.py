@@ -76,13 +76,20 @@ class LiveMonitor:
         self._live.stop()
 
     def note(self, text: str) -> None:
+        self._note(text, is_shown=True)
+
+    def _note(self, text: str, *, is_shown: bool) -> None:
         with self._changed:
             self.notes.append(text)
-            self._finished.extend(StyledLine(text=line, status="note") for line in text.splitlines())
+            if is_shown:
+                self._finished.extend(StyledLine(text=line, status="note") for line in text.splitlines())
 
     def listen(self, event: Event) -> None:
         if event.kind == "note":
             self.note(event.text)
+            return
+        if event.kind == "listing":
+            self._note(event.text, is_shown=self._tally.shows_listings)
             return
         with self._changed:
             self._tally.apply(event, now=time.monotonic())

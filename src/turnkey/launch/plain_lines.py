@@ -52,7 +52,13 @@ class PlainLines:
 
     def listen(self, event: Event) -> None:
         name = event.build_name or event.input
-        if self._is_corpus and event.kind != "note":
+        if event.kind == "note":
+            self.note(event.text)
+        elif event.kind == "listing":
+            self.notes.append(event.text)
+            if self._tally.shows_listings and not event.echoed:
+                self._line(event.text)
+        elif self._is_corpus:
             self._count(event, name)
         elif event.kind == "input-started":
             self._line(f'Building "{name}"')
@@ -66,10 +72,6 @@ class PlainLines:
                 self._told.add(name)
         elif event.kind == "input-finished" and event.status not in _HARMLESS and name not in self._told:
             self._line(f"{name}: {_ending(event)}")  # no tool of it could say so: timed out, killed
-        elif event.kind == "note" and event.echoed:
-            self.notes.append(event.text)
-        elif event.kind == "note":
-            self.note(event.text)
 
     def _progress(self, event: Event, name: str) -> None:
         """That a measurement began, what it does first, and then now and then where it is: it may take minutes.

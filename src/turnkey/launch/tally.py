@@ -30,12 +30,14 @@ class Tally:
         self._at_work: set[str] = set()
         self._waiting: set[str] = set()
         self._began: float | None = None
+        self._tools = 0
 
     def apply(self, event: Event, *, now: float) -> None:
         """Take an event in."""
         key = event.build_name or event.input
         if event.kind == "input-started":
             self._at_work.add(key)
+            self._tools = len(event.planned)
             self._began = now if self._began is None else self._began
         elif event.kind == "tool-waiting":
             self._waiting.add(key)
@@ -45,6 +47,11 @@ class Tally:
             self._at_work.discard(key)
             self._waiting.discard(key)
             self._ended[event.status] += 1
+
+    @property
+    def shows_listings(self) -> bool:
+        """Whether what tools list is worth the lines: of many inputs only where it is all that was asked for."""
+        return self._inputs < MANY_INPUTS or self._tools == 1
 
     @property
     def finished(self) -> int:

@@ -16,11 +16,11 @@ class Event:
 
     Attributes:
         kind: ``input-started``, ``tool-waiting`` (for its turn on this machine), ``tool-started``, ``tool-progress``,
-            ``tool-finished``, ``input-finished``, ``note``.
+            ``tool-finished``, ``listing`` (what a tool found or measured), ``input-finished``, ``note``.
         input: what the user named.
         build_name: its build, where known.
         tool: name in the sequence (``benchmark-2`` for a second one), for tool events.
-        text: the tool's progress message, where it is, a reason, or a note.
+        text: the tool's progress message, where it is, a reason, a listing, or a note.
         status: of the finished tool or input: ``successful``, ``error``, ``skipped`` …
         seconds: duration of what finished.
         measures: the tool that started times calls: nothing may be drawn until it has finished.
@@ -61,8 +61,11 @@ class Teller:
     input: str
     build_name: str
 
-    def note(self, text: str, *, echoed: bool = False) -> None:
-        self.listen(Event(kind="note", input=self.input, build_name=self.build_name, text=text, echoed=echoed))
+    def note(self, text: str) -> None:
+        self.listen(Event(kind="note", input=self.input, build_name=self.build_name, text=text))
+
+    def listing(self, text: str, *, echoed: bool) -> None:
+        self.listen(Event(kind="listing", input=self.input, build_name=self.build_name, text=text, echoed=echoed))
 
     def waiting(self, tool: str, text: str) -> None:
         self.listen(Event(kind="tool-waiting", input=self.input, build_name=self.build_name, tool=tool, text=text))

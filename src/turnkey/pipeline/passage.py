@@ -198,7 +198,7 @@ class Passage:
             failure = failure or Failure.of(error, tool=name)
             status, reason = "error", failure.error.what
         if state.listing:
-            teller.note(state.listing, echoed=self.echo)
+            teller.listing(state.listing, echoed=self.echo)
         teller.finished(name, status, reason, time.perf_counter() - clock)
         return failure
 
