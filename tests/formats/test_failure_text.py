@@ -21,6 +21,13 @@ from turnkey.formats.failure_text import evidence_of, one_line, reason_of
             ),
             "RuntimeError: the shapes differ",
         ),
+        (
+            RuntimeError(
+                "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript:\n"
+                "  ~~~ <--- HERE\nRuntimeError: Expected 2 elements\n"
+            ),
+            "RuntimeError: Expected 2 elements",
+        ),
     ],
 )
 def test_the_line_is_the_first_that_says_something_without_places_in_the_librarys_source(error, line):

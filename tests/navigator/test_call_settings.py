@@ -45,6 +45,7 @@ def test_every_value_of_a_type_that_nobody_expects_is_named_at_once() -> None:
     wrong: dict[str, Any] = {
         "sample_count": 0,
         "input_names": 5,
+        "output_names": ["y", "y"],
         "target_formats": 7,
         "runners": [3],
         "workspace": 4,
@@ -56,6 +57,7 @@ def test_every_value_of_a_type_that_nobody_expects_is_named_at_once() -> None:
     with pytest.raises(ConfigurationError, match=f"has {len(wrong)} problems") as raised:
         optimize(len, [1], **wrong)
     lines = raised.value.evidence.splitlines()
+    assert "output_names has a name twice: ['y', 'y']" in lines
     for name in ("sample_count", "input_names", "target_formats", "runners", "workspace", "budget_s"):
         assert any(line.startswith(f"{name} is ") for line in lines), name
     assert "a tolerance is a pair (atol, rtol), or None: y: 0.001" in lines

@@ -39,7 +39,7 @@ def test_more_samples_than_the_length_warn_and_are_ignored() -> None:
         assert list(checked_items(Loader(2, [1, 2, 3]))) == [1, 2]
 
 
-@pytest.mark.parametrize("wrong", [[], iter([1]), 5])
+@pytest.mark.parametrize("wrong", [[], iter([1]), 5, Loader(-1, [1])])
 def test_what_is_empty_or_has_no_length_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError):
         list(checked_items(wrong))
@@ -84,6 +84,12 @@ def test_tensors_are_named_by_keys_else_by_position_else_as_given() -> None:
     assert names_of({"ids": x, "past": {"key": x}}) == ["ids", "past.key"]
     assert names_of((x, x), names=["left", "right"]) == ["left", "right"]
     assert names_of({"arguments": x, "arg.0": x}) == ["arguments", "arg.0"], "as the keys say"
+
+
+def test_two_tensors_that_would_have_one_name_are_refused() -> None:
+    x = np.ones(2)
+    with pytest.raises(UserInputError, match="two tensors of sample 0 have one name"):
+        names_of({"a": {"b": x}, "a.b": x + 1})
 
 
 def test_names_must_name_every_tensor_once() -> None:

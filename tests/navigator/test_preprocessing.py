@@ -80,3 +80,14 @@ def test_a_sample_without_rows_is_refused_wherever_it_stands(empty_at: int) -> N
     with pytest.raises(ConfigurationError, match="no batch axis") as raised:
         prepared(lambda x: x + 1, data)
     assert raised.value.evidence == "input__0 [0, 4]"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_source_that_gives_nan_is_refused_in_types_that_numpy_does_not_know_too(dtype: torch.dtype) -> None:
+    class Logarithm(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.to(dtype).log()
+
+    with pytest.raises(ModelError, match="holds NaN or infinity") as raised:
+        prepared(Logarithm(), [torch.tensor([[1.0, -1.0], [2.0, 3.0]])])
+    assert raised.value.evidence == "1 of 4 elements"

@@ -9,14 +9,18 @@ from turnkey.errors import TurnkeyError
 _EVIDENCE_CHARACTERS = 2000
 _REASON_CHARACTERS = 1000
 _ORT_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_TORCHSCRIPT_HEAD = "The following operation failed in the TorchScript interpreter."
+"""Of a traceback, which ends with what happened."""
 _CPP_PLACE = re.compile(r"^.*[\])] (?=[^\])]*$)")
 
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:
     """The first line that says something, for tables and notes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].startswith(_TORCHSCRIPT_HEAD):
+        lines = lines[-1:]
     first = _without_source_places(lines[0]) if lines else type(error).__name__
-    if not isinstance(error, str) and first != type(error).__name__:
+    if not isinstance(error, str) and not first.startswith(type(error).__name__):
         first = f"{type(error).__name__}: {first}"
     return first if len(first) <= limit else first[: limit - 1] + "…"
 

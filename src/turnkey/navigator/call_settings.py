@@ -236,6 +236,8 @@ def _type_faults(given: CallArguments) -> list[str]:
         is_list = isinstance(names, Sequence) and not isinstance(names, str)
         if names is not None and not (is_list and all(isinstance(each, str) for each in names)):
             faults.append(f"{name} is {names!r}, not a sequence of texts")
+        elif names is not None and len(set(names)) != len(names):
+            faults.append(f"{name} has a name twice: {names!r}")
     budget = given.budget_s
     if budget is not None and not (_is_number(budget) and 0 < budget < math.inf):
         faults.append(f"budget_s is {budget!r}, not a number of seconds")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.formats.failure_text import reason_of
 from turnkey.host import fair_threads
 from turnkey.navigator.call_settings import CallSettings
 from turnkey.navigator.job_runner import JobRunner
 from turnkey.navigator.journal import Journal
-from turnkey.navigator.making import reason_of
 from turnkey.navigator.model_files import file_of
 from turnkey.navigator.runner_table import RunnerKind, obstacle
 from turnkey.navigator.status import CORRECTNESS, CommandStatus, ModelStatus, OutputTolerance

@@ -69,7 +69,7 @@ def checked_items(dataloader: Any, count: int | None = None) -> Iterator[Any]:
     """
     try:
         length, iterator = len(dataloader), iter(dataloader)
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigurationError(
             "the dataloader must be iterable and have a length",
             evidence=f"{type(dataloader).__name__}: {error}",
@@ -125,7 +125,17 @@ def read_calls(
                 remedy="yield tensors in dictionaries, lists or tuples",
             )
         if not tensors:
-            raise UserInputError(f"sample {index} of the dataloader holds no tensor", evidence=repr(item)[:200])
+            raise UserInputError(
+                f"sample {index} of the dataloader holds no tensor",
+                evidence=repr(item)[:200],
+                remedy="yield tensors or containers of them; one sample alone is a list of one: [sample]",
+            )
+        if len(tensors) < len(found.names):
+            raise UserInputError(
+                f"two tensors of sample {index} have one name",
+                evidence=f"{', '.join(found.names)}: dots stand between the keys of nested dictionaries",
+                remedy="give one of them another key",
+            )
         renamed = _new_names(tensors, keywords=found.kwargs, by_position=names)
         found = CallStructure(
             args=tuple(_renamed(arg, renamed) for arg in found.args),
@@ -168,6 +178,13 @@ def is_storable(array: np.ndarray) -> bool:
     if array.dtype.kind == "O":
         return all(isinstance(item, str) for item in array.flat)
     return array.dtype.kind in "biufcUS" or hasattr(ml_dtypes, array.dtype.name)
+
+
+def not_finite(array: np.ndarray) -> int:
+    """How many elements are NaN or infinite. Numpy knows the kind of bfloat16 no better than that of bytes."""
+    if array.dtype.kind not in "fcV":
+        return 0
+    return int((~np.isfinite(array.astype(np.float32) if array.dtype.kind == "V" else array)).sum())
 
 
 def array_of(tensor: Any) -> np.ndarray:
@@ -262,6 +279,6 @@ def _check_layout(samples: Sequence[Sample]) -> None:
                     evidence=f"sample {index}: {array.dtype}{list(array.shape)}, "
                     f"sample 0: {first[name].dtype}{list(first[name].shape)}",
                 )
-            if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            if not_finite(array):
                 message = f"input {name!r} of sample {index} holds NaN or infinity"
                 warnings.warn(message, ConfigurationWarning, stacklevel=3)

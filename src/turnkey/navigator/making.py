@@ -9,6 +9,7 @@ from pathlib import Path
 
 from turnkey import settings as environment_settings
 from turnkey.errors import TurnkeyError
+from turnkey.formats.failure_text import reason_of
 from turnkey.navigator import conversion
 from turnkey.navigator.conversion_cache import ConversionCache
 from turnkey.navigator.format import Format
@@ -111,11 +112,3 @@ def make_model(
         else:
             journal.made(made, command, seconds=time.perf_counter() - started, log=log)
             return
-
-
-def reason_of(error: TurnkeyError) -> str:
-    """What happened, with the first line of the evidence, unless it is the head of a table: one line for a status."""
-    first = error.evidence.splitlines()[0].strip() if error.evidence else ""
-    if "   " in first:
-        first = ""
-    return f"{error.what}: {first}"[:1000] if first else error.what

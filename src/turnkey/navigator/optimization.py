@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import TurnkeyError, VerificationError
+from turnkey.formats.failure_text import reason_of
 from turnkey.measure.ladder import Stop
 from turnkey.navigator import environment
 from turnkey.navigator.build_state import write_build_state
@@ -29,7 +30,7 @@ from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.conversion_cache import ConversionCache
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
 from turnkey.navigator.journal import Journal
-from turnkey.navigator.making import make_model, reason_of, start_jobs
+from turnkey.navigator.making import make_model, start_jobs
 from turnkey.navigator.max_batch import max_batch_for
 from turnkey.navigator.model_config import plan_models
 from turnkey.navigator.package_result import Package

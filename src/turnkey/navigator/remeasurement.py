@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from turnkey import host
+from turnkey.formats.failure_text import reason_of
 from turnkey.navigator.contestant import Contestant
-from turnkey.navigator.making import reason_of
 from turnkey.navigator.package_archive import opened
 from turnkey.navigator.package_result import Package
 from turnkey.navigator.preparation import Prepared

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from turnkey.errors import ModelError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.model.source import SourceModel
-from turnkey.navigator.dataloader import is_storable
+from turnkey.navigator.dataloader import is_storable, not_finite
 from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format import Format
 from turnkey.runtimes.python import python_outputs
@@ -86,10 +87,10 @@ class Source:
                     f"output {name!r} of the source model is no array of numbers, booleans or texts",
                     evidence=f"{array.dtype}{list(array.shape)}",
                 )
-            if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            if count := not_finite(array):
                 raise ModelError(
                     f"output {name!r} of the source model holds NaN or infinity",
-                    evidence=f"{int((~np.isfinite(array)).sum())} of {array.size} elements",
+                    evidence=f"{count} of {array.size} elements",
                     remedy="give samples that the model can compute with",
                 )
         return named
@@ -130,7 +131,7 @@ class Source:
             except Exception as error:  # the user's function may raise anything
                 raise ModelError(
                     f"the source model {name_of(self.model)} fails on a sample",
-                    evidence=f"{type(error).__name__}: {error}".strip()[:2000],
+                    evidence=evidence_of(error),
                 ) from error
         if self._reference is None:
             samples = SampleSet(structure=self.structure, inputs=(sample,), outputs=(None,))

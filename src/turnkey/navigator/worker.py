@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.errors import TurnkeyError
+from turnkey.formats.failure_text import evidence_of, one_line
 from turnkey.pipeline.capture import captured
 
 
@@ -42,9 +43,7 @@ def main(arguments: list[str]) -> int:
 
 def plain_error(error: BaseException) -> dict[str, str]:
     """An exception of a library as the three parts of an error."""
-    lines = str(error).strip().splitlines() or [""]
-    what = f"{type(error).__name__}: {lines[0][:300]}"
-    return {"type": "conversion failed", "what": what, "evidence": "\n".join(lines[1:6])[:2000], "remedy": ""}
+    return {"type": "conversion failed", "what": one_line(error), "evidence": evidence_of(error), "remedy": ""}
 
 
 def workbench(context: Mapping[str, Any]) -> Any:
