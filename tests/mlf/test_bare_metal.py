@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,14 +13,14 @@ from turnkey.mlf.bare_metal import baremetal_files
 from turnkey.mlf.codegen.header import Interface, header_text
 from turnkey.mlf.tensor import Tensor
 
+pytestmark = pytest.mark.needs("gcc")
+
 FLOATS = ["float16", "bfloat16", "float32", "float64"]
 WARNINGS = ("-std=gnu99", "-O2", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
 
 
 def _calls_it_right(directory: Path, expected: np.ndarray, actual: np.ndarray) -> bool:
     """Whether the program accepts ``actual`` where the embedded sample says ``expected``."""
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
     tensor = Tensor(name="y", dtype=expected.dtype.name, shape=expected.shape)
     interface = Interface(
         module="m", inputs=(), outputs=(tensor,), workspace="external", workspace_bytes=0, alignment=16

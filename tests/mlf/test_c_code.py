@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import models
 import numpy as np
 import pytest
+from changed_tarballs import planted
 
 import turnkey.mlf as mlf
 from turnkey.mlf.codegen.header import Interface, header_text
 from turnkey.mlf.failures import MlfUsageError, MlfVerificationError
 from turnkey.mlf.tensor import Tensor
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
+
+ARM_GCC = "arm-linux-gnueabihf-gcc"
+on_a_board = pytest.mark.needs("arm-none-eabi-gcc", "qemu-system-arm")
 
 GOLDEN_HEADER = """\
 #ifndef TVMGEN_KWS_H_
@@ -119,11 +122,9 @@ def test_the_header_has_the_wording_that_people_search_for() -> None:
     assert header_text(interface) == GOLDEN_HEADER
 
 
-@pytest.mark.parametrize("cc", ["gcc", "clang"])
+@pytest.mark.parametrize("cc", [pytest.param(cc, marks=pytest.mark.needs(cc)) for cc in ("gcc", "clang")])
 @pytest.mark.parametrize("standard", ["c99", "c11"])
 def test_the_sources_compile_without_a_warning_in_pedantic_c(unpacked: Path, cc: str, standard: str) -> None:
-    if shutil.which(cc) is None:
-        pytest.skip(f"{cc} is not installed")
     strict = (f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror")
     compile_all(unpacked, *strict, cc=cc)
     runtime = unpacked / "runtime/src/turnkey_mlf.c"
@@ -132,11 +133,10 @@ def test_the_sources_compile_without_a_warning_in_pedantic_c(unpacked: Path, cc:
     )
 
 
+@pytest.mark.needs("g++")
 def test_the_header_compiles_as_cpp(unpacked: Path) -> None:
     program = unpacked / "use.cpp"
     program.write_text('#include "tvmgen_cnn.h"\nint main() { return tvmgen_cnn_run(0, 0, 0) == -1 ? 0 : 1; }\n')
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed")
     objects = [str(path) for path in compile_all(unpacked, "-DTVMGEN_NO_GRAPH")]
     flags = ["-std=c++17", "-Wall", "-Wextra", "-pedantic", "-Werror", f"-I{unpacked}/codegen/host/include"]
     subprocess.run(["g++", *flags, str(program), *objects, "-lm", "-o", str(unpacked / "use")], check=True)
@@ -189,9 +189,8 @@ def test_link_time_optimisation_changes_no_output(unpacked: Path) -> None:
     assert (result.returncode, "5 samples" in result.stdout) == (0, True), result.stderr
 
 
+@pytest.mark.needs("cmake")
 def test_cmake_builds_and_its_test_passes(unpacked: Path) -> None:
-    if shutil.which("cmake") is None:
-        pytest.skip("cmake is not installed")
     build = unpacked / "build"
     for command in (
         ["cmake", "-S", str(unpacked / "templates/host"), "-B", str(build)],
@@ -236,43 +235,28 @@ def test_the_workspace_stack_of_the_runtime_is_last_in_first_out(unpacked: Path)
     subprocess.run([str(unpacked / "stack")], check=True)
 
 
-def test_sanitizers_stay_silent_and_see_a_planted_overrun(cnn_tar: Path, tmp_path: Path) -> None:
-    from turnkey.mlf.archive import Archive
-    from turnkey.mlf.library import from_archive
+def test_sanitizers_stay_silent_and_see_a_planted_overrun(cnn_tar: Path) -> None:
     from turnkey.mlf.sanitized import run_sanitized
 
-    library = mlf.load(cnn_tar)
     sample = {"image": np.ones((1, 2, 8, 8), np.float32)}
-    run_sanitized(library.module(), [sample])
-    unit = "codegen/host/src/cnn_lib0.c"
-    text = library.archive.text(unit)
-    broken = text.replace("turnkey_row_softmax(in0 + 0, out0 + 0, 3)", "turnkey_row_softmax(in0 + 0, out0 + 0, 33)")
-    assert broken != text
-    files = {**library.archive.files, unit: broken.encode()}
-    fields = files["metadata.json"].replace(b'"files":', b'"former_files":')
-    planted = from_archive(Archive(tmp_path, {**files, "metadata.json": fields}))
+    run_sanitized(mlf.load(cnn_tar).module(), [sample])
+    call = "turnkey_row_softmax(in0 + 0, out0 + 0, 3)"
     with pytest.raises(MlfVerificationError):
-        run_sanitized(planted.module(), [sample])
+        run_sanitized(planted(cnn_tar, call, call.replace("3)", "33)")), [sample])
 
 
+@pytest.mark.needs(ARM_GCC, "qemu-arm")
 def test_a_cross_build_for_arm_computes_the_same(unpacked: Path) -> None:
-    cc, emulator = "arm-linux-gnueabihf-gcc", "qemu-arm"
-    for program in (cc, emulator):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (apt install gcc-arm-linux-gnueabihf qemu-user)")
     host = unpacked / "templates/host"
-    subprocess.run(["make", "-s", "-C", str(host), f"CC={cc}", "CFLAGS=-O2 -static"], check=True)
+    subprocess.run(["make", "-s", "-C", str(host), f"CC={ARM_GCC}", "CFLAGS=-O2 -static"], check=True)
     result = subprocess.run(
-        [emulator, str(host / "main"), "--check", str(unpacked / "samples/cnn")],
+        ["qemu-arm", str(host / "main"), "--check", str(unpacked / "samples/cnn")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "5 samples" in result.stdout
 
 
 def _run_on_board(root: Path) -> None:
-    for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (apt install gcc-arm-none-eabi qemu-system-arm)")
     result = subprocess.run(
         ["make", "-s", "-C", str(root / "templates/baremetal"), "run"],
         capture_output=True, text=True, timeout=120, check=False,
@@ -280,22 +264,26 @@ def _run_on_board(root: Path) -> None:
     assert (result.returncode, "ok" in result.stdout + result.stderr) == (0, True), result.stderr[-2000:]
 
 
+@on_a_board
 def test_the_bare_metal_template_runs_on_an_emulated_cortex_m(unpacked: Path) -> None:
     _run_on_board(unpacked)
 
 
+@on_a_board
 def test_the_bare_metal_template_judges_halves_and_eight_bits_by_value(tmp_path: Path) -> None:
     mlf.export(models.model_of(models.NARROW), tmp_path / "narrow.tar", name="narrow")
     subprocess.run(["tar", "xf", "narrow.tar"], cwd=tmp_path, check=True)
     _run_on_board(tmp_path)
 
 
+@on_a_board
 def test_the_bare_metal_template_puts_a_pool_of_constants_into_flash(tmp_path: Path) -> None:
     mlf.export(models.model_of(models.MULTIPLY), tmp_path / "m.tar", name="m", constants="pool")
     subprocess.run(["tar", "xf", "m.tar"], cwd=tmp_path, check=True)
     _run_on_board(tmp_path)
 
 
+@on_a_board
 def test_the_bare_metal_template_builds_every_module_and_checks_the_first(tmp_path: Path) -> None:
     for name in ("first", "second"):
         mlf.export(models.model_of(models.MULTIPLY), tmp_path / f"{name}.tar", name=name, constants="incbin")
@@ -304,28 +292,24 @@ def test_the_bare_metal_template_builds_every_module_and_checks_the_first(tmp_pa
     _run_on_board(tmp_path)
 
 
+@pytest.mark.needs(ARM_GCC)
 def test_sizes_are_the_cross_compilers_and_numbers_are_checked_here(tmp_path: Path) -> None:
-    cc = "arm-linux-gnueabihf-gcc"
-    if shutil.which(cc) is None:
-        pytest.skip(f"{cc} is not installed (apt install gcc-arm-linux-gnueabihf)")
     path = tmp_path / "m.tar"
-    made = mlf.export(models.model_of(models.MULTIPLY), path, name="m", cc=cc, target="arm-linux-gnueabihf")
+    made = mlf.export(models.model_of(models.MULTIPLY), path, name="m", cc=ARM_GCC, target="arm-linux-gnueabihf")
     module = mlf.load(path).module()
     facts = module.metadata.turnkey
     assert facts["compiler"]["target"] == "arm-linux-gnueabihf"
     assert facts["stack"].keys() == {"static_bytes"}  # what a run touched here says nothing about the device
     assert made.verify["m"].samples == 5
     with pytest.raises(MlfUsageError, match="cannot run here"):
-        module.build(cc=cc)
+        module.build(cc=ARM_GCC)
 
 
+@pytest.mark.needs(ARM_GCC)
 def test_without_a_compiler_for_this_machine_nothing_is_run_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cc = "arm-linux-gnueabihf-gcc"
-    if shutil.which(cc) is None:
-        pytest.skip(f"{cc} is not installed (apt install gcc-arm-linux-gnueabihf)")
-    monkeypatch.setenv("CC", cc)
+    monkeypatch.setenv("CC", ARM_GCC)
     said: list[str] = []
     made = mlf.export(
         models.model_of(models.MULTIPLY), tmp_path / "m.tar", name="m", listen=lambda _, text, __: said.append(text)
@@ -334,12 +318,10 @@ def test_without_a_compiler_for_this_machine_nothing_is_run_and_it_is_said(
     assert any("nothing was run" in text for text in said)
 
 
+@pytest.mark.needs(ARM_GCC)
 def test_objects_are_packed_for_the_named_compiler(tmp_path: Path) -> None:
-    cc = "arm-linux-gnueabihf-gcc"
-    if shutil.which(cc) is None:
-        pytest.skip(f"{cc} is not installed (apt install gcc-arm-linux-gnueabihf)")
     mlf.export(
-        models.model_of(models.MULTIPLY), tmp_path / "o.tar", name="o", objects=True, cc=cc, compile=False,
+        models.model_of(models.MULTIPLY), tmp_path / "o.tar", name="o", objects=True, cc=ARM_GCC, compile=False,
         target="arm-linux-gnueabihf",
     )  # fmt: skip
     library = mlf.load(tmp_path / "o.tar")

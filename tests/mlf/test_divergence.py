@@ -8,7 +8,7 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
-from test_verification import SAMPLE, planted
+from changed_tarballs import SAMPLE, planted
 
 import turnkey.mlf as mlf
 from turnkey.mlf.archive import Archive

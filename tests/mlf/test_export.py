@@ -18,7 +18,7 @@ from turnkey.errors import InputError, TurnkeyError
 from turnkey.mlf.failures import MlfUsageError, MlfVerificationError
 from turnkey.pipeline.state import State, Variant
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 IMAGE = {"image": np.random.default_rng(1).standard_normal((1, 2, 8, 8)).astype(np.float32)}
 

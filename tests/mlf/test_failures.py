@@ -15,7 +15,7 @@ from turnkey.errors import InputError
 from turnkey.mlf.failures import MlfMissingDependencyError
 from turnkey.mlf.lowering.emx_text import take_apart
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 
 def test_an_operator_that_nothing_can_lower_is_listed_with_its_reason(tmp_path: Path) -> None:

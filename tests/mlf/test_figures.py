@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LATENCY = {"ratio": 2.0, "low": 1.9, "high": 2.1}
 ENTRY = {
     "compiler": "gcc 12",
@@ -24,17 +22,8 @@ ENTRY = {
 
 
 @pytest.fixture(scope="module")
-def figures() -> Any:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        specification = importlib.util.spec_from_file_location("mlf_figures", BENCHMARKS / "mlf_figures.py")
-        assert specification is not None
-        assert specification.loader is not None
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
+def figures(benchmark_module: Callable[[str], Any]) -> Any:
+    return benchmark_module("mlf_figures")
 
 
 def _changed(**figures_of_net: Any) -> dict[str, Any]:

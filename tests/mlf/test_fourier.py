@@ -12,7 +12,7 @@ import pytest
 import turnkey.mlf as mlf
 from turnkey.mlf.failures import MlfUsageError
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 
 FLOAT, DOUBLE = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE

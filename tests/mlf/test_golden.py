@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from golden_nodes import DIRECTORY, NODES, text_of
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 
 @pytest.mark.parametrize("name", NODES)

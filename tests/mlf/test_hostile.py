@@ -15,6 +15,7 @@ import models
 import numpy as np
 import onnx
 import pytest
+from changed_tarballs import files_without_sums
 
 import turnkey.mlf as mlf
 from turnkey.cli.main import main
@@ -35,11 +36,6 @@ def read_everything(library: Library) -> None:
         module.parameters(), module.onnx(), module.sources(), module.samples()
     library_facts(library)
     plan_page(library)
-
-
-def without_sums(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files as if their author had recorded no sums: else every change were noticed at once."""
-    return {**files, "metadata.json": files["metadata.json"].replace(b'"files":', b'"former_files":')}
 
 
 def mutants(files: dict[str, bytes], count: int, seed: int) -> Iterator[dict[str, bytes]]:
@@ -67,9 +63,15 @@ def mutants(files: dict[str, bytes], count: int, seed: int) -> Iterator[dict[str
         yield {**files, part: bytes(content)}
 
 
-def _attack(cnn_tar: Path, count: int, seed: int) -> None:
-    files = without_sums(dict(mlf.load(cnn_tar).archive.files))
-    before = sorted(Path(tempfile.gettempdir()).glob("turnkey-mlf-*"))
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def _attack(cnn_tar: Path, scratch: Path, count: int, seed: int) -> None:
+    files = files_without_sums(cnn_tar)
     errors: list[TurnkeyError] = []
     for changed in mutants(files, count, seed):
         try:
@@ -78,16 +80,16 @@ def _attack(cnn_tar: Path, count: int, seed: int) -> None:
             errors.append(error)
     assert len(errors) > count // 10
     assert not [error for error in errors if "[mlf-" not in str(error.what) or not error.evidence]
-    assert sorted(Path(tempfile.gettempdir()).glob("turnkey-mlf-*")) == before
+    assert list(scratch.iterdir()) == []
 
 
-def test_changed_parts_give_values_or_a_named_error(cnn_tar: Path) -> None:
-    _attack(cnn_tar, 400, seed=1)
+def test_changed_parts_give_values_or_a_named_error(cnn_tar: Path, scratch: Path) -> None:
+    _attack(cnn_tar, scratch, 400, seed=1)
 
 
 @pytest.mark.nightly
-def test_ten_thousand_changed_parts_give_values_or_a_named_error(cnn_tar: Path) -> None:
-    _attack(cnn_tar, 10_000, seed=2)
+def test_ten_thousand_changed_parts_give_values_or_a_named_error(cnn_tar: Path, scratch: Path) -> None:
+    _attack(cnn_tar, scratch, 10_000, seed=2)
 
 
 def test_a_compressed_tarball_is_read_and_a_bomb_is_refused(
@@ -104,7 +106,7 @@ def test_a_compressed_tarball_is_read_and_a_bomb_is_refused(
 
 def _told(cnn_tar: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, bytes]:
     """The tarball's files, whose metadata a stranger changed."""
-    files = without_sums(dict(mlf.load(cnn_tar).archive.files))
+    files = files_without_sums(cnn_tar)
     facts = json.loads(files["metadata.json"])
     change(facts)
     return {**files, "metadata.json": json.dumps(facts).encode()}
@@ -166,7 +168,7 @@ def test_a_tensor_that_has_no_place_in_the_workspace_is_refused(places: dict[str
 
 
 def test_a_model_that_reads_another_file_is_refused(cnn_tar: Path) -> None:
-    files = without_sums(dict(mlf.load(cnn_tar).archive.files))
+    files = files_without_sums(cnn_tar)
     model = mlf.load(cnn_tar).module().onnx()
     outside = onnx.TensorProto(name="secret", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
     outside.external_data.add(key="location", value="/etc/passwd")
@@ -194,7 +196,7 @@ def test_merging_takes_no_file_of_another_module(cnn_tar: Path, tmp_path: Path) 
 
 
 def test_text_of_a_stranger_moves_no_cursor(cnn_tar: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = without_sums(dict(mlf.load(cnn_tar).archive.files))
+    files = files_without_sums(cnn_tar)
     files["metadata.json"] = files["metadata.json"].replace(b'"image"', b'"im\\u001b[2Jage"')
     (tmp_path / "m.tar").write_bytes(archive.pack(files, timestamp=0))
     assert main(["show-mlf", str(tmp_path / "m.tar"), "--files"]) == 0

@@ -16,7 +16,7 @@ import turnkey.mlf as mlf
 from turnkey.mlf.graph_json import VIEW, Graph
 from turnkey.mlf.module_parts import ModuleParts, make_parts
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 OPERATORS = st.sampled_from(["Relu", "Tanh", "Add", "Mul", "Concat", "Reshape"])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ import pytest
 
 import turnkey.mlf as mlf
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
-_BENCHMARK = Path(__file__).parents[2] / "benchmarks/mlf_nodes.py"
 CASES = {
     "bitshift": ["test_bitshift_right_int32_negative_shift", "test_bitshift_left_uint8"],
     "conv": ["test_conv_with_strides_padding"],
@@ -29,18 +28,13 @@ CASES = {
 }
 
 
-def _loaded() -> Any:
-    specification = importlib.util.spec_from_file_location("mlf_nodes", _BENCHMARK)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def nodes(benchmark_module: Callable[[str], Any]) -> Any:
+    return benchmark_module("mlf_nodes")
 
 
 @pytest.mark.parametrize(("operator", "name"), [(op, name) for op, names in CASES.items() for name in names])
-def test_the_case_passes_within_its_own_tolerances(operator: str, name: str, tmp_path: Path) -> None:
-    nodes = _loaded()
+def test_the_case_passes_within_its_own_tolerances(nodes: Any, operator: str, name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the cases provoke overflows on purpose
         importlib.import_module(f"onnx.backend.test.case.node.{operator}")
@@ -60,8 +54,8 @@ def test_the_case_passes_within_its_own_tolerances(operator: str, name: str, tmp
             assert not nodes.difference(np.asarray(value), outputs[tensor.name], case.rtol, case.atol)
 
 
-def test_every_exception_of_the_node_tests_has_a_reason() -> None:
-    lines = _loaded().EXCEPTIONS.read_text().splitlines()
+def test_every_exception_of_the_node_tests_has_a_reason(nodes: Any) -> None:
+    lines = nodes.EXCEPTIONS.read_text().splitlines()
     named = [line.split(None, 1) for line in lines if line and not line.startswith("#")]
     assert all(len(parts) == 2 and parts[0].startswith("test_") for parts in named)
     assert len([parts for parts in named if parts[1] != "training operator"]) == 21

@@ -63,8 +63,8 @@ def test_a_search_that_ends_early_keeps_the_given_order() -> None:
     assert peak_bytes(least_peak_order(program)) < peak_bytes(program)
 
 
+@pytest.mark.needs("emx_onnx_cgen")
 def test_an_export_takes_it_where_it_needs_less(tmp_path: Path) -> None:
-    pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
     text = """
     <ir_version: 8, opset_import: ["" : 17]>
     wide (float[1,1] x) => (float[1,1] y)

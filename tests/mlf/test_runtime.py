@@ -15,7 +15,7 @@ from turnkey.errors import UsageError
 from turnkey.mlf.runtime import RUNTIME
 from turnkey.runtimes.runtime import LoadRequest
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 IMAGE = {"image": np.random.default_rng(1).standard_normal((1, 2, 8, 8)).astype(np.float32)}
 

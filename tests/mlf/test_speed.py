@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import onnx
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def speed() -> Any:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return importlib.import_module("mlf_speed")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+def speed(benchmark_module: Callable[[str], Any]) -> Any:
+    return benchmark_module("mlf_speed")
 
 
 def _of(speed: Any, name: str, ratio: float) -> Any:

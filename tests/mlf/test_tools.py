@@ -15,7 +15,7 @@ import pytest
 import turnkey.mlf as mlf
 from turnkey.cli.main import main
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 
 def turnkey(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

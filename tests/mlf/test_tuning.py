@@ -18,7 +18,7 @@ from turnkey.errors import TurnkeyError
 from turnkey.mlf import archive, tuning
 from turnkey.mlf.table import library_table
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 PRODUCT = """
 <ir_version: 8, opset_import: ["" : 17]>

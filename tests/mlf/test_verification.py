@@ -5,26 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import models
-import numpy as np
 import pytest
+from changed_tarballs import SAMPLE, planted
 
 import turnkey.mlf as mlf
 from turnkey.mlf.archive import Archive
 from turnkey.mlf.failures import MlfVerificationError
-from turnkey.mlf.library import Module, from_archive
-
-SAMPLE = {"image": np.random.default_rng(3).standard_normal((1, 2, 8, 8)).astype(np.float32)}
-
-
-def planted(tar: Path, old: str, new: str, *, unit: str = "cnn_lib0.c") -> Module:
-    """The module with one change in its C code, as if its exporter had made it."""
-    files = dict(mlf.load(tar).archive.files)
-    path = f"codegen/host/src/{unit}"
-    text = files[path].decode()
-    assert old in text
-    files[path] = text.replace(old, new, 1).encode()
-    files["metadata.json"] = files["metadata.json"].replace(b'"files":', b'"former_files":')
-    return from_archive(Archive(tar, files)).module()
+from turnkey.mlf.library import from_archive
 
 
 def test_a_sound_module_verifies_and_touches_its_whole_plan(cnn_tar: Path) -> None:

@@ -14,7 +14,7 @@ from several import Several, check, exported
 import turnkey.mlf as mlf
 from turnkey.mlf.sanitized import run_sanitized
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 FAST = ("-O1", "-march=native")
 

@@ -18,7 +18,7 @@ from turnkey.mlf.graph_executor import GraphExecutor
 from turnkey.mlf.runner import ModuleRunner
 from turnkey.mlf.sanitized import run_sanitized
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 _PLAIN_C99 = ("-O1", "-std=c99", "-pedantic-errors", "-DTURNKEY_MLF_SCALAR")
 

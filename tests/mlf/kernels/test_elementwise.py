@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kernel_networks import rows
 from several import Several, check, exported, kinds
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 _UNARY = ("Relu", "Sigmoid", "Tanh", "Exp", "Erf", "Neg", "Abs", "HardSwish", "HardSigmoid", "LeakyRelu", "Gelu")
 _BINARY = ("Add", "Sub", "Mul")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from several import Several, check, exported, kinds
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 INF, NAN = np.inf, np.nan
 VECTORS, PLAIN_C99 = ("-O1", "-march=native"), ("-O1", "-std=c99", "-DTURNKEY_MLF_SCALAR")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kernel_networks import products
 from several import Several, check, exported, kinds
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 _EXTENT = st.integers(1, 40)
 _SHAPES = st.lists(st.tuples(_EXTENT, _EXTENT, _EXTENT, st.integers(1, 3)), min_size=4, max_size=4)

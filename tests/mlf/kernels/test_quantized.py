@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from several import Several, exported, kinds
 import turnkey.mlf as mlf
 from turnkey.mlf.sanitized import run_sanitized
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 FAST = ("-O1", "-march=native")
 
@@ -190,7 +189,7 @@ def test_plain_c99_gives_the_same_quanta(network: tuple[Quantized, Path]) -> Non
     compare(several, mlf.load(path).module(), cflags=flags)
 
 
-@pytest.mark.skipif(not shutil.which("clang"), reason="clang is not installed")
+@pytest.mark.needs("clang")
 def test_clang_gives_the_same_quanta(network: tuple[Quantized, Path]) -> None:
     several, path = network
     compare(several, mlf.load(path).module(), cc="clang")

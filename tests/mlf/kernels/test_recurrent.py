@@ -12,7 +12,7 @@ from turnkey.mlf.kernels.claim import NodeGraph
 from turnkey.mlf.kernels.recurrent import recurrent
 from turnkey.mlf.prepare import prepare
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 
 def test_layers_in_every_direction_with_and_without_biases_and_states(tmp_path: Path) -> None:

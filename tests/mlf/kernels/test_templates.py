@@ -11,7 +11,7 @@ from several import Several, check, exported
 import turnkey.mlf as mlf
 from turnkey.mlf.sanitized import run_sanitized
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 
 @pytest.fixture(scope="module")
