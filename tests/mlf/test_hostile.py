@@ -159,7 +159,7 @@ def test_a_call_that_wants_all_memory_is_refused_before_it_takes_any(wanted: dic
 def test_a_tensor_that_has_no_place_in_the_workspace_is_refused(places: dict[str, int], tmp_path: Path) -> None:
     options = {"workspace": "io", "compile": False, "verify": False}
     mlf.export(models.model_of(models.MULTIPLY), tmp_path / "m.tar", name="m", **options)
-    files = without_sums(dict(mlf.load(tmp_path / "m.tar").archive.files))
+    files = files_without_sums(tmp_path / "m.tar")
     facts = json.loads(files["metadata.json"])
     facts["modules"]["m"]["turnkey"]["abi"]["places"] = places
     module = from_archive(Archive(tmp_path, {**files, "metadata.json": json.dumps(facts).encode()})).module()
