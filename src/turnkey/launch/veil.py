@@ -52,7 +52,10 @@ class ImportRecord:
         module: ModuleType = self._original(name, globals, locals, fromlist or (), level)
         absolute = _absolute(name, globals, level)
         if absolute and len(sys.modules) > count:  # also what was loaded by other means than this function
-            self.edges.setdefault(absolute, set()).update(list(sys.modules)[count:])
+            loaded = set(list(sys.modules)[count:])
+            inside = {f"{absolute}.{item}" for item in fromlist or ()} & loaded
+            for cause in [absolute] if absolute in loaded else inside or [absolute]:
+                self.edges.setdefault(cause, set()).update(loaded)
         spec = globals.get("__spec__") if globals else None
         if absolute and getattr(spec, "_initializing", False):
             asked = {absolute, *(f"{absolute}.{item}" for item in fromlist or ())}
