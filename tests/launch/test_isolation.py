@@ -5,12 +5,14 @@ Everything holds for workers of fresh interpreters and for those that are forked
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -202,6 +204,27 @@ def test_a_system_that_starts_no_process_fails_the_input_with_its_reason(
     assert [result.status for result in results] == ["error", "error"]
     assert "no process can be started" in results[0].reason
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_call_that_has_no_descriptors_left_fails_the_input_and_goes_on(
+    script: Writer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    def full_once() -> tuple[int, int]:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return os.pipe()
+
+    stand_in = SimpleNamespace(**{**vars(os), "pipe": full_once})
+    monkeypatch.setattr("turnkey.launch.isolated_process.os", stand_in)
+
+    results = isolated([script("", "a.py"), script("", "b.py")], cache)
+
+    assert [result.status for result in results] == ["error", "successful"]
+    assert "no process can be started" in results[0].reason
+    assert "Too many open files" in str(results[0].error)
 
 
 def test_events_of_a_worker_arrive_as_in_this_process(script: Writer, cache: Path) -> None:

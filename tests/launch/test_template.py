@@ -10,10 +10,11 @@ from typing import Any
 
 import psutil
 import pytest
-from launch_calls import call_in_process, launched, numbers_in
+from launch_calls import call_in_process, launched, numbers_in, wait_until
 
 from turnkey.launch import Result
 from turnkey.launch.template import Template, can_be_forked
+from turnkey.launch.veil import ImportRecord
 from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline.events import Event
 
@@ -133,6 +134,26 @@ def test_the_template_ends_with_its_call(script: Writer, cache: Path, tmp_path: 
     assert alive == []
 
 
+def test_an_interrupt_waits_for_no_template_that_is_still_warming_up(
+    script: Writer, cache: Path, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    paths = [script("", "a.py"), script("", "b.py")]
+    variables = {"TMPDIR": str(temporary)}
+    call = call_in_process(paths, cache, ["discover"], variables=variables, process_isolation=True, prewarm=1)
+    wait_until(lambda: bool(list(cache.glob(".calls/*/items/1.json"))))
+    (template,) = psutil.Process(call.pid).children()
+    template.suspend()  # it will never be ready
+
+    call.send_signal(signal.SIGINT)
+    output, _ = call.communicate(timeout=30)
+
+    assert output == "killed not_started\n"
+    assert not template.is_running()
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "forked"),
     [
@@ -153,6 +174,20 @@ def test_a_script_that_sets_variables_for_libraries_gets_a_fresh_interpreter(
 def test_an_input_without_source_can_be_forked_and_one_that_is_gone_cannot(tmp_path: Path) -> None:
     assert can_be_forked(item(tmp_path / "model.onnx"))
     assert not can_be_forked(item(tmp_path / "missing.py"))
+
+
+def test_what_a_submodule_loads_is_not_laid_to_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "veiled_package").mkdir()
+    for name, text in {"__init__": "", "part": "import veiled_need"}.items():
+        (tmp_path / "veiled_package" / f"{name}.py").write_text(text)
+    (tmp_path / "veiled_need.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with ImportRecord() as record:
+        exec("import veiled_package\nfrom veiled_package import part")
+
+    assert record.edges["veiled_package.part"] == {"veiled_package.part", "veiled_need"}
+    assert "veiled_need" not in record.edges["veiled_package"]
 
 
 MODULES = """
@@ -230,7 +265,7 @@ def test_a_template_that_warmed_up_for_an_export_serves(tmp_path: Path) -> None:
     try:
         template.read(120.0)
         assert template.refusal == "", (tmp_path / "log.txt").read_text()
-        assert template.ready_seconds is not None
+        assert template.is_ready
         assert psutil.Process(template.pid).is_running()
     finally:
         template.close()

@@ -22,6 +22,8 @@ from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline.events import Event, Listener
 
 _LONGEST_LINE_BYTES = 8 * 1024 * 1024
+_READS = 64
+"""At a time; each takes at most what a pipe holds."""
 
 Start = Callable[[int, int], WardenProcess]
 """Starts a warden, given the writing end of the messages and the reading end of the lifeline."""
@@ -91,8 +93,10 @@ class IsolatedProcess:
         return not self._is_open and self._warden.descriptor is None
 
     def read(self) -> None:
-        """Take in all messages that have come, without waiting."""
-        while self._is_open and select.select([self._messages], [], [], 0.0)[0]:
+        """Take in what has come, without waiting; a worker that writes without end is not listened to for ever."""
+        for _ in range(_READS):
+            if not self._is_open or not select.select([self._messages], [], [], 0.0)[0]:
+                return
             content = os.read(self._messages, 1 << 16)
             if not content:  # every writer is gone; the exit code will follow
                 self._is_open = False

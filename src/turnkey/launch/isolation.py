@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from turnkey.errors import TurnkeyError
+from turnkey.errors import InputError, TurnkeyError
 from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.isolated_process import IsolatedProcess
 from turnkey.launch.isolated_result import isolated_result
@@ -106,11 +106,11 @@ class _Loop:
         self._wait()
         for process in list(self._running.values()):
             process.read()
-            if process.is_lost:
+            if process.is_lost and self._interrupted_until is None:
                 process.clean_up()
                 self._tell_loss(process.item)
                 self._start(process.item)
-            elif process.has_ended:
+            elif process.is_lost or process.has_ended:
                 self._close(process)
 
     def _start(self, item: WorkItem) -> None:
@@ -127,10 +127,10 @@ class _Loop:
             with _interrupts_held():  # else one could come between the start and our knowing of it
                 process = IsolatedProcess(item, log=log, listen=self._listen, start=start)
                 self._running[item.number] = process
-        except TurnkeyError as error:
+        except (TurnkeyError, OSError) as error:
             if item.group is not None:
                 item.group.remove()
-            self._told(item, Result.failed(item, error))
+            self._told(item, Result.failed(item, _in_three_parts(error)))
 
     def _wait(self) -> None:
         processes = list(self._running.values())
@@ -171,6 +171,8 @@ class _Loop:
     def _interrupt(self) -> None:
         self._goes_on = False
         self._interrupted_until = self._interrupted_until or time.monotonic() + _INTERRUPT_SECONDS
+        if self._template is not None:
+            self._template.give_up()
         for process in self._running.values():
             process.interrupt()
 
@@ -193,6 +195,16 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_three_parts(error: TurnkeyError | OSError) -> TurnkeyError:
+    if isinstance(error, TurnkeyError):
+        return error
+    return InputError(
+        "no process can be started for this input",
+        evidence=error.strerror or str(error),
+        remedy="fewer at a time: --jobs N; or raise the limits: ulimit -n, ulimit -u",
+    )
 
 
 def _more(before: int | None, after: int | None) -> bool:

@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from turnkey.launch.scratch import remove_scratch, scratch_name
 from turnkey.launch.warden_process import started
 from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline import durable
@@ -63,20 +64,21 @@ class Template:
 
     Attributes:
         refusal: why it is lost; empty as long as it is not.
-        ready_seconds, resident_bytes: what its warm-up took; None until it is ready.
+        is_ready: whether it has warmed up.
     """
 
     def __init__(self, steps: Steps, *, log: Path) -> None:
         self.refusal = ""
-        self.ready_seconds: float | None = None
-        self.resident_bytes: int | None = None
+        self.is_ready = False
         self.wardens: dict[int, ForkedWarden] = {}
         durable.write_bytes(log, b"")
         self._log = log
+        self._scratch = scratch_name()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with open(log, "ab") as output:
-                arguments = [str(theirs.fileno()), json.dumps([[tool, dict(values)] for tool, values in steps])]
+                sequence = json.dumps([[tool, dict(values)] for tool, values in steps])
+                arguments = [str(theirs.fileno()), sequence, str(self._scratch)]
                 self._process = started("template_process", arguments, output.fileno(), (theirs.fileno(),))
         except BaseException:
             self._channel.close()
@@ -128,19 +130,26 @@ class Template:
             self._take(json.loads(content))
             seconds = 0.0
 
+    def give_up(self) -> None:
+        """Lose it if it is still warming up: a call that was interrupted does not wait for that."""
+        self.read()
+        if not self.is_ready and not self.refusal:
+            self._process.kill()
+            self._lose("it was interrupted while it warmed up")
+
     def close(self) -> None:
         """Let it end, and see that it does; its wardens go on to their own ends."""
         self._channel.close()
         with suppress(subprocess.TimeoutExpired):
-            if self.ready_seconds is not None:
+            if self.is_ready:
                 self._process.wait(timeout=_REPLY_SECONDS)
         self._process.kill()
         self._process.wait()
+        remove_scratch(self._scratch)  # there only if it was killed while it warmed up
 
     def _take(self, message: dict[str, object]) -> None:
         if "ready" in message:
-            self.ready_seconds = float(str(message["ready"]))
-            self.resident_bytes = int(str(message["resident_bytes"]))
+            self.is_ready = True
         elif "refused" in message:
             self._lose(str(message["refused"]))
         elif "started" in message:

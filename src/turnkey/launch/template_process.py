@@ -7,8 +7,8 @@ of a process in which torch ran several hang. Idle threads that libraries start 
 ONNX Runtime) do no harm, which is what the proof is for.
 
 Messages are JSON on a socket that keeps their borders. From the call, with three descriptors (messages, lifeline,
-log): ``{"number": n, "item": path}``. To the call: first ``{"ready": seconds, "resident_bytes": b}`` or
-``{"refused": reason}``, then ``{"started": n, "pid": p}`` and ``{"ended": n, "exit_code": c}``.
+log): ``{"number": n, "item": path}``. To the call: first ``{"ready": true}`` or ``{"refused": reason}``, then
+``{"started": n, "pid": p}`` and ``{"ended": n, "exit_code": c}``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 import warnings
 from contextlib import suppress
@@ -31,6 +30,7 @@ from typing import Any, NoReturn
 
 from turnkey.errors import TurnkeyError
 from turnkey.launch.process_tree import die_with_parent
+from turnkey.launch.scratch import make_scratch, remove_scratch
 from turnkey.launch.veil import ImportRecord, Veil
 from turnkey.launch.work_item import read_work_item
 from turnkey.launch.worker import watch_over
@@ -44,8 +44,7 @@ _LOADED: set[str] = set()
 
 
 def main(arguments: list[str]) -> int:
-    """``[SOCKET, STEPS]``: warm up for these steps, then serve until the call has gone."""
-    started = time.perf_counter()
+    """``[SOCKET, STEPS, SCRATCH]``: warm up for these steps, in that directory, then serve until the call has gone."""
     channel = socket.socket(fileno=int(arguments[0]))
     channel.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -55,12 +54,16 @@ def main(arguments: list[str]) -> int:
     shown = set(sys.modules)
     from turnkey.launch.warm_up import warm_up
 
+    scratch = Path(arguments[2])
     try:
+        make_scratch(scratch)
         with ImportRecord() as record, warnings.catch_warnings():  # its end makes Python forget what was warned of
-            actions = warm_up(tuple((tool, values) for tool, values in json.loads(arguments[1])))
+            actions = warm_up(tuple((tool, values) for tool, values in json.loads(arguments[1])), scratch)
     except (TurnkeyError, OSError, ImportError, AttributeError) as error:
         _tell(channel, {"refused": str(error).splitlines()[0]})
         return 1
+    finally:
+        remove_scratch(scratch)
     _LOADED.update(name for name in sys.modules if "." not in name)
     Veil(shown=shown, edges=record.edges, on_return=actions).lower()
     reason = _doubt()
@@ -70,7 +73,7 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.freeze()  # the collector of a child would write into every page of objects, and so copy it
     die_with_parent(False)  # the thread that started us may end; the socket tells when the call does
-    _tell(channel, {"ready": time.perf_counter() - started, "resident_bytes": _resident_bytes()})
+    _tell(channel, {"ready": True})
     return _Server(channel).serve()
 
 
@@ -204,8 +207,3 @@ def _run_session() -> None:
 def _tell(channel: socket.socket, content: dict[str, Any]) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):  # the call has gone; the loop will see it
         channel.send(json.dumps(content).encode())
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

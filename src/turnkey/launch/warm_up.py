@@ -39,8 +39,11 @@ model(torch.ones(2, 4))
 """
 
 
-def warm_up(steps: Steps) -> dict[str, Callable[[], None]]:
+def warm_up(steps: Steps, directory: Path) -> dict[str, Callable[[], None]]:
     """Import what the tools of a sequence need, and run those that can be, without ever starting a second thread.
+
+    Args:
+        directory: an empty one to work in.
 
     Returns:
         What has to happen in a worker when a module comes to its script, by the module's name, so that the script
@@ -56,8 +59,8 @@ def warm_up(steps: Steps) -> dict[str, Callable[[], None]]:
     for tool in names:
         for module in _MODULES.get(tool, ()):
             importlib.import_module(module)
-    with _one_processor(), tempfile.TemporaryDirectory(prefix="turnkey-template-") as directory:
-        _rehearse(names, steps, Path(directory))
+    with _one_processor():
+        _rehearse(names, steps, directory)
     tempfile.tempdir = None  # each worker has a directory of its own
     _end_progress_monitor()
     if "numpy.random" in sys.modules:
