@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from turnkey.launch import Options, Result, evaluate
+from turnkey.launch import Result
 from turnkey.launch.memory_group import MemoryGroup, group_places
-from turnkey.model.inputs import expand_inputs
-from turnkey.pipeline.sequence import Sequence
+from turnkey.launch.python_call import evaluate_files
 
 pytestmark = pytest.mark.usefixtures("small_tools")
 
@@ -57,8 +56,7 @@ def groups() -> None:
 
 
 def limited(paths: list[Path], cache: Path) -> list[Result]:
-    options = Options(cache_dir=cache, process_isolation=True, memory_limit=200 << 20)
-    return evaluate(expand_inputs([str(path) for path in paths]).inputs, Sequence(["obey"]), options)
+    return evaluate_files(paths, ["obey"], cache, process_isolation=True, memory_limit="200MiB", quiet=True)
 
 
 @pytest.mark.usefixtures("groups")

@@ -5,7 +5,7 @@
                 limit of its own, which would be left with it
 
 The call makes the group, the worker enters it before it does anything, and whoever closes the input removes it. Where
-the system has no such groups or gives us none, the warden sums up memory instead (`turnkey.launch.warden`).
+the system has no such groups or gives us none, the warden sums up memory instead (`turnkey.launch.limits`).
 
 Trade-offs: the kernel counts a page for the group that touches it first, so what a worker shares with its template is
 not counted, and files in the page cache are, but these are given up before anybody is killed. Of the processes in the

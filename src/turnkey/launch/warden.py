@@ -10,12 +10,8 @@ that the worker starts, even a grandchild in a session of its own comes back to 
 A worker in native code that never returns cannot watch over itself; that is why this is another process. If the
 warden itself is killed, the kernel kills the worker (parent-death signal) and the call cleans up the session.
 
-Memory is limited by the kernel where the input has a control group (`turnkey.launch.memory_group`), else it is the
-summed proportional size: pages that processes share, also with the template they were forked from, count in parts.
-
-Trade-offs: that sum, and disk and output (what lies in the build and the temporary directory), are read twice a
-second, so a fast leap may pass a limit before it is seen; while a tool measures, nothing is read. Time that a tool
-waits for its turn on the machine is not the input's, and does not count.
+Trade-offs: what the input uses (`turnkey.launch.limits`) is read twice a second, and not at all while a tool measures.
+Time that a tool waits for its turn on the machine is not the input's, and does not count.
 
 Scope: Linux in full; elsewhere there is neither subreaper nor parent-death signal, and grandchildren are found by
 parentage only.
@@ -28,20 +24,12 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
+from turnkey.launch.limits import Limits, Usage
 from turnkey.launch.memory_group import MemoryGroup
-from turnkey.launch.process_tree import (
-    ProcessDescriptor,
-    become_subreaper,
-    descendants,
-    die_with_parent,
-    memory_bytes,
-    send,
-)
+from turnkey.launch.process_tree import ProcessDescriptor, become_subreaper, descendants, die_with_parent, send
 from turnkey.launch.shared_flags import Flags
 
 TERMINATION_SECONDS = 5.0
@@ -65,41 +53,12 @@ class Ending:
             else empty.
         peak_bytes: highest summed memory that was seen; 0 without a memory limit.
         used_bytes: of the input's files when they reached the limit of disk or output, else 0.
-        survivors: how many processes the worker had left behind.
     """
 
     exit_code: int
     cause: str = ""
     peak_bytes: int = 0
     used_bytes: int = 0
-    survivors: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one input may use; None is no limit.
-
-    Attributes:
-        seconds: of work, without waiting for its turn on the machine.
-        memory_bytes: of the worker and all that it started.
-        disk_bytes: of the build directory and the temporary one.
-        output_bytes: of the logs in the build directory.
-        build, scratch: those directories; an item may have no temporary one of its own.
-        group: where the kernel keeps ``memory_bytes``, if it does.
-    """
-
-    seconds: float | None = None
-    memory_bytes: int | None = None
-    disk_bytes: int | None = None
-    output_bytes: int | None = None
-    build: Path
-    scratch: Path | None = None
-    group: MemoryGroup | None = None
-
-    @property
-    def must_look(self) -> bool:
-        """Whether something has to be read now and then."""
-        return self.memory_bytes is not None or self.disk_bytes is not None or self.output_bytes is not None
 
 
 def supervise(work: Callable[[Flags], int], *, lifeline: int, limits: Limits) -> Ending:
@@ -142,8 +101,7 @@ class _Watch:
         self._limits = limits
         self._deadline = time.monotonic() + limits.seconds if limits.seconds is not None else None
         self._done_by: float | None = None
-        self._peak_bytes = 0
-        self._used_bytes = 0
+        self._usage = Usage(limits)
         self._exit_code: int | None = None
 
     def until_ended(self) -> Ending:
@@ -156,14 +114,14 @@ class _Watch:
             cause = self._reason_to_end(word)
             if cause:
                 self._end(cause)
-        group = self._limits.group
-        return Ending(
+        ending = Ending(
             exit_code=self._exit_code if self._exit_code is not None else -signal.SIGKILL,
-            cause="memory" if not cause and group is not None and group.has_killed else cause,
-            peak_bytes=group.peak_bytes if group is not None else self._peak_bytes,
-            used_bytes=self._used_bytes if cause in ("disk", "output") else 0,
-            survivors=self._kill_survivors(),
+            cause="memory" if not cause and self._usage.was_killed else cause,
+            peak_bytes=self._usage.peak_bytes,
+            used_bytes=self._usage.used_bytes if cause in ("disk", "output") else 0,
         )
+        self._kill_survivors()
+        return ending
 
     def _reason_to_end(self, word: str) -> str:
         if word:
@@ -174,29 +132,7 @@ class _Watch:
         if self._flags.is_done:  # the result is sent; what hangs now is the interpreter's end
             self._done_by = self._done_by or now + TERMINATION_SECONDS
             return "finished" if now >= self._done_by else ""
-        return "" if self._flags.measures or not self._limits.must_look else self._limit_passed()
-
-    def _limit_passed(self) -> str:
-        """``memory``, ``disk`` or ``output`` if the worker uses more of it than it may."""
-        limits = self._limits
-        if limits.group is not None:
-            if limits.group.has_killed:
-                return "memory"
-        elif limits.memory_bytes is not None:
-            used = memory_bytes(descendants())
-            self._peak_bytes = max(self._peak_bytes, used)
-            if used > limits.memory_bytes:
-                return "memory"
-        if limits.disk_bytes is not None:
-            directories = (limits.build, limits.scratch)
-            self._used_bytes = sum(_file_bytes(place, "**/*") for place in directories if place is not None)
-            if self._used_bytes > limits.disk_bytes:
-                return "disk"
-        if limits.output_bytes is not None:
-            self._used_bytes = _file_bytes(limits.build, "log_*.txt")
-            if self._used_bytes > limits.output_bytes:
-                return "output"
-        return ""
+        return "" if self._flags.measures or not self._limits.must_look else self._usage.passed()
 
     def _patience(self) -> float:
         """Seconds until something has to be looked at."""
@@ -258,7 +194,7 @@ class _Watch:
             if process == self._worker:
                 self._exit_code = os.waitstatus_to_exitcode(status)
 
-    def _kill_survivors(self) -> int:
+    def _kill_survivors(self) -> None:
         """Grandchildren that outlived the worker: asked first, then killed."""
         survivors = descendants()
         for process in survivors:
@@ -271,7 +207,6 @@ class _Watch:
         until = time.monotonic() + _SURVIVOR_SECONDS
         while not self._reap() and time.monotonic() < until:  # who is dead but not collected would stay a zombie
             time.sleep(0.01)
-        return len(survivors)
 
     def _kill_until_gone(self, processes: list[int]) -> None:
         """Again and again: a process may have forked between the look and the kill."""
@@ -283,13 +218,3 @@ class _Watch:
             time.sleep(0.01)
             self._reap()
             processes = descendants()
-
-
-def _file_bytes(directory: Path, pattern: str) -> int:
-    """Summed size of the regular files that match; one that vanishes meanwhile counts nothing."""
-    total = 0
-    for path in directory.glob(pattern):
-        with suppress(OSError):
-            if path.is_file() and not path.is_symlink():
-                total += path.stat().st_size
-    return total

@@ -16,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from turnkey.launch.limits import Limits
 from turnkey.launch.scratch import make_scratch, remove_scratch
 from turnkey.launch.shared_flags import Flags
-from turnkey.launch.warden import STACKS_SIGNAL, Limits, supervise
+from turnkey.launch.warden import STACKS_SIGNAL, supervise
 from turnkey.launch.work_item import WorkItem, read_work_item
 from turnkey.pipeline.events import Event
 
