@@ -144,6 +144,18 @@ def test_limits_without_isolation_are_a_usage_error(options: dict[str, Any], scr
     assert not cache.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("jobs", 0), ("timeout", float("nan")), ("timeout", -1), ("memory_limit", 0), ("output_limit", 0)],
+)
+def test_a_number_that_would_limit_nothing_or_run_nothing_is_refused(
+    name: str, value: float, script: Writer, cache: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} must be above 0"):
+        evaluate([script()], cache, process_isolation=True, **{name: value})
+    assert not cache.exists()
+
+
 def test_usage_errors_come_before_anything_is_written(script: Writer, cache: Path) -> None:
     for call in (
         lambda: evaluate([Path("missing.py")], cache),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from turnkey import settings
@@ -81,7 +82,11 @@ class Options:
         return self.process_isolation or self.use_slurm or self.jobs > 1
 
     def _check(self) -> None:
-        """Refuse what contradicts itself, in the words of the command line. Raises UsageError."""
+        """Refuse what contradicts itself or limits nothing, in the words of the command line. Raises UsageError."""
+        for name in ("jobs", *_OF_OWN_PROCESSES, "output_limit"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:  # NaN would limit nothing
+                raise UsageError(f"--{name.replace('_', '-')} must be above 0", evidence=f"it is {value}")
         unknown = sorted(set(self.retry) - set(RETRIES))
         if unknown:
             raise UsageError(f"{unknown[0]!r} cannot be retried", evidence=f"kinds of failure: {', '.join(RETRIES)}")
