@@ -16,8 +16,8 @@ from slurm_cluster import SlurmCluster, missing
 
 from turnkey.errors import InputError, MissingDependencyError, UsageError
 from turnkey.launch import Options, Result, exit_code
-from turnkey.launch.slurm_queue import QueueUnreachable, ask_accounting, ask_queue
-from turnkey.launch.slurm_submission import minutes, parameters
+from turnkey.launch.slurm_queue import QueueUnreachable, ask_accounting, ask_queue, largest_array
+from turnkey.launch.slurm_submission import arrays, minutes, parameters
 from turnkey.pipeline.events import Event
 from turnkey.pipeline.state_file import load_state
 
@@ -64,10 +64,19 @@ def test_parameters_are_passed_on_under_slurm_s_names() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["time=5", "--array=1-3", "nonsense"])
+@pytest.mark.parametrize("text", ["time=5", "--array=1-3", "nonsense", "array_parallelism=0", "array_parallelism=few"])
 def test_what_is_turnkey_s_own_or_no_parameter_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parameters(Options(use_slurm=True, slurm=(text,)))
+
+
+def test_what_is_too_much_for_one_array_becomes_several_that_share_the_jobs_at_a_time() -> None:
+    found = arrays(range(2500), largest=1001, at_once=50)
+
+    assert sorted(item for part, _ in found for item in part) == list(range(2500))
+    assert [(len(part), share) for part, share in found] == [(834, 16), (833, 17), (833, 17)]
+    assert arrays("abc", largest=1001, at_once=50) == [("abc", 50)]
+    assert arrays("abc", largest=1, at_once=2) == [("a", 1), ("b", 1), ("c", 1)]
 
 
 @pytest.fixture
@@ -105,6 +114,14 @@ def test_forgotten_jobs_are_no_error_and_a_silent_controller_is_one(commands: Ca
     commands("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(QueueUnreachable, match="controller"):
         ask_queue(["7"])
+
+
+def test_the_cluster_says_how_large_an_array_may_be(commands: Callable[[str, str], None]) -> None:
+    commands("scontrol", "printf 'MaxArraySize            = 501\\nMaxBatchRequeue         = 5\\n'")
+    assert largest_array() == 501
+
+    commands("scontrol", "exit 1")
+    assert largest_array() == 1001
 
 
 def test_accounting_is_asked_where_it_works(commands: Callable[[str, str], None]) -> None:
@@ -190,6 +207,11 @@ def test_success_failure_crash_and_timeout_come_home_with_their_logs(
     folder = call_folder(cache)
     assert len(list((folder / "slurm").glob("*_0_log.out"))) == 5  # with that of the probe
     assert [event.kind for event in events].count("input-finished") == 4
+    of_one = [event for event in events if event.build_name == "good" and event.kind != "note"]
+    told = [(event.kind, event.tool, event.status) for event in of_one]
+    assert told[0][0] == "input-started"
+    assert ("tool-finished", "obey", "successful") in told, "the call sees what each job is at"
+    assert told[-1] == ("input-finished", "", "successful")
     assert any("logs in" in event.text for event in events if event.kind == "note")
 
 
@@ -268,23 +290,24 @@ def test_a_failure_stops_what_has_not_begun_and_leaves_no_build_open(
 
 @on_a_cluster
 @pytest.mark.slow
-def test_a_call_that_does_not_wait_is_collected_by_one_that_resumes(
-    on_slurm: Callable[..., list[Result]], script: Writer, cache: Path, tmp_path: Path
+def test_a_call_that_does_not_wait_is_collected_by_one_that_resumes_also_from_several_arrays(
+    on_slurm: Callable[..., list[Result]], script: Writer, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("turnkey.launch.slurm_submission.largest_array", lambda: 2)
     count = tmp_path / "count"
     text = f"import time\nopen({str(count)!r}, 'a').write('.')\ntime.sleep(3)"
-    paths = [script(text, "a.py"), script(text, "b.py")]
+    paths = [script(text, "a.py"), script(text, "b.py"), script(text, "c.py")]
 
     first = on_slurm(paths, wait=False)
-    assert [result.status for result in first] == ["incomplete", "incomplete"]
+    assert [result.status for result in first] == ["incomplete"] * 3
     assert exit_code(first) == 0
     assert "--resume" in first[0].reason
     second = on_slurm(paths, resume=True)
 
-    assert [result.status for result in second] == ["successful", "successful"]
-    assert count.read_text() == "..", "nothing was submitted twice"
+    assert [result.status for result in second] == ["successful"] * 3
+    assert count.read_text() == "...", "nothing was submitted twice"
     third = on_slurm(paths, resume=True)
-    assert [result.status for result in third] == ["skipped", "skipped"]
+    assert [result.status for result in third] == ["skipped"] * 3
 
 
 @on_a_cluster

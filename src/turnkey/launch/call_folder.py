@@ -5,7 +5,7 @@
     results/<n>.json     how each ended, with tracebacks
     logs/<n>.txt         what an isolated worker wrote outside of any tool
     template.txt         what the template of prewarmed workers wrote
-    slurm/               scripts, logs (``%j_%t``) and job ids of Slurm jobs
+    slurm/               scripts, logs (``%j_%t``), job ids and progress of Slurm jobs
 
 A cache that cannot be written has no such folder; each input then fails with the reason.
 """
@@ -13,8 +13,10 @@ A cache that cannot be written has no such folder; each input then fails with th
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,9 +93,20 @@ class CallFolder:
         """What a Slurm job of this call writes outside of tools; ``job`` is its id."""
         return self.slurm / f"{job}_0_log.out"
 
+    def progress(self, number: int) -> Path:
+        """What the Slurm job of an item tells while it works."""
+        return self.slurm / "progress" / f"{number}.jsonl"
+
     def item(self, number: int) -> Path:
         """A work item, once it was kept."""
         return self.directory / "items" / f"{number}.json"
+
+    def ended(self) -> frozenset[int]:
+        """Numbers of the items whose results are there: one look at a folder, however many items there are."""
+        with suppress(OSError):  # no input has ended yet
+            names = (Path(name) for name in os.listdir(self.directory / "results"))
+            return frozenset(int(name.stem) for name in names if name.suffix == ".json" and name.stem.isdecimal())
+        return frozenset()
 
     def read_result(self, number: int) -> Result | None:
         """How an input ended, as its job wrote it; None if it has not ended yet.

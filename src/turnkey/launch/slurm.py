@@ -24,6 +24,7 @@ from turnkey.launch.result import SUBMITTED, Finish, Result
 from turnkey.launch.slurm_job import VISIBLE_SECONDS
 from turnkey.launch.slurm_ledger import Job, jobs_in_queue, keep_jobs
 from turnkey.launch.slurm_probe import check_nodes
+from turnkey.launch.slurm_progress import JobProgress
 from turnkey.launch.slurm_queue import WAITING, JobStatus, QueueUnreachable, ask_accounting, ask_queue, cancel
 from turnkey.launch.slurm_submission import submit
 from turnkey.launch.work_item import WorkItem
@@ -82,6 +83,7 @@ class _Waiting:
 
     def __init__(self, jobs: list[Job], listen: Listener, finish: Finish) -> None:
         self._jobs = {job.id: job for job in jobs}
+        self._progress = {job.id: JobProgress(job.call.progress(job.number)) for job in jobs}
         self._listen = listen
         self._finish = finish
         self._next_question = 0.0
@@ -100,7 +102,8 @@ class _Waiting:
 
     def _look(self) -> None:
         """Take results that have come; now and then ask Slurm for the others."""
-        for job in list(self._jobs.values()):
+        ended = {call: call.ended() for call in {job.call for job in self._jobs.values()}}
+        for job in [job for job in self._jobs.values() if job.number in ended[job.call]]:
             try:
                 result = job.call.read_result(job.number)
             except TurnkeyError as error:
@@ -137,13 +140,27 @@ class _Waiting:
         job.gone_since = None
         if job.status is not None and job.is_told and status.state in WAITING and job.status.state not in WAITING:
             self._listen(job.item.note(f"job {job.id} was put back into the queue; it will go on where it was"))
-        if status.state not in WAITING and not job.is_told:
-            job.is_told, job.began = True, time.monotonic()
-            self._listen(job.item.started_event)
+        if status.state not in WAITING:
+            if not job.is_told:
+                self._tell_start(job)
+            self._tell_progress(job)
         job.status = status
+
+    def _tell_start(self, job: Job) -> None:
+        job.is_told, job.began = True, time.monotonic()
+        self._listen(job.item.started_event)
+
+    def _tell_progress(self, job: Job) -> None:
+        """Pass on what the job has told since the last look: whoever tells has begun, whatever Slurm said last."""
+        events = self._progress[job.id].new_events()
+        if events and not job.is_told:
+            self._tell_start(job)
+        for event in events:
+            self._listen(replace(event, input=job.item.input, build_name=job.item.build_name))
 
     def _end(self, job: Job, result: Result) -> None:
         del self._jobs[job.id]
+        self._tell_progress(job)
         self._listen(result.finished_event)
         if not self._finish(job.item, result) and not self._is_stopping:
             self._is_stopping = True

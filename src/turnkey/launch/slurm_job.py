@@ -18,9 +18,9 @@ from types import FrameType
 from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.isolation import run_isolated
 from turnkey.launch.result import Result
+from turnkey.launch.slurm_progress import telling
 from turnkey.launch.work_item import WorkItem, read_work_item
 from turnkey.pipeline import durable
-from turnkey.pipeline.events import silent
 from turnkey.version import __version__
 
 PROBE = "probe.json"
@@ -53,8 +53,9 @@ def work_on(call_directory: str, number: int) -> None:
             call.keep_result(item.number, result)
         return False
 
+    listen = telling(call.progress(number))
     try:
-        run_isolated([item], call=call, jobs=1, template=None, listen=silent, finish=finish)
+        run_isolated([item], call=call, jobs=1, template=None, listen=listen, finish=finish)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGTERM)
 

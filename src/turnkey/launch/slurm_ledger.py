@@ -60,8 +60,8 @@ def jobs_in_queue(items: list[WorkItem], options: Options) -> list[Job]:
     for path in sorted((options.cache_dir / ".calls").glob("*/slurm/jobs.json"), reverse=True):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # not ours, or cut off: submit anew
             for job, kept in json.loads(path.read_text())["jobs"].items():
-                item = wanted.get(kept["identity"])
-                if item is not None and all(other.item is not item for other in found.values()):
+                item = wanted.pop(kept["identity"], None)  # the latest job of an item counts
+                if item is not None:
                     folder = CallFolder(directory=path.parent.parent)
                     found[str(job)] = Job(id=str(job), item=item, call=folder, number=int(kept["number"]))
     try:

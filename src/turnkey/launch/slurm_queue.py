@@ -5,6 +5,7 @@ Only ids that are given are asked for, many in one call: a cluster's controller 
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 _AT_ONCE = 200
 """Ids in one command line."""
 _COMMAND_SECONDS = 60.0
+_DEFAULT_ARRAY = 1001
 
 WAITING = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
@@ -82,6 +84,13 @@ def ask_accounting(job: str) -> JobStatus | None:
         if name == job and state:
             return JobStatus(state=state.split()[0], reason=f"exit code {exit_code}" if exit_code else "")
     return None
+
+
+def largest_array() -> int:
+    """How many jobs one array may have here; Slurm's default where it does not say."""
+    _, output, _ = _run(["scontrol", "show", "config"])
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", output, re.MULTILINE)
+    return max(1, int(found[1])) if found else _DEFAULT_ARRAY
 
 
 def cancel(jobs: Iterable[str], *, only_waiting: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Handing work items to Slurm: through submitit, with the real ``sbatch``, as one job array per call.
+"""Handing work items to Slurm: through submitit, with the real ``sbatch``, as one job array per call, or a few.
 
 Nothing of the cluster is assumed but what `docs/slurm.md` lists: the job uses the interpreter of the call, and sees
 the cache under the same path. What else a site wants (partition, account, constraint, memory) is passed through.
@@ -11,16 +11,19 @@ import math
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from turnkey.errors import InputError, MissingDependencyError, UsageError
 from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.options import Options
 from turnkey.launch.slurm_job import probe, work_on
+from turnkey.launch.slurm_queue import cancel, largest_array
 from turnkey.launch.work_item import WorkItem
 
 if TYPE_CHECKING:
     import submitit
+
+T = TypeVar("T")
 
 ARRAY_PARALLELISM = 50
 """Jobs of one call at a time, unless ``--slurm array_parallelism=N`` says otherwise."""
@@ -33,21 +36,39 @@ _OURS = ("time", "array", "output", "error", "signal", "requeue")
 
 
 def submit(items: Sequence[WorkItem], *, call: CallFolder, options: Options) -> dict[str, WorkItem]:
-    """Submit one job per item; returns them by job id, in the order given.
+    """Submit one job per item; returns them by job id. After an error none of them is left in the queue.
 
     Raises:
         UsageError: Slurm refuses them.
         InputError: the call's folder cannot be written.
     """
-    executor = _executor(call, options)
-    directory = str(call.directory)
-    jobs = _submitted(executor, [(work_on, directory, item.number) for item in items])
-    return dict(zip(jobs, items, strict=True))
+    at_once = parameters(options)["array_parallelism"]
+    submitted: dict[str, WorkItem] = {}
+    try:
+        for part, share in arrays(items, largest=largest_array(), at_once=at_once):
+            executor = _executor(call, options, at_once=share)
+            jobs = _submitted(executor, [(work_on, str(call.directory), item.number) for item in part])
+            submitted.update(zip(jobs, part, strict=True))
+    except BaseException:
+        cancel(submitted)
+        raise
+    return submitted
+
+
+def arrays(items: Sequence[T], *, largest: int, at_once: int) -> list[tuple[Sequence[T], int]]:
+    """The items of each array and how many of its jobs run at a time: equal shares, so that they end together.
+
+    Args:
+        largest: jobs that an array may have.
+        at_once: of all arrays together; each runs one at least.
+    """
+    count = -(-len(items) // largest)
+    return [(items[start::count], max(1, (at_once + start) // count)) for start in range(count)]
 
 
 def submit_probe(*, call: CallFolder, options: Options) -> str:
     """Submit the job that shows whether nodes see the call's folder; returns its id. Raises like `submit`."""
-    (job,) = _submitted(_executor(call, options), [(probe, str(call.directory))])
+    (job,) = _submitted(_executor(call, options, at_once=1), [(probe, str(call.directory))])
     return job
 
 
@@ -70,7 +91,10 @@ def parameters(options: Options) -> dict[str, Any]:
                 remedy="--timeout SECONDS is the limit of each job" if name == "time" else "leave it out",
             )
         given[_NAMES.get(name, name)] = int(value) if value.isdecimal() else value
-    return {"job_name": "turnkey", "array_parallelism": ARRAY_PARALLELISM, **given, "time": minutes(options.timeout)}
+    at_once = given.setdefault("array_parallelism", ARRAY_PARALLELISM)
+    if not isinstance(at_once, int) or at_once < 1:
+        raise UsageError("--slurm array_parallelism is a number of jobs", evidence=f"array_parallelism={at_once}")
+    return {"job_name": "turnkey", **given, "time": minutes(options.timeout)}
 
 
 def minutes(seconds: float | None) -> int:
@@ -100,11 +124,11 @@ def check_slurm(options: Options) -> None:
     parameters(options)
 
 
-def _executor(call: CallFolder, options: Options) -> submitit.SlurmExecutor:
+def _executor(call: CallFolder, options: Options, *, at_once: int) -> submitit.SlurmExecutor:
     import submitit
 
     executor = submitit.SlurmExecutor(folder=str(call.slurm))
-    asked = parameters(options)
+    asked = {**parameters(options), "array_parallelism": at_once}
     own = {name: asked.pop(name) for name in ("job_name", "time", "array_parallelism")}
     executor.update_parameters(
         **own,
