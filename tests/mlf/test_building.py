@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import models
@@ -13,24 +14,36 @@ from changed_tarballs import files_without_sums
 
 import turnkey.mlf as mlf
 from turnkey.mlf.archive import Archive, pack
-from turnkey.mlf.building import build
 from turnkey.mlf.failures import MlfArtifactError
 from turnkey.mlf.library import from_archive
 from turnkey.mlf.toolchain import find_compiler
 
+RACER = """
+import sys
+from pathlib import Path
 
-def _built_from_cache(tar: str, cache: str, start: object) -> bool:
-    start.wait()  # type: ignore[attr-defined]
-    return build(mlf.load(tar).module(), cflags=("-O1", "-DRACE"), cache=Path(cache)).from_cache
+import turnkey.mlf as mlf
+from turnkey.mlf.building import build
+
+module = mlf.load(sys.argv[1]).module()
+print("ready", flush=True)
+sys.stdin.readline()
+print(build(module, cflags=("-O1", "-DRACE"), cache=Path(sys.argv[2])).from_cache)
+"""
 
 
 def test_two_processes_at_once_make_one_build(cnn_tar: Path, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, context.Pool(2) as pool:
-        start = manager.Barrier(2)
-        arguments = (str(cnn_tar), str(tmp_path), start)
-        results = [pool.apply_async(_built_from_cache, arguments) for _ in range(2)]
-        assert sorted(result.get(timeout=120) for result in results) == [False, True]
+    command = [sys.executable, "-c", RACER, str(cnn_tar), str(tmp_path)]
+    racers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+
+    assert sorted(racer.communicate(timeout=120)[0] for racer in racers) == ["False\n", "True\n"]
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
 
 
