@@ -13,7 +13,6 @@ from turnkey.formats import find_format
 from turnkey.pipeline.state import Variant
 from turnkey.tools import Convert
 from turnkey.tools.conversion import key_of
-from turnkey.tools.format_settings import settings_of
 
 TRACED = ["onnx.exporter::torchscript"]
 """The quicker exporter, where it does not matter which."""
@@ -158,19 +157,6 @@ def test_settings_of_a_format_that_was_not_made_are_said_to_be_unused(state):
 def test_a_wrong_word_is_a_usage_error(state, arguments, message):
     with pytest.raises(UsageError, match=message):
         Convert().run(state, **arguments)
-
-
-def test_settings_are_read_by_the_type_of_their_defaults():
-    script = settings_of(find_format("torchscript-script"), {"freeze": "no"})
-    assert (script.strict, script.freeze) == (True, False)
-    package = settings_of(find_format("torch-aoti"), {"threads": "2", "max_autotune": "true"})
-    assert (package.threads, package.max_autotune, package.freezing) == (2, True, True)
-    assert settings_of(find_format("onnx-fp16"), {"block": ["Softmax"]}).block == ("Softmax",)
-    asked = settings_of(find_format("torch-exportedprogram-int8-static"), {"reduce_range": "false"})
-    assert asked.reduce_range is False  # by its annotation: its default asks the processor
-    assert settings_of(find_format("onnx"), {"dynamic": ["x:1"]}).dynamic == (("x", 1),)
-    with pytest.raises(UsageError, match="NAME:AXIS"):
-        settings_of(find_format("onnx"), {"dynamic": "x"})
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 from model_builds import Net, export, loaded, samples_of, source, state_of
 
 from turnkey.errors import UsageError
+from turnkey.host import fair_threads
+from turnkey.measure.checkup import watch_host
 from turnkey.pipeline.state import Variant
 from turnkey.tools.explain import Explain, read_candidate
 
@@ -65,6 +67,8 @@ def test_a_provider_that_is_not_there_is_in_the_first_line(tmp_path):
 
 @pytest.mark.nightly
 def test_one_thread_is_in_the_first_line_on_a_machine_with_two_idle_cores(tmp_path):
+    if fair_threads() < 2 or (watch_host().others or 0.0) > 0.1:
+        pytest.skip("other programs use the processor: two idle cores are needed")
     text = HEADER + "g (float[1024,1024] x) => (float[1024,1024] y) { a = MatMul(x, x)  y = MatMul(a, x) }"
     inputs = ({"x": np.random.default_rng(0).standard_normal((1024, 1024)).astype(np.float32)},)
     state = loaded(tmp_path, text, inputs)

@@ -14,6 +14,7 @@ from typing import Any
 
 from turnkey.file_digest import digest_of_files
 from turnkey.formats import ConvertRequest, find_format
+from turnkey.formats.format_settings import settings_of
 from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample, read_samples
 from turnkey.model.source import SourceModel
@@ -22,7 +23,6 @@ from turnkey.navigator.runner_adapter import runtime_of
 from turnkey.navigator.tolerances import compare_outputs, effective_limits, limits_from, summarize
 from turnkey.pipeline import durable
 from turnkey.runtimes import LoadRequest, Runner
-from turnkey.tools.format_settings import settings_of
 from turnkey.verify import batch_size
 
 

@@ -16,6 +16,7 @@ from turnkey.errors import ConversionError, TurnkeyError, UsageError
 from turnkey.file_digest import digest_of_files
 from turnkey.formats import FORMATS, Conversion, ConvertRequest, Format, find_format
 from turnkey.formats.failure_text import evidence_of, reason_of
+from turnkey.formats.format_settings import settings_of
 from turnkey.formats.onnx_export import EXPORTERS
 from turnkey.formats.route import Step, find_route
 from turnkey.model.source import SourceModel
@@ -23,7 +24,6 @@ from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.capture import captured
 from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.stored_form import stored_as
-from turnkey.tools.format_settings import settings_of
 from turnkey.tools.onnx_state import onnx_stage, with_onnx, without_stale
 from turnkey.verify import precision_of
 
