@@ -106,7 +106,7 @@ class ExportMlf(Tool):
         from turnkey.mlf.picture import write_picture
         from turnkey.mlf.table import library_table
         from turnkey.pipeline.build import BuildPaths
-        from turnkey.report.terminal import printable
+        from turnkey.pipeline.printable import printable
         from turnkey.tools.onnx_state import newest_onnx
         from turnkey.tools.tarball_variant import tarball_variant
 

@@ -66,7 +66,7 @@ class LoadMlf(Tool):
         from turnkey.mlf.table import library_table
         from turnkey.model.samples import SampleSet, write_samples
         from turnkey.pipeline.build import BuildPaths
-        from turnkey.report.terminal import printable
+        from turnkey.pipeline.printable import printable
         from turnkey.tools.onnx_state import Weights, with_onnx, with_onnx_source
         from turnkey.tools.tarball_variant import tarball_variant
 

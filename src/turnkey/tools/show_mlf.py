@@ -31,7 +31,7 @@ class ShowMlf(Tool):
         from turnkey.mlf.library import load
         from turnkey.mlf.picture import write_picture
         from turnkey.mlf.table import library_facts, library_table
-        from turnkey.report.terminal import printable
+        from turnkey.pipeline.printable import printable
 
         library = load(arguments["file"])
         if context.as_json:
