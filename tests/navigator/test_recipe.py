@@ -169,3 +169,58 @@ def test_a_file_whose_module_name_is_taken_is_refused_and_not_mistaken_for_the_o
     with pytest.raises(UsageError, match="no such object") as raised:
         imported("net_of_two_recipes.py:NAME", directory=tmp_path / "second")
     assert "give the file another name" in raised.value.evidence
+
+
+FAILING = """
+import numpy as np
+
+NUMBER = 5
+
+def double(x):
+    return x * 2
+
+def samples():
+    return [np.ones((2, 4), np.float32)]
+
+def fails():
+    raise RuntimeError("boom")
+
+class Broken:
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        raise RuntimeError("disk gone")
+        yield
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"dataloader": "NUMBER"}, "must be iterable and have a length"),
+        ({"dataloader": "fails"}, "RuntimeError: boom"),
+        ({"dataloader": "Broken"}, "RuntimeError: disk gone"),
+        ({"model": "fails"}, "RuntimeError: boom"),
+        ({"model": "raises_on_import.py:net"}, "NameError"),
+        ({"runners": [5]}, "runners: [5]"),
+        ({"verify_func": 5}, "verify_func"),
+        ({"workspace": [1]}, "workspace"),
+        ({"tolerances": {"y": 3}}, "a tolerance is a pair"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_fails_of_the_users_code_or_recipe_is_told_as_theirs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], told: str
+) -> None:
+    module = f"failing_{abs(hash(str(changes))) % 10**8}"
+    (tmp_path / f"{module}.py").write_text(FAILING)
+    (tmp_path / "raises_on_import.py").write_text("net = undefined\n")
+    changes = {key: f"{module}.py:{value}" if str(value).isidentifier() else value for key, value in changes.items()}
+    recipe = {"schema": 1, "model": f"{module}.py:double", "dataloader": f"{module}.py:samples", **changes}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["package", "optimize", str(tmp_path / "recipe.yaml"), "--workspace", str(tmp_path / "w")]) != 0
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert "Traceback" not in captured.err
+    assert "defect of Turnkey" not in captured.err

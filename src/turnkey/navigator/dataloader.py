@@ -18,6 +18,8 @@ from typing import Any, Protocol, TypeAlias, Union, runtime_checkable
 import ml_dtypes
 import numpy as np
 
+from turnkey.errors import ModelError
+from turnkey.formats.failure_text import evidence_of
 from turnkey.model.call import CallStructure, KeyValueCache, Leaf, flatten_call
 from turnkey.model.key_value_cache import CacheLayer
 from turnkey.model.samples import Sample
@@ -66,6 +68,7 @@ def checked_items(dataloader: Any, count: int | None = None) -> Iterator[Any]:
 
     Raises:
         ConfigurationError: it is no sized iterable, it is empty, or it yields fewer items than it says.
+        ModelError: it fails.
     """
     try:
         length, iterator = len(dataloader), iter(dataloader)
@@ -75,6 +78,8 @@ def checked_items(dataloader: Any, count: int | None = None) -> Iterator[Any]:
             evidence=f"{type(dataloader).__name__}: {error}",
             remedy="give a list of samples, or a class with __iter__ and __len__",
         ) from error
+    except Exception as error:  # the user's code may raise anything
+        raise ModelError("the dataloader fails", evidence=evidence_of(error)) from error
     if length < 1:
         raise ConfigurationError("the dataloader is empty", evidence=f"len() is {length}")
     wanted = length if count is None else min(count, length)
@@ -85,6 +90,8 @@ def checked_items(dataloader: Any, count: int | None = None) -> Iterator[Any]:
             raise ConfigurationError(
                 "the dataloader has fewer samples than its length says", evidence=f"{index} of {length}"
             ) from None
+        except Exception as error:  # the user's code may raise anything
+            raise ModelError(f"the dataloader fails at sample {index}", evidence=evidence_of(error)) from error
         yield item
     if wanted == length and next(iterator, _END) is not _END:
         message = f"the dataloader yields more than the {length} samples that its length says; the rest is ignored"
@@ -110,7 +117,7 @@ def read_calls(
         names: input names by position; None names them by mapping keys, else ``input__0``, ``input__1`` …
 
     Raises:
-        ConfigurationError: as `checked_items`; other names than tensors.
+        ConfigurationError, ModelError: as `checked_items`; other names than tensors.
         UserInputError: samples that differ in structure, or hold what is neither tensor, container nor constant.
     """
     structure: CallStructure | None = None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from turnkey.errors import UsageError
+from turnkey.errors import ModelError, UsageError
+from turnkey.formats.failure_text import evidence_of
 
 
 def imported(place: str, *, directory: Path | None = None) -> Any:
@@ -18,6 +21,7 @@ def imported(place: str, *, directory: Path | None = None) -> Any:
 
     Raises:
         UsageError: there is nothing of that name.
+        ModelError: the module fails.
     """
     module, _, name = place.partition(":")
     home, file = directory or Path.cwd(), None
@@ -36,17 +40,27 @@ def imported(place: str, *, directory: Path | None = None) -> Any:
         return getattr(found, name)
     except (ImportError, AttributeError, ValueError, OSError) as error:
         raise UsageError("there is no such object", evidence=f"{place}: {error}") from error
+    except Exception as error:  # the user's module may raise anything
+        raise ModelError(f"{place} cannot be imported", evidence=evidence_of(error)) from error
 
 
-def built(found: Any) -> Any:
-    """The model itself: what a class or a function without arguments makes, else the object as it is.
+def made_by(function: Callable[[], Any], *, place: str) -> Any:
+    """What a function of the user returns. Raises ModelError if it fails."""
+    try:
+        return function()
+    except Exception as error:  # the user's function may raise anything
+        raise ModelError(f"{place} fails", evidence=evidence_of(error)) from error
+
+
+def built(place: str, *, directory: Path | None = None) -> Any:
+    """The model itself: what a class or a function without arguments at a place makes, else the object as it is.
 
     A function with parameters is a model of its own: a Python callable of arrays.
-    """
-    import inspect
 
-    if isinstance(found, type):
-        return found()
-    if inspect.isfunction(found) and not inspect.signature(found).parameters:
-        return found()
+    Raises:
+        UsageError, ModelError: as `imported` and `made_by`.
+    """
+    found = imported(place, directory=directory)
+    if isinstance(found, type) or (inspect.isfunction(found) and not inspect.signature(found).parameters):
+        return made_by(found, place=place)
     return found

@@ -2,7 +2,7 @@
 
     schema: 1
     model: net.py:SmallCNN              # a file or module and a name in it, or an ONNX file
-    dataloader: net.py:samples          # a sized iterable, or a function without arguments that returns one
+    dataloader: net.py:samples          # a sized iterable, or what returns one: a class, a function without arguments
     target_formats: [torchscript, onnx]
     profiler_config: {batch_sizes: [1, 8]}
     custom_configs: {TorchScript: {jit_type: [trace], strict: false}}
@@ -25,9 +25,10 @@ from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.data_object import parsed
 from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.format_configs import CONFIGS
-from turnkey.navigator.named_place import built, imported
+from turnkey.navigator.named_place import built, imported, made_by
 from turnkey.navigator.optimization_profile import OptimizationProfile
 from turnkey.navigator.profiler_config import ProfilerConfig
+from turnkey.navigator.tolerances import checked_limits
 from turnkey.navigator.typed_record import mapping
 from turnkey.pipeline import durable, plain_yaml
 
@@ -62,13 +63,16 @@ class Recipe:
 
         Raises:
             UsageError: there is no such model or dataloader.
+            ModelError: the user's code fails.
             ConfigurationError: an argument that cannot be.
         """
         model: Any = self.directory / self.model
         if not self.model.endswith(".onnx"):
-            model = built(imported(self.model, directory=self.directory))
+            model = built(self.model, directory=self.directory)
         loader = imported(self.dataloader, directory=self.directory)
-        return model, loader if hasattr(loader, "__len__") else loader(), self.call_arguments()
+        if isinstance(loader, type) or (callable(loader) and not hasattr(loader, "__len__")):
+            loader = made_by(loader, place=self.dataloader)
+        return model, loader, self.call_arguments()
 
     def call_arguments(self) -> CallArguments:
         """The arguments as objects. Raises ConfigurationError for one that cannot be."""
@@ -80,18 +84,19 @@ class Recipe:
         if values.get("custom_configs") is not None:
             values["custom_configs"] = [_config(name, given) for name, given in values["custom_configs"].items()]
         if values.get("tolerances") is not None:
-            values["tolerances"] = {
-                name: None if pair is None else tuple(pair) for name, pair in values["tolerances"].items()
-            }
+            values["tolerances"] = checked_limits(values["tolerances"])
         if values.get("verify_func") is not None:
-            values["verify_func"] = imported(values["verify_func"], directory=self.directory)
+            [place] = _texts("verify_func", [values["verify_func"]])
+            values["verify_func"] = imported(place, directory=self.directory)
         if values.get("workspace") is not None:
-            values["workspace"] = self.directory / values["workspace"]
-        for place in values.get("runners") or ():
-            if ":" in place:
-                _register(imported(place, directory=self.directory))
+            [workspace] = _texts("workspace", [values["workspace"]])
+            values["workspace"] = self.directory / workspace
         if values.get("runners") is not None:
-            values["runners"] = [each.rpartition(":")[2] for each in values["runners"]]
+            runners = _texts("runners", values["runners"])
+            for place in runners:
+                if ":" in place:
+                    _register(imported(place, directory=self.directory))
+            values["runners"] = [each.rpartition(":")[2] for each in runners]
         return CallArguments(**values)
 
     def write(self, path: Path) -> None:
@@ -159,6 +164,14 @@ def read_recipe(path: Path) -> Recipe:
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(f"{path.name} is no recipe", evidence=str(error)) from error
     return recipe
+
+
+def _texts(name: str, given: Any) -> list[str]:
+    """A text or a list of them, as a list. Raises ConfigurationError for anything else."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise ConfigurationError(f"{name} of a recipe is a text", evidence=f"{name}: {given!r}")
+    return texts
 
 
 def _config(name: str, given: Any) -> Any:

@@ -20,7 +20,7 @@ from turnkey.navigator.contestant import Contestant
 from turnkey.navigator.exceptions import MissingSourceModelError
 from turnkey.navigator.job_runner import HereJobs, JobRunner, WorkerJobs
 from turnkey.navigator.model_files import is_intact
-from turnkey.navigator.named_place import built, imported
+from turnkey.navigator.named_place import built
 from turnkey.navigator.package_archive import load_from_workspace
 from turnkey.navigator.package_result import Package
 from turnkey.navigator.preparation import Prepared
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         package = load_from_workspace(given.workspace)
         if given.model:
-            package.load_source_model(built(imported(given.model)))
+            package.load_source_model(built(given.model))
         if given.command == "performance":
             return _performance(package, given.key, given.runner)
         if given.command == "correctness":
