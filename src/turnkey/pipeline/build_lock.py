@@ -57,6 +57,11 @@ def is_held(paths: BuildPaths) -> bool:
     return False
 
 
+def settled(status: str, paths: BuildPaths) -> str:
+    """The status of a build as it is to be read: ``incomplete`` though nobody works on it means that it was killed."""
+    return "killed" if status == "incomplete" and not is_held(paths) else status
+
+
 @contextmanager
 def _held(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
     lock = FileLock(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 from turnkey.errors import ArtifactError, InputError
@@ -82,6 +83,28 @@ def claim_directory(paths: BuildPaths, source: str) -> None:
             )
         if not paths.marker.is_file():
             _mark(paths, source)
+
+
+def remove_build(paths: BuildPaths) -> None:
+    """Remove a build; its marker goes last, so that an interrupted removal can be repeated.
+
+    Links are removed, never followed. Only for who holds the build's lock.
+
+    Raises:
+        InputError: something of it cannot be removed.
+    """
+    try:
+        for entry in paths.directory.iterdir():
+            if entry == paths.marker:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        paths.marker.unlink()
+        paths.directory.rmdir()
+    except OSError as error:
+        raise durable.cannot_write(paths.directory, error) from error
 
 
 def _is_free(directory: Path) -> bool:

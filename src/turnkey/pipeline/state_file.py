@@ -29,7 +29,7 @@ from typing import Any
 from turnkey.errors import ArtifactError, InputError
 from turnkey.pipeline import durable, plain_yaml
 from turnkey.pipeline.build import BuildPaths
-from turnkey.pipeline.build_lock import is_held
+from turnkey.pipeline.build_lock import settled
 from turnkey.pipeline.build_name import check_name
 from turnkey.pipeline.plain_data import plain
 from turnkey.pipeline.plain_yaml import Document
@@ -144,9 +144,7 @@ def load_state(
     if not path.is_file():
         raise InputError("there is no such build", evidence=str(path), remedy="turnkey cache --list --all")
     state = state_from(plain_yaml.read(path), paths)
-    if state.build_status == "incomplete" and not is_held(paths):
-        state = replace(state, build_status="killed")
-    return replace(state, statistics=read_statistics(paths))
+    return replace(state, build_status=settled(state.build_status, paths), statistics=read_statistics(paths))
 
 
 def _current(document: Document) -> Document:

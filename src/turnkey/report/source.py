@@ -10,7 +10,7 @@ from typing import Any
 
 from turnkey.errors import InputError, TurnkeyError
 from turnkey.pipeline.build import BuildPaths
-from turnkey.pipeline.build_lock import is_held
+from turnkey.pipeline.build_lock import settled
 from turnkey.pipeline.build_name import build_names, is_cache
 from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.state_file import load_state
@@ -115,7 +115,7 @@ def read_build(paths: BuildPaths) -> tuple[ReportedBuild, list[TurnkeyError]]:
     return ReportedBuild(
         cache_dir=paths.cache_dir,
         name=paths.build_name,
-        status="killed" if status == "incomplete" and not is_held(paths) else status,
+        status=settled(status, paths),
         statistics=statistics,
         measurements=state.measurements if state else (),
         chosen=state.chosen if state else None,

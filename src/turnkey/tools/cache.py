@@ -152,6 +152,7 @@ def _show_statistics(context: ManagementContext, builds: Sequence[BuildPaths]) -
 def _remove(context: ManagementContext, builds: Sequence[BuildPaths], *, whole: bool) -> int:
     """Clean or delete; a build that another process works on stays, and the exit code says so."""
     from turnkey.pipeline.build_lock import hold, is_held
+    from turnkey.pipeline.build_name import remove_build
     from turnkey.pipeline.lean_cache import remove_artifacts
 
     done: list[str] = []
@@ -163,7 +164,7 @@ def _remove(context: ManagementContext, builds: Sequence[BuildPaths], *, whole: 
         try:
             with hold(paths):
                 if whole:
-                    _delete(paths)
+                    remove_build(paths)
                 else:
                     remove_artifacts(paths)
         except TurnkeyError as error:
@@ -181,35 +182,14 @@ def _remove(context: ManagementContext, builds: Sequence[BuildPaths], *, whole: 
     return 1 if refused else 0
 
 
-def _delete(paths: BuildPaths) -> None:
-    """Remove a build; its marker goes last, so that an interrupted deletion can be repeated."""
-    import shutil
-
-    from turnkey.pipeline import durable
-
-    try:
-        for entry in paths.directory.iterdir():
-            if entry == paths.marker:
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-        paths.marker.unlink()
-        paths.directory.rmdir()
-    except OSError as error:
-        raise durable.cannot_write(paths.directory, error) from error
-
-
 def _status(paths: BuildPaths) -> str:
-    from turnkey.pipeline.build_lock import is_held
+    from turnkey.pipeline.build_lock import settled
     from turnkey.pipeline.statistics import read_statistics
 
     try:
-        status = str(read_statistics(paths).get("build_status", "not_started"))
+        return settled(str(read_statistics(paths).get("build_status", "not_started")), paths)
     except TurnkeyError:
         return "unreadable"
-    return "killed" if status == "incomplete" and not is_held(paths) else status
 
 
 def _size_bytes(paths: BuildPaths) -> int:
