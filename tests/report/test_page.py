@@ -127,6 +127,22 @@ def test_many_models_have_pass_rates_by_label_and_by_family(
         assert said in tags.text
 
 
+def test_rates_are_a_sentence_where_everything_passed_and_few_ratios_have_their_names(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    long = "a-model-with-a-name-that-is-longer-than-any-line-of-a-drawing-can-be"
+    for name in ("net", long):
+        measured_build(make_build, cache, name)
+
+    tags = Tags(page_of(cache, tmp_path))
+
+    titles = {str(attributes.get("aria-label")) for tag, attributes in tags.found if tag == "svg"}
+    assert not any(title.startswith("Pass rate") for title in titles)
+    assert "Everything passed: verify, benchmark." in tags.text
+    assert re.search(r"net, onnx-opt @ onnxruntime: (1\.9|2)\S* \[", tags.text)
+    assert re.search(r"a-model-with-a-name\S*…: (1\.9|2)\S* \[", tags.text)
+
+
 def test_it_asks_for_nothing_and_runs_only_its_own_script(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:
     measured_build(make_build, cache)
     tags = Tags(page_of(cache, tmp_path))

@@ -16,8 +16,17 @@ _FAMILY = "class"
 """Statistic that says which family of models a build belongs to."""
 
 
-def pass_rates(builds: Sequence[ReportedBuild]) -> list[tuple[str, int, int]]:
-    """(tool, builds in which it passed, builds in which it ran), in the order in which the tools ran, then formats."""
+Rates = Sequence[tuple[str, int, int]]
+"""(name, how many passed, of how many)."""
+
+
+def is_any_short(rates: Rates) -> bool:
+    """Whether something did not pass: only then do rates say more than a sentence."""
+    return any(passed < of for _, passed, of in rates)
+
+
+def pass_rates(builds: Sequence[ReportedBuild]) -> Rates:
+    """By tool, of the builds in which it ran, in the order in which the tools ran, then by format."""
     passed: Counter[str] = Counter()
     ran: Counter[str] = Counter()
     for build in builds:
@@ -34,8 +43,8 @@ def pass_rates(builds: Sequence[ReportedBuild]) -> list[tuple[str, int, int]]:
     return [(tool, passed[tool], number_of) for tool, number_of in ran.items()]
 
 
-def label_rates(builds: Iterable[ReportedBuild]) -> dict[str, list[tuple[str, int, int]]]:
-    """By label, and by class of the model: (value, builds that were successful, builds), the most frequent first.
+def label_rates(builds: Iterable[ReportedBuild]) -> dict[str, Rates]:
+    """By label, and by class of the model: its values, of builds that were successful, the most frequent first.
 
     Only what groups builds: a label that has several values, not each of them once. Skipped builds do not count.
     """
@@ -80,9 +89,12 @@ def sentences(builds: Sequence[ReportedBuild], sections: Sequence[ModelSection])
     """The whole report in a few plain sentences."""
     statuses = Counter(build.status for build in builds)
     said = [f"{count(len(builds), 'model')}: {', '.join(f'{n:,} {status}' for status, n in statuses.most_common())}."]
-    incomplete = [f"{tool} {passed} of {of}" for tool, passed, of in pass_rates(builds) if passed < of]
-    if incomplete:
+    rates = pass_rates(builds)
+    if is_any_short(rates):
+        incomplete = [f"{tool} {passed} of {of}" for tool, passed, of in rates if passed < of]
         said.append(f"Not everything passed: {', '.join(incomplete)}.")
+    elif rates:
+        said.append(f"Everything passed: {', '.join(tool for tool, _, _ in rates)}.")
     rows = [row for section in sections for row in section.candidates]
     if not rows:
         return [*said, "Nothing was measured."]

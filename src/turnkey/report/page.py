@@ -23,7 +23,7 @@ from turnkey.report import corpus, figure
 from turnkey.report.failures import FailureCluster, conversion_clusters, failure_clusters
 from turnkey.report.model_plots import Plot
 from turnkey.report.model_section import ModelSection, model_section
-from turnkey.report.plots import ranked_plot, share_plot
+from turnkey.report.plots import interval_plot, ranked_plot, share_plot
 from turnkey.report.source import ReportedBuild, titles
 from turnkey.version import __version__
 
@@ -33,6 +33,8 @@ SAMPLE_PLOTS = 200
 """Models up to which warm-up and timed calls are drawn."""
 SHOWN_VALUES = 20
 """Values of one label whose pass rates are drawn."""
+NAMED_RATIOS = 20
+"""Models up to which each ratio has a line with its name; beyond, they are dots of one glance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +117,23 @@ def render(template: str, **values: Any) -> str:
 def _corpus_plots(builds: Sequence[ReportedBuild], sections: Sequence[ModelSection]) -> Iterable[Plot]:
     if len(builds) < 2:
         return
-    rates = corpus.pass_rates(builds)
-    if rates:
-        yield Plot(title="Pass rates", svg=share_plot(rates, title="Pass rate of each tool"))
-    for key, values in corpus.label_rates(builds).items():
-        shown, title = values[:SHOWN_VALUES], f"Pass rates by {key}"
-        note = f"The {SHOWN_VALUES} most frequent of {len(values)}." if len(values) > SHOWN_VALUES else ""
-        yield Plot(title=title, svg=share_plot(shown, title=title), note=note)
     bars = corpus.ratio_bars(sections)
     if len(bars) > 1:
-        title = "Recommended against reference"
-        svg = ranked_plot(bars, title=title, label="time of the reference / time of the recommended")
+        title, label = "Recommended against reference", "time of the reference / time of the recommended"
+        if len(bars) <= NAMED_RATIOS:
+            ranked = sorted(bars, key=lambda bar: -bar.center)
+            svg = interval_plot(ranked, title=title, label=label, center_line=1.0)
+        else:
+            svg = ranked_plot(bars, title=title, label=label)
         yield Plot(title=title, svg=svg, note="Above 1 is faster; bars are the intervals of the verdicts.")
+    rates = corpus.pass_rates(builds)
+    if corpus.is_any_short(rates):
+        yield Plot(title="Pass rates", svg=share_plot(rates, title="Pass rate of each tool"))
+    for key, values in corpus.label_rates(builds).items():
+        if corpus.is_any_short(values):
+            shown, title = values[:SHOWN_VALUES], f"Pass rates by {key}"
+            note = f"The {SHOWN_VALUES} most frequent of {len(values)}." if len(values) > SHOWN_VALUES else ""
+            yield Plot(title=title, svg=share_plot(shown, title=title), note=note)
 
 
 def _cluster(found: FailureCluster, sections: Mapping[int, ModelSection]) -> Cluster:

@@ -10,6 +10,8 @@ from turnkey.report.figure import interval, number
 from turnkey.report.svg import Drawing, Scale, scale_of, series, wants_log
 
 WIDTH = 380
+_LINE_CHARACTERS = 56
+"""Of a row's text: what stands beyond would be cut at the drawing's edge."""
 Points = Sequence[tuple[float, float]]
 
 
@@ -57,7 +59,7 @@ def interval_plot(bars: Sequence[Bar], *, title: str, label: str, center_line: f
     for position, bar in enumerate(bars):
         y = 22 + row * position + 4
         _whisker(drawing, bar, scale, y)
-        drawing.text(14, y - 9, f"{bar.label}: {interval(bar.center, bar.low, bar.high)}", "name")
+        drawing.text(14, y - 9, _named(bar.label, interval(bar.center, bar.low, bar.high)), "name")
     return drawing.markup()
 
 
@@ -135,7 +137,7 @@ def stacked_plot(rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], *, tit
     drawing.x_axis(scale, y=bottom, top=6, label=label)
     for position, ((name, parts), total) in enumerate(zip(rows, totals, strict=True)):
         y, reached = 20 + row * position, 0.0
-        drawing.text(14, y - 4, f"{name}: {number(total)}", "name")
+        drawing.text(14, y - 4, _named(name, number(total)), "name")
         for index, (part, value) in enumerate(parts):
             x = scale.place(reached)
             reached += value
@@ -150,7 +152,7 @@ def share_plot(rows: Sequence[tuple[str, int, int]], *, title: str) -> str:
     drawing = Drawing(WIDTH, 8 + row * len(rows), title=title)
     for position, (name, passed, of) in enumerate(rows):
         y = 16 + row * position
-        drawing.text(4, y - 2, f"{name}: {passed} of {of}", "name")
+        drawing.text(4, y - 2, _named(name, f"{passed} of {of}"), "name")
         drawing.bar(4, y + 3, WIDTH - 8, 8, "track")
         drawing.bar(4, y + 3, (WIDTH - 8) * passed / of if of else 0, 8, "good", tip=f"{name}: {passed} of {of}")
     return drawing.markup()
@@ -165,6 +167,12 @@ def _whisker(drawing: Drawing, bar: Bar, scale: Scale, y: float) -> None:
             drawing.line(end, y - 4, end, y + 4, f"whisker {colour}")
     kind = f"{'hollow' if bar.doubtful else 'fill'} {colour}"
     drawing.circle(scale.place(bar.center), y, kind, tip=_told(bar))
+
+
+def _named(name: str, said: str) -> str:
+    """A row's text: what is said stands in full, and as much of the name as the line has room for."""
+    room = max(_LINE_CHARACTERS - len(said) - 2, 1)
+    return f"{name if len(name) <= room else name[: room - 1] + '…'}: {said}"
 
 
 def _told(bar: Bar) -> str:
