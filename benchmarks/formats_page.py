@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -80,7 +80,10 @@ def _best(found: Found) -> Iterable[str]:
             if gain is not None and not _spoilt(item):  # a mean over figures that do not count counts for nothing
                 gains[rival].append(gain)
         yield f"| {name}{' †' if _spoilt(item) else ''} | {key or _DASH} | {' | '.join(cells)} |"
-    means = [f"{geometric_mean(values):.2f}× (of {len(values)})" if values else _DASH for values in gains.values()]
+    means = [
+        f"{statistics.geometric_mean(values):.2f}× (of {len(values)})" if values else _DASH
+        for values in gains.values()
+    ]
     yield f"| **geometric mean** | | {' | '.join(means)} |"
     spoilt = sorted({_spoilt(item) for item in found.values()} - {""})
     if spoilt:
@@ -108,10 +111,6 @@ def best_of(item: Mapping[str, Any]) -> str | None:
 def speed(row: Mapping[str, Any]) -> float:
     """Torch's latency over the candidate's, measured together; 1 for torch itself."""
     return float(row["ratio"][0]) if row["ratio"] else 1.0
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 def _is_verified(item: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -168,11 +169,7 @@ def measured(name: str, directory: Path, *, effort: str, generator: bool) -> Spe
 
 def geometric_mean(ratios: Sequence[Ratio]) -> Ratio:
     """Of estimates and of bounds each: an interval that covers where every interval covers."""
-
-    def mean(values: Sequence[float]) -> float:
-        return math.exp(sum(map(math.log, values)) / len(values))
-
-    return Ratio(*(mean([found[side] for found in ratios]) for side in range(3)), "")
+    return Ratio(*(statistics.geometric_mean([found[side] for found in ratios]) for side in range(3)), "")
 
 
 def table(speeds: Sequence[Speed]) -> str:

@@ -20,8 +20,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-KEPT = ("TURNKEY_MACHINE_LOCK", "TURNKEY_CONVERSION_CACHE")
-"""Variables of conftest.py that keep tests from waiting for each other and from each other's results."""
 PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md") for path in REPOSITORY.glob(pattern))
 _BLOCK = re.compile(
     r"(?P<skip><!-- not run: (?P<reason>.*?) -->\s*)?^```(?P<language>bash|python)\n(?P<code>.*?)^```",
@@ -65,7 +63,7 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     for name in ("models", "examples"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     variables = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("TURNKEY_") or name in KEPT},
+        **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TURNKEY_CACHE_DIR": str(tmp_path / "cache"),
     }

@@ -26,9 +26,6 @@ from turnkey.pipeline.toolbox import TOOLS
 REPOSITORY = Path(__file__).parents[1]
 EXECUTABLES = Path(sys.executable).parent
 
-KEPT = ("TURNKEY_MACHINE_LOCK", "TURNKEY_CONVERSION_CACHE")
-"""Variables of conftest.py that keep tests from waiting for each other and from each other's results."""
-
 LINEAR = "models/selftest/linear.py"
 
 
@@ -46,30 +43,21 @@ class Outcome:
 Turnkey = Callable[..., Outcome]
 
 
-def run(command: str, *, directory: Path, **environment: str) -> Outcome:
-    """A line as the guide prints it, in a shell: its quotes, wildcards and exports are the shell's."""
-    variables = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("TURNKEY_") or name in KEPT},
-        "PATH": f"{EXECUTABLES}{os.pathsep}{os.environ['PATH']}",
-        **environment,
-    }
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=directory, env=variables, capture_output=True, text=True, check=False
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
 @pytest.fixture
 def turnkey(cache: Path) -> Turnkey:
-    """Run a command line in the repository; results go to a cache of the test's own."""
+    """Run a line as the guide prints it, by a shell in the repository; results go to a cache of the test's own."""
 
     def in_repository(command: str, directory: Path = REPOSITORY, **environment: str) -> Outcome:
-        return run(command, directory=directory, **{"TURNKEY_CACHE_DIR": str(cache), **environment})
+        variables = {
+            **os.environ,
+            "PATH": f"{EXECUTABLES}{os.pathsep}{os.environ['PATH']}",
+            "TURNKEY_CACHE_DIR": str(cache),
+            **environment,
+        }
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=directory, env=variables, capture_output=True, text=True, check=False
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     return in_repository
 

@@ -12,7 +12,7 @@ import yaml
 
 from .test_docs import blocks_of
 
-pytest.importorskip("mkdocs")
+pytestmark = pytest.mark.needs("mkdocs")
 REPOSITORY = Path(__file__).parents[1]
 
 

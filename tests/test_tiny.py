@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -183,9 +182,8 @@ def test_one_call_makes_a_package_that_serves_the_best_verified_runtime(tmp_path
         assert runner.infer({"x": np.ones(2, np.float32)})["y"].tolist() == [2.0, 2.0]
 
 
+@pytest.mark.needs("gcc", "emx_onnx_cgen")
 def test_a_network_becomes_c_source_with_planned_memory(tmp_path: Path, cache: Path) -> None:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
     onnx.save(onnx.parser.parse_model(ADD_ONE), tmp_path / "add_one.onnx")
     tarball = tmp_path / "add_one.tar"
     tools = ("load-onnx", "--dim", "n=4", "export-mlf", "--output", tarball)

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import torch
 from onnx import numpy_helper, parser
+from source_models import source_model
 
 from turnkey.formats.onnx_file import load_graph
 from turnkey.formats.onnx_signature import fit_sample, read_signature
@@ -48,16 +49,11 @@ def source_of(
     **kwargs: Any,
 ) -> SourceModel:
     """A module as discovery would hand it on after that call."""
-    return SourceModel(
-        module=module,
-        samples=samples_of(module, *args, **kwargs),
+    return source_model(
+        module,
+        samples_of(module, *args, **kwargs),
         further_samples=further,
-        class_name=type(module).__name__,
-        model_hash="0" * 64,
-        hash_basis="calls",
-        weights_hash="0" * 8,
         parameter_count=sum(weight.numel() for weight in module.parameters()),
-        parameter_bytes=0,
         data_dependent=data_dependent,
     )
 

@@ -380,9 +380,9 @@ def test_large_weights_lie_beside_the_file_and_belong_to_its_digest(export, monk
 
 
 @pytest.mark.slow
+@pytest.mark.needs("transformers")
 @pytest.mark.parametrize("exporter", ["auto", "torchscript"])
 def test_a_decoder_takes_and_returns_its_key_value_cache(export, exporter):
-    pytest.importorskip("transformers")
     with torchvision_operators():
         transformers = importlib.import_module("transformers.models.gpt2.modeling_gpt2")
     config = transformers.GPT2Config(

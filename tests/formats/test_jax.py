@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from source_models import samples_of_x, source_model
 
 from turnkey.errors import ConversionError
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.formats.stored_call import read_stored_call
 from turnkey.model.call import CallStructure, Leaf
-from turnkey.model.samples import SampleSet
-from turnkey.model.source import SourceModel
 from turnkey.runtimes import LoadRequest, find_runtime
 from turnkey.runtimes.file_verifier import verify_file
 from turnkey.runtimes.reference import Reference
 from turnkey.verify import Tolerances, VerificationVerdict
 
-pytest.importorskip("jax")
+pytestmark = pytest.mark.needs("jax")
 
 WEIGHTS = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
 
@@ -30,16 +29,7 @@ def layer(x, scale):
 def source_of(function):
     x = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
     structure = CallStructure(args=(Leaf("x"),), kwargs={"scale": 2.0})
-    return SourceModel(
-        module=function,
-        samples=SampleSet(structure=structure, inputs=({"x": x},), outputs=(None,)),
-        class_name="layer",
-        model_hash="0" * 64,
-        hash_basis="calls",
-        weights_hash="0" * 8,
-        parameter_count=0,
-        parameter_bytes=0,
-    )
+    return source_model(function, samples_of_x(x, structure=structure), class_name="layer")
 
 
 def convert(source, path):

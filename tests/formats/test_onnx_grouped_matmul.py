@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ from torch import nn
 
 from turnkey.formats import ConvertRequest
 from turnkey.formats.onnx_export import FORMAT, OnnxExportSettings
-
-grouped = pytest.importorskip("turnkey.formats.onnx_grouped_matmul")
+from turnkey.formats.onnx_grouped_matmul import grouped_matmul
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_every_row_meets_the_weights_of_its_expert_and_what_is_left_is_zero(ends
         expected[start:end] = rows[start:end] @ weights[expert]
         start = max(start, end)
 
-    found = grouped.grouped_matmul(rows, weights, np.asarray(ends, np.int32))
+    found = grouped_matmul(rows, weights, np.asarray(ends, np.int32))
 
     np.testing.assert_allclose(found.value, expected, rtol=1e-5, atol=1e-6)
 
@@ -47,9 +47,10 @@ class Experts(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("transformers")
 def test_experts_as_transformers_captures_them_are_exported_with_any_number_of_rows(tmp_path: Path) -> None:
     with torchvision_operators():
-        pytest.importorskip("transformers.integrations.moe", reason="transformers is not installed (extra dev)")
+        importlib.import_module("transformers.integrations.moe")
     torch.manual_seed(0)
     module = Experts().eval()
     source = source_of(module, torch.randn(6, 4))

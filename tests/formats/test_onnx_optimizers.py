@@ -46,10 +46,8 @@ def optimise(name, parent, path):
     return form.convert(ConvertRequest(parent=parent, path=path, settings=form.settings_type()))
 
 
-@pytest.mark.parametrize("name", ["onnx-onnxscript", "onnx-slim"])
+@pytest.mark.parametrize("name", ["onnx-onnxscript", pytest.param("onnx-slim", marks=pytest.mark.needs("onnxslim"))])
 def test_constants_are_folded_and_the_file_computes_the_same(tmp_path, name):
-    if name == "onnx-slim":
-        pytest.importorskip("onnxslim", reason="onnxslim is not installed")
     parent = write_onnx(tmp_path / "m.onnx", FOLDABLE)
     conversion = optimise(name, parent, tmp_path / "o.onnx")
     np.testing.assert_allclose(run_file(conversion.path, X)["y"], 2 * X["x"])

@@ -10,7 +10,7 @@ from turnkey.errors import ConversionError
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.runtimes import LoadRequest, find_runtime
 
-pytest.importorskip("openvino", reason="the extra openvino is not installed")
+pytestmark = pytest.mark.needs("openvino")
 
 TEXT = """
 <ir_version: 9, opset_import: ["": 20]>
@@ -59,12 +59,10 @@ def parent(tmp_path):
         ("openvino", "f32", 0.0, 1e-5),
         ("openvino-fp16", "f32", 1e-5, 5e-3),
         ("openvino-bf16", "bf16", 0.0, 5e-2),
-        ("openvino-int8", "f32", 1e-4, 0.1),
+        pytest.param("openvino-int8", "f32", 1e-4, 0.1, marks=pytest.mark.needs("nncf")),
     ],
 )
 def test_each_precision_is_what_its_name_says_and_the_runtime_keeps_it(tmp_path, parent, name, precision, low, high):
-    if name == "openvino-int8":
-        pytest.importorskip("nncf", reason="nncf is not installed")
     conversion = convert(name, parent, tmp_path / "ov" / "model.xml", inputs(40))
     [sample] = inputs(1, seed=5)
     wanted, _ = run("onnxruntime", parent, sample)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
+from source_models import samples_of_x, source_model
 
 from turnkey.errors import ConversionError
 from turnkey.formats import ConvertRequest, find_format
-from turnkey.model.call import CallStructure, Leaf
-from turnkey.model.samples import SampleSet
-from turnkey.model.source import SourceModel
 from turnkey.runtimes.file_verifier import verify_file
 from turnkey.runtimes.reference import Reference
 from turnkey.verify import Tolerances, VerificationVerdict
 
-# The import costs seconds: what is not installed must not be tried, and what is only where a test runs.
-missing = [name for name in ("tensorflow", "tf2onnx") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
-]
+# The import costs seconds: only where a test runs.
+pytestmark = [pytest.mark.slow, pytest.mark.needs("tensorflow", "tf2onnx")]
 
 WEIGHTS = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
 
@@ -49,16 +41,7 @@ def layer_with_a_variable():
 
 def source_of(function):
     x = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
-    return SourceModel(
-        module=function,
-        samples=SampleSet(structure=CallStructure(args=(Leaf("x"),), kwargs={}), inputs=({"x": x},), outputs=(None,)),
-        class_name="layer",
-        model_hash="0" * 64,
-        hash_basis="calls",
-        weights_hash="0" * 8,
-        parameter_count=0,
-        parameter_bytes=0,
-    )
+    return source_model(function, samples_of_x(x), class_name="layer")
 
 
 def convert(name, path, **request):

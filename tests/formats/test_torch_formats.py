@@ -147,8 +147,8 @@ def test_a_program_is_compiled_ahead_of_time_for_every_batch_size(tmp_path):
         np.testing.assert_allclose(run("torch-aoti", package.path, sample)["logits"], wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.needs("torchao")
 def test_a_program_is_quantised_by_torchao_and_stays_near(tmp_path):
-    pytest.importorskip("torchao")
     module = Net().eval()
     program = convert("torch-exportedprogram", source_of(module, torch.randn(4, 6)), tmp_path / "program.pt2")
     samples = tuple({"x": np.random.default_rng(k).standard_normal((4, 6)).astype(np.float32)} for k in range(4))
@@ -165,17 +165,17 @@ def test_a_program_is_quantised_by_torchao_and_stays_near(tmp_path):
         assert 1e-5 < error < 0.1
 
 
+@pytest.mark.needs("torchao")
 def test_quantising_without_a_sample_is_refused(tmp_path):
-    pytest.importorskip("torchao")
     program = convert("torch-exportedprogram", source_of(Net().eval(), torch.randn(4, 6)), tmp_path / "program.pt2")
     with pytest.raises(ConversionError, match="no samples to calibrate with"):
         convert("torch-exportedprogram-int8-static", None, tmp_path / "int8.pt2", parent=program.path)
 
 
 @pytest.mark.slow
+@pytest.mark.needs("executorch")
 @pytest.mark.parametrize("name", ["executorch", pytest.param("executorch-int8", marks=pytest.mark.nightly)])
 def test_a_program_for_executorch_is_delegated_and_says_what_is_not(name, tmp_path):
-    pytest.importorskip("executorch")
     module = Net().eval()
     source = source_of(module, torch.randn(4, 6))
     conversion = convert(name, source, tmp_path / "model.pte", samples=source.samples.inputs)

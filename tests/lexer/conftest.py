@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # lexer_models.py
+sys.path.insert(0, str(Path(__file__).parent))  # lexer_models.py, lexer_artifacts.py
 
 
 @pytest.fixture(autouse=True)

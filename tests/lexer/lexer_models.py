@@ -1,4 +1,4 @@
-"""Small models that the tests decorate."""
+"""Small models that the tests decorate, and settings under which they are quickly benchmarked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import torch
 from torch import nn
 
 from turnkey import Lexer
+
+FAST = {"exporter": "torchscript", "enable_stdout": False}
+SHORT = {**FAST, "num_iterations": 3}
+ONLY_TORCH = {"enable_onnxruntime": False, "enable_onnx_checks": False}
 
 
 @Lexer(input_names=["x"], output_names=["y"], exporter="torchscript")

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 import warnings
 import zipfile
 from dataclasses import replace
@@ -21,7 +20,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from lexer_models import Child, Tiny
+from git_command import git
+from lexer_artifacts import ORIGINAL_CSV, ORIGINAL_TOML, artifact_of, metadata
+from lexer_models import ONLY_TORCH, SHORT, Child, Tiny
 from torch import nn
 
 from turnkey import LexerContext
@@ -30,15 +31,12 @@ from turnkey.lexer import LexerArtifact, compare, load
 from turnkey.lexer.comparison import compare_rows
 from turnkey.pipeline.archive import read_archive, write_archive
 
-FAST = {"exporter": "torchscript", "enable_stdout": False, "num_iterations": 3}
-ONLY_TORCH = {"enable_onnxruntime": False, "enable_onnx_checks": False}
-
 
 @pytest.fixture(scope="module")
 def context() -> LexerContext:
     """Two classes, three runs."""
     torch.manual_seed(0)
-    context = LexerContext(config={**FAST, "tags": {"team": "vision"}})
+    context = LexerContext(config={**SHORT, "tags": {"team": "vision"}})
     model = Tiny()
     context.benchmark(model, torch.randn(2, 4))
     context.benchmark(model, torch.randn(2, 4), num_iterations=30)
@@ -49,12 +47,6 @@ def context() -> LexerContext:
 @pytest.fixture(scope="module")
 def flushed(context: LexerContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return context.flush("one", tmp_path_factory.mktemp("artifact"), tags={"stage": "test"})
-
-
-def metadata(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
-        [name] = [name for name in archive.namelist() if name.endswith(".toml")]
-        return tomllib.loads(archive.read(name).decode())
 
 
 def test_members_stand_in_the_documented_order(flushed: Path) -> None:
@@ -123,10 +115,9 @@ def test_a_flush_says_where_it_wrote_and_a_relative_directory_is_that_of_the_cal
 def test_the_lineage_names_the_commit_of_the_working_directory(context: LexerContext, nobody_home: Path) -> None:
     assert "git_commit" not in metadata(context.flush("before"))["lineage"]
 
-    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "x"]):
-        subprocess.run(["git", *words], check=True, env={**os.environ, "HOME": str(Path.home())})
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    git(nobody_home, "init", "-q")
+    git(nobody_home, "commit", "-q", "--allow-empty", "-m", "x")
+    head = git(nobody_home, "rev-parse", "HEAD")
     lineage = metadata(context.flush("after"))["lineage"]
 
     assert (lineage["git_commit"], lineage["git_has_changes"]) == (head, False)
@@ -141,7 +132,7 @@ def test_the_times_are_those_of_the_context_and_of_the_flush(context: LexerConte
 
 def test_another_model_of_a_class_gets_a_file_of_its_own() -> None:
     """LB10."""
-    context = LexerContext(config=FAST)
+    context = LexerContext(config=SHORT)
     context.export(Tiny(), torch.ones(1, 4))
     context.export(Tiny(), torch.ones(1, 4))
 
@@ -153,7 +144,7 @@ def test_another_model_of_a_class_gets_a_file_of_its_own() -> None:
 
 def test_what_is_missing_is_said_and_an_empty_context_still_makes_an_artifact() -> None:
     """LB8.8, LD16: both engines off made a broken, empty zip."""
-    context = LexerContext(config=FAST)
+    context = LexerContext(config=SHORT)
     with pytest.warns(UserWarning, match="nothing was exported or benchmarked"):
         path = context.flush("empty")
     assert [member.name for member in load(path).members] == ["empty.toml"]
@@ -170,7 +161,7 @@ def test_what_is_missing_is_said_and_an_empty_context_still_makes_an_artifact() 
 
 
 def test_samples_can_be_left_out() -> None:
-    context = LexerContext(config={**FAST, "store_samples": False})
+    context = LexerContext(config={**SHORT, "store_samples": False})
     context.benchmark(Tiny(), torch.ones(1, 4))
 
     path = context.flush("three")
@@ -180,7 +171,7 @@ def test_samples_can_be_left_out() -> None:
 
 def test_a_class_with_odd_characters_is_packed_under_a_harmless_name() -> None:
     odd = type("Net<'é'>/../../x\n\x1b[2J=1+1", (nn.Linear,), {})
-    context = LexerContext(config=FAST)
+    context = LexerContext(config=SHORT)
     context.benchmark(odd(4, 3), torch.ones(1, 4))
 
     artifact = load(context.flush("odd"))
@@ -193,7 +184,7 @@ def test_a_class_with_odd_characters_is_packed_under_a_harmless_name() -> None:
 def test_external_weights_are_packed_and_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """LD6: they were left out, and the file was of no use."""
     monkeypatch.setattr("turnkey.formats.onnx_file.EXTERNAL_FROM_BYTES", 100)
-    context = LexerContext(config=FAST)
+    context = LexerContext(config=SHORT)
     context.export(nn.Linear(64, 64), torch.ones(1, 64))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -256,31 +247,6 @@ def test_two_processes_may_flush_to_one_name_at_once(tmp_path: Path) -> None:
     assert [process.wait(200) for process in started] == [0, 0]
     assert load(tmp_path / "t" / "shared.lexer").tags["who"] in ("a", "b")
     assert os.listdir(tmp_path / "t") == ["shared.lexer"]
-
-
-ORIGINAL_TOML = """# This is an autogenerated TOML Lexer artifact file.
-title = "old.lexer"
-created_at = "2023-02-01T00:12:56.840550+00:00" # in UTC
-[environment]
-lexer_sdk_version = "0.0.2"
-python_version = "3.10.0"
-system = "Darwin"
-release = "22.2.0"
-[benchmark.config.export_config]
-batch_size = 4
-"""
-ORIGINAL_CSV = (
-    "num_samples,variance,mean_ms,p50_ms,p90_ms,p95_ms,p99_ms,throughput_per_sec,engine,version,batch_size,"
-    "optimizer,providers,device,timestamp\n"
-    "4,0.000125,25.0,25.0,37.0,38.5,39.7,160.0,torch,1.13.1,4,none,eager,cpu,2023-02-01T00:12:56\n"
-)
-
-
-def artifact_of(path: Path, members: dict[str, str]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in members.items():
-            archive.writestr(name, text)
-    return path
 
 
 def test_an_artifact_of_the_original_is_read_in_todays_units(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from lexer_models import Child, Noisy, Tiny, TwoInTwoOut, Unsure
+from lexer_models import FAST, Child, Noisy, Tiny, TwoInTwoOut, Unsure
+from rich.console import Console
 from torch import nn
 
 from turnkey import Lexer, LexerContext
@@ -24,8 +25,6 @@ from turnkey.errors import ConversionError, InputError, MissingDependencyError, 
 from turnkey.lexer import ValidationError
 from turnkey.measure import Record
 from turnkey.runtimes.onnxruntime import OnnxRuntimeRunner
-
-FAST = {"exporter": "torchscript", "enable_stdout": False}
 
 
 def names_in(path: Path) -> tuple[list[str], list[str]]:
@@ -74,14 +73,19 @@ def test_a_report_can_be_had_in_every_form(benchmarked: tuple[LexerContext, Any]
     assert "<td>Torch</td>" in report.to_html()
     assert "mean ms" in str(report)
     assert "float64" not in str(report)  # LD25
-    pandas = pytest.importorskip("pandas")
+    console = Console(record=True, width=200, file=io.StringIO())
+    console.print(report)
+    assert "Torch" in console.export_text()
+
+
+@pytest.mark.needs("pandas")
+def test_a_report_and_its_export_are_data_frames_too(benchmarked: tuple[LexerContext, Any]) -> None:
+    import pandas
+
+    _, report = benchmarked
     assert list(report.to_dataframe()["engine"]) == ["onnxruntime", "torch"]
     assert isinstance(report.to_dataframe(), pandas.DataFrame)
     assert isinstance(report.export.to_dataframe(), pandas.DataFrame)
-    rich = pytest.importorskip("rich.console")
-    console = rich.Console(record=True, width=200, file=io.StringIO())
-    console.print(report)
-    assert "Torch" in console.export_text()
 
 
 def test_a_second_call_model_and_context_work(benchmarked: tuple[LexerContext, Any]) -> None:

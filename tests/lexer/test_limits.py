@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lexer_models import TwoInTwoOut
+from lexer_models import FAST, TwoInTwoOut
 from torch import nn
 
 from turnkey import LexerContext
@@ -16,8 +16,6 @@ from turnkey.errors import UsageError
 from turnkey.lexer import ValidationError, load
 from turnkey.lexer.limits import Limits, recorded_limits
 from turnkey.lexer.onnx_export import judged
-
-FAST = {"exporter": "torchscript", "enable_stdout": False}
 
 
 class OffByAHundredth(nn.Module):

@@ -11,16 +11,14 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from lexer_models import Tiny
-from test_artifact import ORIGINAL_CSV, ORIGINAL_TOML, artifact_of, metadata
+from lexer_artifacts import ORIGINAL_CSV, ORIGINAL_TOML, artifact_of, metadata
+from lexer_models import SHORT, Tiny
 from torch import nn
 
 from turnkey import LexerContext, turnkeycli
 from turnkey.errors import ArtifactError, UsageError
 from turnkey.lexer import compare, load, merge
 from turnkey.pipeline.archive import read_archive, write_archive
-
-FAST = {"exporter": "torchscript", "enable_stdout": False, "num_iterations": 3}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     one, two = Tiny(), Tiny()
     made = []
     for name, models in (("a", [one]), ("b", [two, one])):
-        with LexerContext(config={**FAST, "tags": {"of": name, name: "yes"}}) as context:
+        with LexerContext(config={**SHORT, "tags": {"of": name, name: "yes"}}) as context:
             for model in models:
                 context.benchmark(model, torch.ones(2, 4))
             made.append(context.flush(name, place))
@@ -103,7 +101,7 @@ def test_external_data_goes_with_a_model_that_is_renamed(monkeypatch: pytest.Mon
     monkeypatch.setattr("turnkey.formats.onnx_file.EXTERNAL_FROM_BYTES", 100)
     made = []
     for name in "ab":
-        with LexerContext(config=FAST) as context, warnings.catch_warnings():
+        with LexerContext(config=SHORT) as context, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             context.export(nn.Linear(64, 64), torch.ones(1, 64))
             made.append(context.flush(name))

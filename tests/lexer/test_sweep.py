@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lexer_models import Tiny, TwoInTwoOut
+from lexer_models import ONLY_TORCH, SHORT, Tiny, TwoInTwoOut
 from torch import nn
 
 from turnkey import LexerContext
@@ -21,14 +21,11 @@ from turnkey.errors import ModelError, UsageError
 from turnkey.lexer import Sweep, load
 from turnkey.lexer.sweep import sweep_points
 
-FAST = {"exporter": "torchscript", "enable_stdout": False, "num_iterations": 3}
-ONLY_TORCH = {"enable_onnxruntime": False, "enable_onnx_checks": False}
-
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, Path]:
     torch.manual_seed(0)
-    context = LexerContext(config={**FAST, "batch_size": 7})
+    context = LexerContext(config={**SHORT, "batch_size": 7})
     sweep = context.sweep(Tiny(), torch.randn(2, 4), batch_sizes=[1, 5], threads=[1, 2])
     return sweep, context.flush("sweep", tmp_path_factory.mktemp("sweep"))
 
@@ -78,7 +75,7 @@ def test_a_file_that_does_not_take_a_shape_is_not_used_for_it() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x / x.shape[1]
 
-    context = LexerContext(config=FAST)
+    context = LexerContext(config=SHORT)
     sweep = context.sweep(Flat(), torch.ones(2, 4), shapes=[[2, 4], [2, 6]], batch_sizes=[2, 3], enable_pytorch=False)
 
     assert [row.inputs for row in sweep.rows] == ["x[2,4]", "x[3,4]", "x[2,6]", "x[3,6]"]
@@ -90,7 +87,7 @@ def test_a_file_that_does_not_take_a_shape_is_not_used_for_it() -> None:
 
 
 def test_a_shape_that_the_model_cannot_take_is_told_before_anything_is_timed() -> None:
-    context = LexerContext(config={**FAST, **ONLY_TORCH})
+    context = LexerContext(config={**SHORT, **ONLY_TORCH})
 
     with pytest.raises(ModelError, match="cannot be called with this input"):
         context.sweep(Tiny(), torch.ones(2, 4), shapes=[[2, 4], [2, 5]])
@@ -103,7 +100,7 @@ def test_a_shape_that_the_model_cannot_take_is_told_before_anything_is_timed() -
 
 
 def test_keyword_inputs_keep_their_places(capsys: pytest.CaptureFixture[str]) -> None:
-    context = LexerContext(config={**FAST, **ONLY_TORCH, "enable_stdout": True})
+    context = LexerContext(config={**SHORT, **ONLY_TORCH, "enable_stdout": True})
     x = {"second": torch.ones(2, 4), "first": torch.zeros(2, 4)}
 
     sweep = context.sweep(TwoInTwoOut(), x, batch_sizes=[3])

@@ -451,11 +451,13 @@ def test_conversions_and_checks_share_one_worker_process(tmp_path: Path, runner_
     assert pids != {f"PID {os.getpid()}"}
 
 
+@pytest.mark.needs("jax")
 @pytest.mark.usefixtures("here")
 def test_a_function_of_jax_is_stored_and_runs_without_its_source(
     tmp_path: Path,
 ) -> None:
-    jax = pytest.importorskip("jax", reason="pip install 'turnkey[jax]'")
+    import jax
+
     package = nav.jax.optimize(
         jax.jit(lambda x: jax.numpy.tanh(x) * 2), samples(), workspace=tmp_path / "w", profiler_config=UNPROFILED
     )

@@ -230,10 +230,10 @@ def test_a_package_of_the_original_is_read_as_far_as_its_content_goes(saved: Pat
     assert [each.outcome for each in verify_package(tmp_path / "changed.nav")] == ["valid"], "rows became samples"
 
 
+@pytest.mark.needs("openvino")
 def test_optimising_a_loaded_package_again_makes_new_targets_from_its_files(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("openvino", reason="pip install 'turnkey[openvino]'")
     loaded = nav.package.load(saved, workspace=tmp_path / "loaded")
     loaded.status = replace(
         loaded.status,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_models import CALL_OF_X, samples_of_x
 
 import turnkey.navigator as nav
 from turnkey.measure import Record
@@ -90,14 +91,10 @@ def test_what_never_became_stable_carries_its_finished_rungs_and_windows() -> No
 
 @pytest.mark.defect("ND30")
 def test_the_timed_call_is_the_runners_own_without_a_frame_of_ours() -> None:
-    from turnkey.model.call import CallStructure, Leaf
-    from turnkey.model.samples import SampleSet
     from turnkey.runtimes import LoadRequest, find_runtime
 
-    structure = CallStructure(args=(Leaf("x"),), kwargs={})
-    samples = SampleSet(structure=structure, inputs=({"x": np.ones(2)},), outputs=(None,))
-    request = LoadRequest(module=np.exp, structure=structure, threads=1)
-    target = ModelTarget(find_runtime("python"), request=lambda: request, samples=lambda: samples)
+    request = LoadRequest(module=np.exp, structure=CALL_OF_X, threads=1)
+    target = ModelTarget(find_runtime("python"), request=lambda: request, samples=lambda: samples_of_x(np.ones(2)))
     target.load()
     assert target.run.__self__ is target._runner  # type: ignore[attr-defined]
     target.close()

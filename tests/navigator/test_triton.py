@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from turnkey.navigator.triton.model_repository import add_model, add_model_from_
 
 
 @pytest.fixture(scope="module")
-def parse() -> Any:
+def parse(need: Callable[..., None]) -> Any:
     """Parses ``config.pbtxt`` by the compiled schema of tritonclient, whose package itself needs grpcio."""
+    need("tritonclient")
     spec = importlib.util.find_spec("tritonclient")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("tritonclient is not installed: pip install tritonclient")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
     place = Path(next(iter(spec.submodule_search_locations))) / "grpc" / "model_config_pb2.py"
     loaded = importlib.util.spec_from_file_location("triton_model_config_pb2", place)
     assert loaded is not None

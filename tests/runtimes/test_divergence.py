@@ -11,12 +11,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from source_models import samples_of_x, source_model
 
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.formats.onnx_export import OnnxExportSettings
-from turnkey.model.call import CallStructure, Leaf
-from turnkey.model.samples import SampleSet
-from turnkey.model.source import SourceModel
 from turnkey.runtimes.divergence import Form, explain_divergence, layer_losses
 from turnkey.runtimes.reference import Reference
 from turnkey.verify import Tolerances
@@ -45,18 +43,8 @@ class Deep(torch.nn.Module):
 
 
 def source_of(module, shape=(2, 16), scale=1.0):
-    sample = {"x": (np.random.default_rng(0).standard_normal(shape) * scale).astype(np.float32)}
-    structure = CallStructure(args=(Leaf("x"),), kwargs={})
-    return SourceModel(
-        module=module.eval(),
-        samples=SampleSet(structure=structure, inputs=(sample,), outputs=(None,)),
-        class_name="Deep",
-        model_hash="0" * 64,
-        hash_basis="calls",
-        weights_hash="0" * 8,
-        parameter_count=1,
-        parameter_bytes=4,
-    )
+    value = np.random.default_rng(0).standard_normal(shape) * scale
+    return source_model(module.eval(), samples_of_x(value.astype(np.float32)), class_name="Deep")
 
 
 BOTH = pytest.mark.parametrize("exported", ["torchscript", "dynamo"], indirect=True)
@@ -224,18 +212,8 @@ def test_a_source_file_is_searched_by_value_and_operator(tmp_path):
     g (float[2,4] x) => (float[2,4] y) { a = Exp(x)  b = Neg(a)  c = Tanh(b)  y = Mul(c, x) }"""
     path = tmp_path / "source.onnx"
     onnx.save(onnx.parser.parse_model(text), path)
-    sample = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
-    source = SourceModel(
-        module=None,
-        path=path,
-        samples=SampleSet(structure=None, inputs=(sample,), outputs=(None,)),
-        class_name="g",
-        model_hash="0" * 64,
-        hash_basis="graph",
-        weights_hash="0" * 8,
-        parameter_count=0,
-        parameter_bytes=0,
-    )
+    value = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    source = source_model(samples=samples_of_x(value, structure=None), path=path, class_name="g")
 
     def change(model):
         nodes_of(model, "Tanh")[0].op_type = "Sigmoid"
@@ -249,7 +227,7 @@ def test_a_source_file_is_searched_by_value_and_operator(tmp_path):
 
 MEASURED = """
 import sys
-sys.path.insert(0, {here!r})
+sys.path[:0] = {places!r}
 from test_divergence import *
 from turnkey.runtimes.divergence import Form, explain_divergence
 
@@ -306,9 +284,9 @@ print(found.layer, found.operators[0].split()[0], size, (peak() - before) / size
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are reset through /proc")
 def test_in_two_hundred_layers_one_wrong_operator_is_found_with_less_memory_than_the_model_has(tmp_path):
-    here = str(Path(__file__).parent)
+    places = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "shared")]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED.format(here=here), str(tmp_path / "deep.onnx")],
+        [sys.executable, "-c", MEASURED.format(places=places), str(tmp_path / "deep.onnx")],
         capture_output=True,
         text=True,
         timeout=280,

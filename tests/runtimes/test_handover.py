@@ -15,28 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from source_models import CALL_OF_X, samples_of_x, source_model
 
 from turnkey.errors import ArtifactError
 from turnkey.model.call import CallStructure, Leaf, Opaque
-from turnkey.model.samples import SampleSet
-from turnkey.model.source import SourceModel
 from turnkey.runtimes.handover import HandoverImpossible, handed_over, read_module
 
 
-def source_of(module, structure=None):
-    structure = structure or CallStructure(args=(Leaf("x"),), kwargs={})
-    inputs = ({"x": np.ones((2, 3), np.float32)},)
-    samples = SampleSet(structure=structure, inputs=inputs, outputs=(None,))
-    return SourceModel(
-        module=module,
-        samples=samples,
-        class_name="Net",
-        model_hash="",
-        hash_basis="",
-        weights_hash="",
-        parameter_count=0,
-        parameter_bytes=0,
-    )
+def source_of(module, structure=CALL_OF_X):
+    return source_model(module, samples_of_x(np.ones((2, 3), np.float32), structure=structure))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from turnkey.errors import ConversionError, InputError, UsageError
 from turnkey.runtimes import LoadRequest, find_runtime
 
-pytest.importorskip("openvino", reason="the extra openvino is not installed")
+pytestmark = pytest.mark.needs("openvino")
 
 TWO_OUTPUTS = """
 <ir_version: 10, opset_import: ["" : 20]>

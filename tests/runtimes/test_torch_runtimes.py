@@ -101,6 +101,7 @@ def test_a_backend_that_fails_is_a_conversion_error_with_its_reason():
     assert "no code for this graph" in caught.value.evidence
 
 
+@pytest.mark.needs("transformers")
 def test_a_key_value_cache_is_made_anew_for_every_call_and_does_not_grow():
     from transformers.cache_utils import DynamicCache
 

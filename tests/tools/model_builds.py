@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from source_models import source_model
 
 from turnkey.formats.torch_call import call_of, tensors_for
 from turnkey.model.call import CallStructure, Leaf
 from turnkey.model.samples import SampleSet
-from turnkey.model.source import SourceModel
 from turnkey.model.torch_bridge import evaluation_mode
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.state import State, Variant
@@ -47,6 +48,14 @@ class Net(torch.nn.Module):
         return self.head(x.mean(1)) * self.output_scale
 
 
+class CannotLeave(Net):
+    """A lock cannot be pickled."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
 def samples_of(*shapes, name="x"):
     generator = np.random.default_rng(0)
     inputs = tuple({name: generator.standard_normal(shape).astype(np.float32)} for shape in shapes)
@@ -55,8 +64,7 @@ def samples_of(*shapes, name="x"):
 
 
 def source(module=None, samples=None, **fields):
-    given = {"class_name": "Net", "model_hash": "0" * 64, "hash_basis": "calls", "weights_hash": "0" * 8}
-    return SourceModel(module=module, samples=samples, parameter_count=1, parameter_bytes=4, **given, **fields)
+    return source_model(module, samples, class_name="Net", parameter_count=1, parameter_bytes=4, **fields)
 
 
 def state_of(tmp_path, model, name="net"):
@@ -105,3 +113,11 @@ def loaded(tmp_path, text, inputs):
     return State(
         cache_dir=state.cache_dir, build_name=state.build_name, model=source(path=path, samples=samples)
     ).with_variant(variant)
+
+
+EXPONENTIAL = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,64] x) => (float[N,64] y) { y = Exp (x) }'
+
+
+def exponential(tmp_path, text=EXPONENTIAL):
+    """A loaded build of a quick file with a free batch, and two samples of four rows."""
+    return loaded(tmp_path, text, ({"x": np.ones((4, 64), np.float32)}, {"x": np.zeros((4, 64), np.float32)}))

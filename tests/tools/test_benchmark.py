@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import zipfile
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from model_builds import Net, edit, export, loaded, samples_of, source, state_of
+from model_builds import EXPONENTIAL, CannotLeave, Net, edit, exponential, export, samples_of, source, state_of
 
 from turnkey.errors import ConversionError, MeasurementInvalid, UsageError
 from turnkey.measure import Record
@@ -20,13 +18,7 @@ from turnkey.tools.benchmark import Benchmark
 from turnkey.tools.record_listing import print_records
 from turnkey.tools.verify import Verify
 
-TEXT = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,64] x) => (float[N,64] y) { y = Exp (x) }'
 QUICK = {"effort": "quick", "iterations": 6, "threads": 1}
-
-
-@pytest.fixture
-def file(tmp_path):
-    return loaded(tmp_path, TEXT, ({"x": np.ones((4, 64), np.float32)}, {"x": np.zeros((4, 64), np.float32)}))
 
 
 def entry_of(state, key):
@@ -71,8 +63,8 @@ def test_what_was_not_verified_is_measured_and_not_recommended(file):
 
 
 def test_an_unverified_variant_is_not_recommended_and_the_reason_is_shown(tmp_path):
-    text = TEXT.replace("Exp (x)", "Sub (x, x)")
-    state = Verify().run(loaded(tmp_path, text, ({"x": np.ones((1, 64), np.float32)},)))
+    text = EXPONENTIAL.replace("Exp (x)", "Sub (x, x)")
+    state = Verify().run(exponential(tmp_path, text))
     state = Benchmark().run(state, **QUICK)
     assert state.chosen is None
     assert "unverified" in state.statistics["recommendation"]
@@ -112,14 +104,6 @@ def test_torch_compile_reports_its_compilation_apart_from_latency(tmp_path):
     assert entry["compile_ms"] > entry["p50_ms"]
     assert state.statistics["torch_compilation_seconds"] == pytest.approx(entry["compile_ms"] / 1000)
     assert state.chosen == "torch-compile" or is_spoilt(state)
-
-
-class CannotLeave(Net):
-    """A lock cannot be pickled."""
-
-    def __init__(self):
-        super().__init__()
-        self.lock = threading.Lock()
 
 
 class CannotArrive(Net):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from model_builds import Net, loaded, samples_of, source, state_of
+from model_builds import CannotLeave, samples_of, source, state_of
 
 from turnkey.errors import MeasurementInvalid, ModelError, UsageError
 from turnkey.measure import LoadResult, Shape
@@ -14,13 +13,7 @@ from turnkey.tools import load_shape
 from turnkey.tools.benchmark import Benchmark
 from turnkey.tools.load_listing import load_table
 
-TEXT = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,64] x) => (float[N,64] y) { y = Exp (x) }'
 SHORT = {"threads": 1, "load_seconds": 0.2}
-
-
-@pytest.fixture
-def file(tmp_path):
-    return loaded(tmp_path, TEXT, ({"x": np.ones((4, 64), np.float32)}, {"x": np.zeros((4, 64), np.float32)}))
 
 
 def test_a_closed_loop_is_measured_at_each_number_of_clients_and_kept_in_the_state(file):
@@ -65,11 +58,7 @@ def test_a_bound_belongs_to_the_server_and_to_it_alone(file, arguments, words):
 
 
 def test_a_model_that_cannot_leave_this_process_cannot_be_loaded(tmp_path):
-    import threading
-
-    module = Net().eval()
-    module.lock = threading.Lock()
-    state = state_of(tmp_path, source(module, samples_of((2, 3, 8))))
+    state = state_of(tmp_path, source(CannotLeave().eval(), samples_of((2, 3, 8))))
     with pytest.raises(ModelError, match="fresh processes"):
         Benchmark().run(state, runtime="torch", load="offline", **SHORT)
 

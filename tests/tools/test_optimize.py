@@ -122,8 +122,8 @@ def test_the_file_of_an_exporter_is_made_once(tmp_path):
     assert (same.variants, failures) == (state.variants, [])
 
 
+@pytest.mark.needs("openvino")
 def test_bfloat16_is_verified_and_raced_where_a_runtime_has_kernels_for_it(tmp_path):
-    pytest.importorskip("openvino")
     from turnkey.tools.contenders import contenders, made
     from turnkey.tools.race import verified
 
@@ -139,8 +139,8 @@ def test_bfloat16_is_verified_and_raced_where_a_runtime_has_kernels_for_it(tmp_p
     assert names == ["onnx @ onnxruntime", "onnx-bf16 @ openvino"]
 
 
+@pytest.mark.needs("openvino")
 def test_bfloat16_is_not_tried_unasked_where_the_processor_has_no_instructions_for_it(monkeypatch, capsys):
-    pytest.importorskip("openvino")
     from turnkey.tools import contenders
 
     runtimes = wanted_runtimes(["openvino"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from model_builds import Net, loaded, samples_of, source, state_of
+from model_builds import EXPONENTIAL, CannotLeave, Net, exponential, samples_of, source, state_of
 
 from turnkey.errors import ModelError, UsageError
 from turnkey.measure import Record
@@ -13,15 +12,9 @@ from turnkey.pipeline.lean_cache import remove_artifacts
 from turnkey.tools.benchmark import Benchmark
 from turnkey.tools.profile import Profile
 
-TEXT = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,64] x) => (float[N,64] y) { y = Exp (x) }'
-
-
-def build(tmp_path, text=TEXT):
-    return loaded(tmp_path, text, ({"x": np.ones((4, 64), np.float32)}, {"x": np.zeros((4, 64), np.float32)}))
-
 
 def test_given_batch_sizes_are_all_measured_checked_and_kept(tmp_path):
-    state = Profile().run(build(tmp_path), batch_sizes=(8, 1), threads=1)
+    state = Profile().run(exponential(tmp_path), batch_sizes=(8, 1), threads=1)
     [entry] = state.measurements
     curve = entry["batches"]
     assert [rung["batch_size"] for rung in curve["rungs"]] == [1, 8]
@@ -37,16 +30,16 @@ def test_given_batch_sizes_are_all_measured_checked_and_kept(tmp_path):
     record = Record.load(state.build_dir / entry["batches_record"] / "batch-8.zip")
     assert record.summary("onnx @ onnxruntime").facts["verification"] == "valid"
     # A benchmark of the same candidate keeps its curve.
-    [entry] = Benchmark().run(build(tmp_path / "again"), effort="quick", iterations=6, threads=1).measurements
+    [entry] = Benchmark().run(exponential(tmp_path / "again"), effort="quick", iterations=6, threads=1).measurements
     assert "batches" not in entry
-    state = Profile().run(build(tmp_path / "both"), batch_sizes=(2,), threads=1)
+    state = Profile().run(exponential(tmp_path / "both"), batch_sizes=(2,), threads=1)
     [entry] = Benchmark().run(state, effort="quick", iterations=6, threads=1).measurements
     assert entry["batches"]["rungs"][0]["batch_size"] == 2
     assert entry["latency_ms"] > 0
 
 
 def test_a_fixed_batch_size_is_refused_with_what_would_free_it(tmp_path):
-    state = build(tmp_path, TEXT.replace("N,64", "4,64"))
+    state = exponential(tmp_path, EXPONENTIAL.replace("N,64", "4,64"))
     with pytest.raises(UsageError, match="no batch size to vary") as caught:
         Profile().run(state, batch_sizes=(1, 2))
     assert "onnx @ onnxruntime" in caught.value.evidence
@@ -62,15 +55,11 @@ def test_a_fixed_batch_size_is_refused_with_what_would_free_it(tmp_path):
 )
 def test_arguments_that_say_the_same_thing_are_refused(tmp_path, given, said):
     with pytest.raises(UsageError, match=said):
-        Profile().run(build(tmp_path), **given)
+        Profile().run(exponential(tmp_path), **given)
 
 
 def test_a_live_model_that_cannot_leave_this_process_has_no_curve(tmp_path):
-    import threading
-
-    module = Net().eval()
-    module.lock = threading.Lock()
-    state = state_of(tmp_path, source(module, samples_of((2, 3, 8))))
+    state = state_of(tmp_path, source(CannotLeave().eval(), samples_of((2, 3, 8))))
     with pytest.raises(ModelError, match="fresh processes"):
         Profile().run(state, runtime="torch", batch_sizes=(1,))
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 from model_builds import export, source, state_of
+from source_models import samples_of_x
 
 from turnkey.errors import ConversionError, UsageError
-from turnkey.model.call import CallStructure, Leaf
-from turnkey.model.samples import SampleSet
 from turnkey.tools.quantization import base_format
 from turnkey.tools.quantize import Quantize, parse_scheme
 
@@ -29,10 +28,8 @@ class Mlp(torch.nn.Module):
 
 def build(tmp_path, count=12):
     generator = np.random.default_rng(0)
-    inputs = tuple({"x": generator.standard_normal((16, 32)).astype(np.float32)} for _ in range(count))
-    structure = CallStructure(args=(Leaf("x"),), kwargs={})
-    samples = SampleSet(structure=structure, inputs=inputs, outputs=(None,) * count)
-    return export(state_of(tmp_path, source(Mlp().eval(), samples)))
+    values = [generator.standard_normal((16, 32)).astype(np.float32) for _ in range(count)]
+    return export(state_of(tmp_path, source(Mlp().eval(), samples_of_x(*values))))
 
 
 def entry(state, scheme):
@@ -124,9 +121,8 @@ def test_forms_that_are_no_onnx_files_need_the_live_model_again(tmp_path):
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1500)
+@pytest.mark.needs("torchao", "executorch")
 def test_programs_of_torch_are_calibrated_judged_and_compared_with_their_own_kind(tmp_path):
-    for name in ("torchao", "executorch"):
-        pytest.importorskip(name)
     schemes = ["torch-aoti-int8-static", "executorch-int8"]
     state = Quantize().run(build(tmp_path), to=schemes, effort="quick", threads=1)
     for scheme in schemes:

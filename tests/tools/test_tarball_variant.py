@@ -12,7 +12,7 @@ from turnkey.pipeline.state import Variant
 from turnkey.tools.tarball_variant import tarball_variant
 from turnkey.verify import precision_of
 
-pytest.importorskip("emx_onnx_cgen", reason="emx-onnx-cgen is not installed (extra mlf)")
+pytestmark = pytest.mark.needs("emx_onnx_cgen")
 
 BYTES = """
 <ir_version: 8, opset_import: ["" : 17]>
