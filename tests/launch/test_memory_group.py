@@ -8,14 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from launch_calls import launched
 
 from turnkey.launch import Result
 from turnkey.launch.memory_group import MemoryGroup, group_places
-<<<<<<< HEAD
 from turnkey.launch.python_call import evaluate_files
-=======
->>>>>>> e7dd41e (wip)
 
 pytestmark = pytest.mark.usefixtures("small_tools")
 
@@ -60,11 +56,7 @@ def groups() -> None:
 
 
 def limited(paths: list[Path], cache: Path) -> list[Result]:
-<<<<<<< HEAD
     return evaluate_files(paths, ["obey"], cache, process_isolation=True, memory_limit="200MiB", quiet=True)
-=======
-    return launched(paths, cache, process_isolation=True, memory_limit=200 << 20)
->>>>>>> e7dd41e (wip)
 
 
 @pytest.mark.usefixtures("groups")
