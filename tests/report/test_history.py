@@ -101,9 +101,16 @@ def test_other_processors_and_threads_are_series_of_their_own() -> None:
 
 @pytest.mark.needs("jinja2")
 def test_names_from_a_file_are_text_on_the_page() -> None:
-    markup = trend_page(trends([replace(ROW, model="<script>alert(1)</script>", label="<b>")]), title="t")
+    row = replace(ROW, model="<script>alert(1)</script>", label="<b>")
+    markup = trend_page(trends([row, replace(row, record_sha256="1")]), title="t")
     assert "<script>alert" not in markup
     assert "&lt;script&gt;alert(1)" in markup
+    assert markup.count("<svg") == 1
+
+
+def test_one_run_is_no_trend_to_draw() -> None:
+    pytest.importorskip("jinja2")
+    assert "<svg" not in trend_page(trends([ROW]), title="t")
 
 
 def test_a_file_that_is_no_history_is_refused_and_left_alone(tmp_path: Path) -> None:

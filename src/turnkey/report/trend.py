@@ -115,7 +115,7 @@ def trend_json(found: Iterable[Trend]) -> list[dict[str, Any]]:
 
 
 def trend_page(found: Sequence[Trend], *, title: str) -> str:
-    """One HTML file. Raises MissingDependencyError without Jinja2."""
+    """One HTML file; a series is drawn from its second run on. Raises MissingDependencyError without Jinja2."""
     from turnkey.report.page import render
 
     return render(
@@ -129,6 +129,7 @@ def trend_page(found: Sequence[Trend], *, title: str) -> str:
                 "steps": [trend.step_text(step) for step in trend.steps],
             }
             for trend in found
+            if len(trend.rows) > 1
         ],
     )
 
