@@ -109,3 +109,8 @@ def read_statistics_of(cache: Path) -> dict[str, Any]:
     if paths.statistics.exists():
         return read_statistics(paths)
     return {"build_name": "model"}  # between moving the earlier ones into the history and the first write
+
+
+def test_a_directory_that_somebody_removed_is_said_to_be_gone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot write stats\.yaml: its directory is gone"):
+        durable.write_text(tmp_path / "build" / "stats.yaml", "")

@@ -9,17 +9,21 @@ from turnkey.pipeline.capture import log_tail
 
 _OURS = str(Path(__file__).resolve().parent.parent)
 _FRAME = re.compile(r'\s+File "(?P<file>[^"]*)", line ')
+_SOURCE = "    "
+"""Begins the lines of a traceback that show the code of the frame above, and where in it."""
 _LEFT_OUT = ("Extension modules: ",)
 
 
 def last_words(log: Path, *, lines: int = 15) -> str:
     """The last lines of a log without our frames, those of frozen modules, and faulthandler's list of extensions."""
-    kept = [line for line in log_tail(log, lines=400).splitlines() if line.strip() and not _is_noise(line)]
+    kept: list[str] = []
+    is_in_ours = False
+    for line in log_tail(log, lines=400).splitlines():
+        frame = _FRAME.match(line)
+        if frame:
+            is_in_ours = frame["file"].startswith((_OURS + "/", "<frozen "))
+        elif is_in_ours:
+            is_in_ours = line.startswith(_SOURCE)
+        if line.strip() and not is_in_ours and not line.startswith(_LEFT_OUT):
+            kept.append(line)
     return "\n".join(kept[-lines:])
-
-
-def _is_noise(line: str) -> bool:
-    frame = _FRAME.match(line)
-    if frame:
-        return frame["file"].startswith((_OURS + "/", "<frozen "))
-    return line.startswith(_LEFT_OUT)

@@ -78,6 +78,9 @@ def cannot_write(path: Path, error: OSError) -> InputError:
     elif error.errno in _ACCESS:
         what = f"cannot write {path.name}: not permitted"
         remedy = "choose a cache that you may write: turnkey -d DIR …   # or: export TURNKEY_CACHE_DIR=DIR"
+    elif error.errno == errno.ENOENT:
+        what = f"cannot write {path.name}: its directory is gone"
+        remedy = "run it again; where a script removes it, with a cache that it leaves alone: turnkey -d DIR …"
     else:
         what = f"cannot write {path.name}: {error.strerror or error}"
         remedy = "choose another cache: turnkey -d DIR …   # or: export TURNKEY_CACHE_DIR=DIR"
