@@ -134,7 +134,7 @@ def test_a_driver_that_refuses_to_lock_is_a_message_and_leaves_no_stamp(tmp_path
 
 
 def over(first: GpuReading, last: GpuReading) -> Span:
-    return span(Pulse(at=0.0, gpu=first), Pulse(at=1.0, gpu=last), ours_s=0.0, cpus=2)
+    return span(Pulse(at=0.0, gpu=first), Pulse(at=1.0, gpu=last), ours_s=0.0)
 
 
 CALM = GpuReading(sm_mhz=1500, default_mhz=1500, throttle=0, celsius=50, foreign=0)

@@ -44,6 +44,22 @@ def test_a_slow_baseline_stays_until_its_own_pairs_are_decided() -> None:
     assert set(without.leaves) == {"baseline", "doubtful"}
 
 
+def test_a_pair_in_doubt_is_counted_once_whoever_leads() -> None:
+    noisy = [0.01, -0.02, 0.03, -0.01, 0.02]
+    for leader, baseline in (("a", "b"), ("b", "a")):
+        found = race.look(
+            units(**{leader: spread(0.0), baseline: noisy}),
+            live=["a", "b"],
+            variants=2,
+            reference="b",
+            twin=[],
+            k=1,
+            settings=SETTINGS,
+        )
+        assert found.best == leader
+        assert found.pending == ((baseline, leader),)
+
+
 def test_one_variant_alone_is_pending_until_its_interval_is_narrow() -> None:
     arguments = {"live": ["a"], "variants": 1, "reference": None, "twin": [], "k": 1, "settings": SETTINGS}
     assert race.look(units(a=spread(10.0, 0.05)), **arguments).pending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from simulated_records import simulated_record
 
 from turnkey.measure import Record, Settings, TargetDescription, run_experiment, validity
-from turnkey.measure.environment import Pulse, Span, pulse, span
+from turnkey.measure.environment import Span, pulse, span
 from turnkey.measure.plan import Windows
 from turnkey.measure.simulated import QUIET, SimulatedHost, SimulatedWorkers
 
@@ -35,8 +36,6 @@ def codes(record: Record) -> set[str]:
 
 
 def spans_like(**changes: Any) -> list[Span]:
-    from dataclasses import replace
-
     return [CALM, CALM, replace(CALM, **changes)]
 
 
@@ -128,8 +127,6 @@ def test_a_variant_that_goes_on_getting_faster_inside_its_rounds_has_no_steady_s
 
 
 def test_a_twin_that_differs_from_its_original_spoils_every_verdict() -> None:
-    from dataclasses import replace
-
     record = simulated({"a": 5.0, "b": 6.0})
     shifted = [
         replace(item, ns=tuple(int(value * 1.15) for value in item.ns)) if item.v == "a~twin" else item
@@ -190,12 +187,7 @@ def test_a_pulse_reads_the_kernels_files_and_a_span_their_growth(tmp_path: Path)
     planted(tmp_path, busy=180, steal=10, throttled=4)
     after = pulse(root=tmp_path, cpus=[0])
     assert (after.celsius, after.on_mains, after.limit_khz) == (51.0, True, 2_400_000)
-    between = span(
-        Pulse(at=0.0, busy_s=before.busy_s, steal_s=before.steal_s, throttled=before.throttled),
-        Pulse(at=1.0, busy_s=after.busy_s, steal_s=after.steal_s, throttled=after.throttled),
-        ours_s=0.1,
-        cpus=1,
-    )
+    between = span(replace(before, at=0.0), replace(after, at=1.0), ours_s=0.1)
     assert between.others == pytest.approx(0.7)
     assert between.steal == pytest.approx(0.1)
     assert between.throttled == 3
@@ -204,7 +196,7 @@ def test_a_pulse_reads_the_kernels_files_and_a_span_their_growth(tmp_path: Path)
 def test_what_cannot_be_read_is_none_and_no_reason(tmp_path: Path) -> None:
     empty = pulse(root=tmp_path, cpus=[0])
     assert (empty.busy_s, empty.celsius, empty.on_mains, empty.throttled) == (None, None, None, None)
-    assert validity.of_host([span(empty, empty, ours_s=0.0, cpus=1)]) == []
+    assert validity.of_host([span(empty, empty, ours_s=0.0)]) == []
 
 
 def test_a_pass_is_disturbed_by_a_jump_of_steal_not_by_the_usual_one() -> None:

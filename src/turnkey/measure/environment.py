@@ -33,7 +33,8 @@ class Pulse:
 
     Attributes:
         at: monotonic seconds.
-        busy_s, steal_s: of the CPUs that we may use, summed.
+        cpus: numbers of those that we may use now.
+        busy_s, steal_s: of them, summed.
         throttled: periods in which the cgroup's quota stopped us.
         hot: how often CPUs slowed down because of their temperature.
         celsius: hottest thermal zone now.
@@ -42,6 +43,7 @@ class Pulse:
     """
 
     at: float
+    cpus: tuple[int, ...] = ()
     busy_s: float | None = None
     steal_s: float | None = None
     throttled: int | None = None
@@ -85,11 +87,13 @@ def pulse(
     *, root: Path = _ROOT, cpus: Sequence[int] | None = None, gpu: Callable[[], GpuReading] | None = None
 ) -> Pulse:
     """Read the host now: a few small files, well under a millisecond; and a GPU, where one is measured."""
-    busy, steal = _cpu_seconds(root, host.affinity_cpus() if cpus is None else cpus)
+    ours = host.affinity_cpus() if cpus is None else tuple(cpus)
+    busy, steal = _cpu_seconds(root, ours)
     cpufreq = root / "sys/devices/system/cpu/cpu0/cpufreq"
     limit = _number(cpufreq / "scaling_max_freq")
     return Pulse(
         at=time.monotonic(),
+        cpus=ours,
         busy_s=busy,
         steal_s=steal,
         throttled=host.cpu_throttled_periods(root=root),
@@ -102,16 +106,19 @@ def pulse(
     )
 
 
-def span(before: Pulse, after: Pulse, *, ours_s: float, cpus: int) -> Span:
-    """Between two pulses; ``ours_s`` is CPU time that our own processes used, over ``cpus`` CPUs."""
+def span(before: Pulse, after: Pulse, *, ours_s: float) -> Span:
+    """Between two pulses, between which our own processes used so much CPU time.
+
+    Who may use other CPUs than before has other counters: what others used meanwhile is not known then.
+    """
     seconds = after.at - before.at
-    capacity = max(seconds * cpus, 1e-9)
+    capacity = max(seconds * len(after.cpus), 1e-9)
 
     def grown(name: str) -> Any:
         first, last = getattr(before, name), getattr(after, name)
         return None if first is None or last is None else last - first
 
-    busy, steal = grown("busy_s"), grown("steal_s")
+    busy, steal = (grown(name) if before.cpus == after.cpus else None for name in ("busy_s", "steal_s"))
     readings = [reading for reading in (before.gpu, after.gpu) if reading is not None]
     return Span(
         seconds=seconds,

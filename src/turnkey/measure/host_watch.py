@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from turnkey import host
 from turnkey.errors import MissingDependencyError
 from turnkey.measure import environment, gpu
 from turnkey.measure.environment import Pulse, Span
@@ -36,7 +35,6 @@ class HostWatch:
     def __init__(self, pulse: Callable[[], Pulse] = environment.pulse, *, in_process: bool = False) -> None:
         self._pulse = pulse
         self.in_process = in_process
-        self._cpus = len(host.affinity_cpus())
         self.joules = environment.joules if environment.joules() is not None else None
 
     def begin(self) -> Beginning:
@@ -48,7 +46,7 @@ class HostWatch:
         ours_s = time.process_time() - beginning.process_s
         if not self.in_process:
             ours_s += workers_ns / 1e9
-        return environment.span(beginning.pulse, self._pulse(), ours_s=ours_s, cpus=self._cpus)
+        return environment.span(beginning.pulse, self._pulse(), ours_s=ours_s)
 
 
 def watch_of(targets: Sequence[TargetDescription]) -> tuple[HostWatch, tuple[str, ...]]:

@@ -159,7 +159,9 @@ def look(
     named = reference if reference in live else None
     is_gate = settings.limit is not None and named is not None
     families = [(v, best) for v in live if v != best and not (is_gate and best != named)]
-    families += [(v, named) for v in live if named is not None and v != named and named != best]
+    if named is not None and named != best:
+        # With the best, unless this is a gate, it stands in the first family already: its verdict only mirrored.
+        families += [(v, named) for v in live if v != named and (is_gate or v != best)]
     for v, other in families:
         interval = difference(units, v, other, level=level, yardstick=yardstick)
         if interval is None:
