@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from turnkey.errors import ArtifactError
 from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.call_settings import stored_configs
 from turnkey.navigator.dispatch import optimize
@@ -22,6 +23,14 @@ def test_a_package_cannot_name_a_file_of_this_machine_to_be_used_instead_of_an_e
     [config] = stored_configs(stored, defaults=False)
     assert isinstance(config, OnnxConfig)
     assert (config.opset, config.model_path) == (18, None)
+
+
+def test_stored_configurations_of_other_versions_are_read_and_impossible_ones_are_refused() -> None:
+    [config] = stored_configs({"custom_configs": {"Onnx": {"opset": 18, "of_a_later_version": 1}}}, defaults=False)
+    assert isinstance(config, OnnxConfig)
+    for wrong in ({"TensorRT": {"precision": 3}}, {"TensorRT": {"trt_profile": {"x": 3}}}, {"Onnx": {"opset": "x"}}):
+        with pytest.raises((ArtifactError, ConfigurationError)):
+            stored_configs({"custom_configs": wrong}, defaults=False)
 
 
 def test_the_signature_of_optimize_and_the_fields_of_a_call_are_the_same_names_with_the_same_defaults() -> None:

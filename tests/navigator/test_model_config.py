@@ -110,6 +110,8 @@ def test_paths_are_key_and_model_with_the_documented_suffix_or_the_placeholder()
 def test_a_target_that_the_framework_does_not_know_is_refused_with_those_it_knows() -> None:
     with pytest.raises(ConfigurationError, match="no target format torchscript"):
         targets_of(Format.ONNX, ["torchscript"])
+    with pytest.raises(ConfigurationError, match="nothing can be made of tensorflow models here"):
+        targets_of(Format.TENSORFLOW, ["onnx"])
 
 
 def test_two_configurations_of_one_name_are_an_error_and_the_older_alias_becomes_a_torchscript_config() -> None:

@@ -91,3 +91,12 @@ def test_a_source_that_gives_nan_is_refused_in_types_that_numpy_does_not_know_to
     with pytest.raises(ModelError, match="holds NaN or infinity") as raised:
         prepared(Logarithm(), [torch.tensor([[1.0, -1.0], [2.0, 3.0]])])
     assert raised.value.evidence == "1 of 4 elements"
+
+
+def test_a_batch_that_memory_cannot_hold_is_told_and_never_made() -> None:
+    told: list[str] = []
+    found = prepared(lambda x: x + 1, [ROWS], told=told, further_batches=[10**15])
+    assert "batch size 1000000000000000 is not checked: its inputs and outputs do not fit into memory" in told
+    assert set(found.sizes) == {1, 4}
+    with pytest.raises(ModelError, match="do not fit into memory"):
+        found.at_batch(10**15)

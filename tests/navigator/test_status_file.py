@@ -123,6 +123,15 @@ def test_paths_and_names_that_leave_the_package_and_wrong_forms_are_refused(tmp_
         read_status(tmp_path / "status.yaml")
 
 
+@pytest.mark.parametrize("dtype", ["spaghetti", "", "float3"])
+def test_a_type_that_numpy_does_not_know_is_refused(tmp_path: Path, dtype: str) -> None:
+    document = status_document(full())
+    document["output_metadata"][0]["dtype"] = dtype
+    (tmp_path / "status.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(ArtifactError):
+        read_status(tmp_path / "status.yaml")
+
+
 def test_a_file_that_makes_objects_is_refused(tmp_path: Path) -> None:
     (tmp_path / "status.yaml").write_text("format_version: !!python/object/apply:os.system ['true']\n")
     with pytest.raises(ArtifactError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from turnkey.errors import TurnkeyError
+from turnkey.errors import ArtifactError, TurnkeyError
 from turnkey.navigator.call_arguments import CallArguments
 from turnkey.navigator.custom_config import CustomConfig, CustomConfigForFormat, configs_by_format
 from turnkey.navigator.data_object import parsed
@@ -196,16 +196,26 @@ def check_call(model: Any, given: CallArguments, *, source: Format | None = None
 
 
 def stored_configs(config: Mapping[str, Any], *, defaults: bool) -> list[CustomConfig]:
-    """The custom configs that a package stores; with ``defaults`` reset. Unknown ones are left out.
+    """The custom configs that a package stores; with ``defaults`` reset. Unknown ones and unknown fields are left out.
 
     So is a file named for use instead of an export: a stranger's package must not choose a file of this machine.
+
+    Raises:
+        ArtifactError: a value of a type that the field cannot have.
+        ConfigurationError: another value that it cannot have.
     """
     found: list[CustomConfig] = []
     for name, fields_of in (config.get("custom_configs") or {}).items():
         kind = CONFIGS.get(name)
         if kind is None:
             continue
-        made = kind.from_dict({key: value for key, value in dict(fields_of or {}).items() if key != "model_path"})
+        known = {each.name for each in fields(kind)} - {"model_path"}  # type: ignore[arg-type]  # all are dataclasses
+        try:
+            made = kind.from_dict({key: value for key, value in (fields_of or {}).items() if key in known})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ArtifactError(
+                f"the custom config {name} of this package cannot be used", evidence=f"{type(error).__name__}: {error}"
+            ) from error
         if defaults:
             made.defaults()
         found.append(made)

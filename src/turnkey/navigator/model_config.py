@@ -106,8 +106,13 @@ def targets_of(source: Format, given: Sequence[Format | str] | None, *, model: A
             type what it can become. A plain function does not: `nav.jax.optimize` and `nav.tensorflow.optimize`.
 
     Raises:
-        ConfigurationError: a format that cannot be made from such a source.
+        ConfigurationError: a format that cannot be made from such a source, or a source of which nothing is made here.
     """
+    if source not in KNOWN_TARGETS:
+        raise ConfigurationError(
+            f"nothing can be made of {source.value} models here",
+            evidence=f"but of {', '.join(each.value for each in KNOWN_TARGETS)}",
+        )
     if given is None:
         packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
         library = next((_LIBRARIES[name] for name in packages if name in _LIBRARIES), "")

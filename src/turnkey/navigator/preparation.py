@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from turnkey.errors import ModelError
 from turnkey.formats.dynamic_axes import BATCH
 from turnkey.model.samples import Sample, SampleSet
 from turnkey.navigator.metadata import Metadata
@@ -59,7 +60,7 @@ class Prepared:
         Rows of all samples of the profiling shape are dealt out in turn, so that inputs that rotate differ.
 
         Raises:
-            ModelError: the source does not take this batch size.
+            ModelError: the source does not take this batch size, or memory does not hold it.
         """
         profiled = self.samples[self.choice.profiling[0]]
         shapes = _row_shapes(profiled, self.batched)
@@ -71,9 +72,14 @@ class Prepared:
         row_bytes = sum(array.nbytes // len(array) for array in rows.values())
         count = max(1, min(_MOST_ROTATED, available, _ROTATED_BYTES // max(1, row_bytes * batch)))
         inputs = []
-        for turn in range(count):
-            picked = (np.arange(batch) + turn * max(1, available // count)) % available
-            inputs.append({name: rows[name][picked] if name in rows else array for name, array in profiled.items()})
+        try:
+            for turn in range(count):
+                picked = (np.arange(batch) + turn * max(1, available // count)) % available
+                inputs.append(
+                    {name: rows[name][picked] if name in rows else array for name, array in profiled.items()}
+                )
+        except MemoryError as error:
+            raise ModelError(f"inputs of batch size {batch} do not fit into memory", evidence=str(error)) from error
         first = self.source.outputs(inputs[0]) if self.source.can_run else None
         return SampleSet(
             structure=self.source.structure,

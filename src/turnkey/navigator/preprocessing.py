@@ -15,6 +15,7 @@ from turnkey.navigator.exceptions import UserInputError
 from turnkey.navigator.format import Format
 from turnkey.navigator.metadata import infer_metadata
 from turnkey.navigator.preparation import SEED, Prepared
+from turnkey.navigator.rung_targets import fits
 from turnkey.navigator.sample_sets import choose, grouped
 from turnkey.navigator.source import Source, callable_of, onnx_input_names
 from turnkey.navigator.tolerances import compare_outputs
@@ -117,6 +118,9 @@ def _other_sizes(prepared: Prepared, further: Sequence[int]) -> tuple[dict[int, 
     found: dict[int, SampleSet] = {}
     notes = []
     for size in sorted({1, 2 * own, *further} - {own}):
+        if size > own and not fits(prepared, size):
+            notes.append(f"batch size {size} is not checked: its inputs and outputs do not fit into memory")
+            continue
         try:
             found[size] = prepared.at_batch(size)
         except ModelError as error:

@@ -20,6 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
+import numpy as np
+
 from turnkey.errors import ArtifactError
 from turnkey.navigator.documented_status import documented_model_of, documented_models, ends_of
 from turnkey.navigator.exceptions import BackwardCompatibilityError
@@ -158,7 +161,15 @@ def _tensors(items: Any) -> tuple[TensorMetadata, ...]:
         TensorMetadata(
             name=typed(str, item["name"], "name"),
             shape=tuple(-1 if extent is None else typed(int, extent, "shape") for extent in sequence(item["shape"])),
-            dtype=typed(str, item["dtype"], "dtype"),
+            dtype=_dtype(item["dtype"]),
         )
         for item in sequence(items)
     )
+
+
+def _dtype(text: Any) -> str:
+    """The name of a dtype. Raises ValueError or TypeError for what names none."""
+    name: str = typed(str, text, "dtype")
+    if name != "string":
+        np.dtype(getattr(ml_dtypes, name, name))
+    return name
