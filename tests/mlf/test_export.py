@@ -234,10 +234,11 @@ def test_names_that_are_words_of_c_macros_or_comments_compile_and_run(tmp_path: 
         opset_imports=[onnx.helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    made = mlf.export(model, tmp_path / "n.tar", name="while", sanitize=True, cflags=("-O1", "-pedantic"))
+    made = mlf.export(model, tmp_path / "n.tar", name="while", sanitize=True, samples=1, cflags=("-O1", "-pedantic"))
     module = made.library.module()
     assert module.metadata.turnkey["compiler"]["warnings"] == 0
     assert [tensor.name for tensor in module.inputs] == names
+    assert made.verify["while"].samples == 1
 
 
 def test_values_wider_than_the_wanted_alignment_lie_at_multiples_of_their_width(tmp_path: Path) -> None:

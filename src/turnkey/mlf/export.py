@@ -74,7 +74,7 @@ def export(
     *,
     name: str | None = None,
     options: ExportOptions | None = None,
-    samples: Sequence[Pair] | None = None,
+    samples: Sequence[Pair] | int | None = None,
     listen: Listener | None = None,
     **arguments: Any,
 ) -> Exported:
@@ -84,7 +84,7 @@ def export(
         source: an ONNX file, a loaded model, the state of a build (its newest ONNX file), or several as (name, model).
         name: of the model; the file's stem, or the build's name, by default.
         options: or the same as keyword arguments (`ExportOptions`).
-        samples: inputs with the outputs that the source model gives; generated ones by default.
+        samples: inputs with the outputs that the source model gives, or how many to generate.
         listen: hears of each stage.
 
     Raises:
@@ -92,6 +92,8 @@ def export(
         UnsupportedInModelLibraryFormatError, MlfUsageError, MlfMissingDependencyError, MlfVerificationError: nothing
             was written, and an older file at ``path`` is untouched.
     """
+    if isinstance(samples, int):  # the option of that name
+        arguments["samples"], samples = samples, None
     made = options or ExportOptions(**arguments)
     if options is not None and arguments:
         made = replace(options, **arguments)

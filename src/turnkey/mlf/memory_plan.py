@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -261,8 +262,8 @@ def _check_arguments(buffers: Sequence[Buffer], align: int) -> None:
     problem = ""
     if align <= 0 or align & (align - 1):
         problem = f"align={align} is no power of two"
-    elif len({buffer.name for buffer in buffers}) != len(buffers):
-        problem = "two buffers have one name"
+    elif twins := [name for name, count in Counter(buffer.name for buffer in buffers).items() if count > 1]:
+        problem = f"two buffers are called {twins[0]!r}"
     else:
         for buffer in buffers:
             if buffer.bytes < 0 or buffer.first < 0 or buffer.last < buffer.first:

@@ -74,8 +74,11 @@ def _refuse_invalid(model: onnx.ModelProto) -> None:
     """Refuse what breaks the standard; unknown operators are left to the lowering, which lists them all."""
     import onnx
 
+    copy = with_fixed_weights(model)
+    for value in copy.graph.output:  # that an output states no shape is no harm: it is inferred
+        value.type.tensor_type.shape.SetInParent()
     try:
-        onnx.checker.check_model(with_fixed_weights(model))
+        onnx.checker.check_model(copy)
     except onnx.checker.ValidationError as error:
         if "No Op registered" in str(error):
             return

@@ -143,7 +143,7 @@ TURNKEY_INLINE void turnkey_convolution_copy(const turnkey_convolution *c, const
   }
 }
 
-/* The whole: band by band through scratch where rows are copied, at once where they are read in place. */
+/* The whole: band by band through scratch where rows are copied; one band, read in place, where they are not. */
 TURNKEY_INLINE void turnkey_convolve(const turnkey_convolution *c, const float *in, const float *w, const float *bias,
                                      const float *side, float *out, float *scratch) {
   const ptrdiff_t row = (ptrdiff_t)c->result_width * c->groups * c->outputs;
@@ -152,14 +152,10 @@ TURNKEY_INLINE void turnkey_convolve(const turnkey_convolution *c, const float *
   for (int n = 0; n < c->batch; ++n) {
     const float *image = in + (ptrdiff_t)n * c->height * c->width * c->groups * c->channels;
     const ptrdiff_t first = n * c->result_height * row;
-    if (!c->is_copied) {
-      turnkey_convolution_band(c, c->result_height, image, w, bias, side ? side + first : side, out + first);
-      continue;
-    }
     for (int y = 0; y < whole; y += c->rows) {
-      turnkey_convolution_copy(c, y * c->down - c->above, read, image, scratch);
-      turnkey_convolution_band(c, c->rows, scratch, w, bias, side ? side + first + y * row : side,
-                               out + first + y * row);
+      if (c->is_copied) turnkey_convolution_copy(c, y * c->down - c->above, read, image, scratch);
+      turnkey_convolution_band(c, c->rows, c->is_copied ? scratch : image, w, bias,
+                               side ? side + first + y * row : side, out + first + y * row);
     }
     if (rest) {
       turnkey_convolution_copy(c, whole * c->down - c->above, read - (c->rows - rest) * c->down, image, scratch);
