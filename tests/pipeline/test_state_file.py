@@ -58,9 +58,11 @@ def rewritten(build: BuildPaths, **changes: Any) -> BuildPaths:
     return build
 
 
-def test_what_is_written_is_read(build: BuildPaths) -> None:
+def test_what_is_written_is_read(build: BuildPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_state(state_path=build.state) == replace(FULL, cache_dir=build.cache_dir)
     assert load_state(build.cache_dir, "model") == load_state(state_path=build.state)
+    monkeypatch.setenv("HOME", str(build.cache_dir))
+    assert load_state("~", "model") == load_state(state_path="~/model/model_state.yaml")
 
 
 def test_a_moved_cache_works(build: BuildPaths, tmp_path: Path) -> None:

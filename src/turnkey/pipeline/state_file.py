@@ -35,6 +35,7 @@ from turnkey.pipeline.plain_data import plain
 from turnkey.pipeline.plain_yaml import Document
 from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.statistics import read_statistics
+from turnkey.settings import absolute_path
 from turnkey.version import __version__
 
 STATE_VERSION = 1
@@ -134,10 +135,10 @@ def load_state(
         TypeError: neither a path nor cache and name were given.
     """
     if state_path is not None:
-        path = Path(state_path).absolute()
+        path = absolute_path(state_path)
     elif cache_dir is not None and build_name is not None:
         check_name(build_name)
-        path = BuildPaths(Path(cache_dir).absolute(), build_name).state
+        path = BuildPaths(absolute_path(cache_dir), build_name).state
     else:
         raise TypeError("load_state() needs state_path=, or cache_dir and build_name")
     paths = BuildPaths(path.parent.parent, path.parent.name)
