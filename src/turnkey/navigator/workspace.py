@@ -8,6 +8,7 @@ another run is never deleted unasked.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -120,8 +121,8 @@ def claim(given: str | Path | None, *, is_same_run: Callable[[Workspace], bool],
             evidence=f"{path.name!r}: letters, digits, '.', '_' and '-', not beginning with a dot",
         )
     workspace = Workspace(path)
-    if _is_free(path):
-        return _marked(workspace)
+    if _is_free(path) and _made(workspace):
+        return workspace
     if not is_ours(path):
         raise ConfigurationError(
             "the workspace is a directory of something else, which stays as it is",
@@ -132,8 +133,8 @@ def claim(given: str | Path | None, *, is_same_run: Callable[[Workspace], bool],
         return workspace
     if override:
         with workspace.held():
-            _emptied(path)
-        return _marked(workspace)
+            _empty(workspace)
+        return workspace
     if given is not None:
         raise ConfigurationError(
             "the workspace holds another run, which stays as it is",
@@ -143,8 +144,8 @@ def claim(given: str | Path | None, *, is_same_run: Callable[[Workspace], bool],
     number = 2
     while True:
         further = Workspace(path.with_name(f"{path.name}-{number}"))
-        if _is_free(further.path):
-            return _marked(further)
+        if _is_free(further.path) and _made(further):
+            return further
         if is_ours(further.path) and is_same_run(further):
             return further
         number += 1
@@ -160,34 +161,48 @@ def new_workspace(given: str | Path | None, *, beside: Path) -> Workspace:
         stem = re.sub(r"[^A-Za-z0-9._-]", "_", beside.stem).lstrip(".") or DEFAULT_NAME
         path = absolute_path(stem)
         number = 2
-        while not _is_free(path):
+        while not (_is_free(path) and _made(Workspace(path))):
             path = path.with_name(f"{stem}-{number}")
             number += 1
-    else:
-        path = absolute_path(given)
-    if not _is_free(path):
+        return Workspace(path)
+    path = absolute_path(given)
+    if not (_is_free(path) and _made(Workspace(path))):
         raise InputError(
             "the workspace exists already, and stays as it is",
             evidence=str(path),
             remedy="choose another directory: workspace=…",
         )
-    return _marked(Workspace(path))
+    return Workspace(path)
 
 
 def _is_free(path: Path) -> bool:
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
-def _marked(workspace: Workspace) -> Workspace:
-    durable.make_directory(workspace.path)
-    durable.write_text(workspace.build.marker, json.dumps({"source": _MARK}) + "\n")
-    return workspace
+def _made(workspace: Workspace) -> bool:
+    """Make the directory with its marker, at once: no other process sees it without. False where one was first."""
+    path, marker = workspace.path, workspace.build.marker
+    text = json.dumps({"source": _MARK}) + "\n"
+    if path.exists():  # an empty directory of the user's, which stays the same one
+        durable.write_text(marker, text)
+        return True
+    fresh = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    durable.make_directory(fresh)
+    durable.write_text(fresh / marker.name, text)
+    try:
+        os.rename(fresh, path)
+    except OSError as error:
+        shutil.rmtree(fresh)
+        if not path.exists():
+            raise durable.cannot_write(path, error) from error
+        return False
+    return True
 
 
-def _emptied(path: Path) -> None:
-    """Remove the content of a workspace of ours; links are removed, not followed."""
-    for entry in path.iterdir():
-        if entry.name == ".lock":
+def _empty(workspace: Workspace) -> None:
+    """Remove the content of a workspace of ours but marker and lock; links are removed, not followed."""
+    for entry in workspace.path.iterdir():
+        if entry in (workspace.build.marker, workspace.build.lock):
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
