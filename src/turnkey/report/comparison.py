@@ -74,7 +74,8 @@ def compare(sides: Sequence[Side], *, allowed: frozenset[str] = frozenset()) -> 
         raise UsageError(
             "a comparison needs two things",
             evidence=f"given: {', '.join(side.label for side in sides) or 'none'}",
-            remedy="turnkey compare OLD NEW   # caches, builds, records, packages, .lexer files",
+            remedy="turnkey compare OLD NEW   # caches, builds, records, packages, .lexer files\n"
+            "a directory that is called like a tool, cache or report, as ./cache",
         )
     base = sides[0]
     return tuple(
