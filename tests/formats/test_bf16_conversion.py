@@ -106,6 +106,17 @@ def test_nested_graphs_read_the_float32_form_of_outer_values(tmp_path):
     assert {tensor.name for tensor in onnx.load(conversion.path).graph.initializer} == {"w"}
 
 
+def test_sparse_weights_are_cast_where_they_are_used(tmp_path):
+    model = onnx.parser.parse_model(HEADER + "g (float[2,3] x) => (float[2,3] y) { y = Add(x, w) }")
+    values = onnx.helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])
+    places = onnx.helper.make_tensor("places", TensorProto.INT64, [2], [1, 4])
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [2, 3]))
+    onnx.save(model, tmp_path / "sparse.onnx")
+    conversion = convert(tmp_path / "sparse.onnx", tmp_path / "bf16.onnx")
+    assert operators(conversion.path) == ["Cast", "Cast", "Add", "Cast"]
+    onnx.checker.check_model(str(conversion.path))
+
+
 def test_a_file_without_such_operators_is_refused(tmp_path):
     path = write_onnx(tmp_path / "ids.onnx", HEADER + "g (int64[2] x) => (int64[2] y) { y = Add(x, x) }", {})
     with pytest.raises(ConversionError, match="no operator with a bfloat16 form in opset 20"):

@@ -108,6 +108,14 @@ def test_a_file_that_openvino_refuses_is_a_conversion_error_and_leaves_nothing(t
     assert not (tmp_path / "out").exists()
 
 
+def test_texts_are_refused_since_openvino_would_end_the_process(tmp_path):
+    text = '<ir_version: 9, opset_import: ["": 20]> g (string[N] x) => (string[N] y) { y = Identity(x) }'
+    with pytest.raises(ConversionError, match="tensors of text") as caught:
+        convert("openvino", write_onnx(tmp_path / "texts.onnx", text), tmp_path / "model.xml")
+    assert caught.value.evidence.startswith("x, y: ")
+    assert "onnxruntime" in caught.value.remedy
+
+
 FUSED_BORDER = """
 <ir_version: 9, opset_import: ["": 20]>
 tokens (int64[N,4] input_ids) => (float[N,4,3] hidden_state) {

@@ -104,7 +104,8 @@ class _Narrowing:
         write_constants_as_tensors(self.graph)
         _constants_as_weights(self.graph)
         self._weights = {tensor.name: tensor for tensor in self.graph.initializer}
-        self._there = {*self._weights, *(value.name for value in self.graph.input)}
+        sparse = (tensor.values.name for tensor in self.graph.sparse_initializer)
+        self._there = {*self._weights, *sparse, *(value.name for value in self.graph.input)}
         for node in self.graph.node:
             variables = self._narrow_variables(node)
             if variables:
@@ -189,7 +190,8 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _element_types(model: onnx.ModelProto) -> dict[str, int]:
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=False).graph
-    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    weights = (*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer))
+    types = {tensor.name: tensor.data_type for tensor in weights}
     for value in (*graph.input, *graph.value_info, *graph.output):
         if value.type.HasField("tensor_type"):
             types[value.name] = value.type.tensor_type.elem_type

@@ -44,9 +44,15 @@ def convert_to_openvino(
 
     Raises:
         InputError: the parent is not a readable ONNX file.
-        ConversionError: OpenVINO or NNCF refuses the model.
+        ConversionError: OpenVINO or NNCF refuses the model, or it takes or gives texts.
     """
     signature = read_signature(load_graph(parent))
+    if texts := [spec.name for spec in (*signature.inputs, *signature.outputs) if spec.dtype == "string"]:
+        raise ConversionError(
+            f"OpenVINO cannot convert {parent.name}: it does not survive tensors of text",
+            evidence=f"{', '.join(texts)}: OpenVINO {ov.__version__} ends its process when such a tensor is freed",
+            remedy="measure the file itself: benchmark --runtime onnxruntime",
+        )
     try:
         model = ov.Core().read_model(str(parent))
         notes = [f"computed in {precision}, weights stored as {weights}"]
