@@ -264,6 +264,14 @@ def test_the_picture_fits_a_narrow_terminal_although_tools_write_into_logs(
     assert max(len(part) for part in drawn) <= 30, drawn
 
 
+def test_the_table_of_inputs_is_folded_to_the_terminal(on_terminal: Callable[..., tuple[int, str]]) -> None:
+    _, written = on_terminal("m.onnx", "n.onnx", "load-onnx", columns=60, TURNKEY_BUILD_MONITOR="no")
+    headings, first, directory, *_ = ("input  " + written.partition("input  ")[2]).splitlines()
+    assert headings.split()[:4] == ["input", "status", "hash", "result"]
+    assert first.split()[:2] == ["m.onnx", "successful"]
+    assert directory.startswith("    /")  # a path may be longer than the terminal
+
+
 def test_without_a_descriptor_of_its_own_the_error_stream_gets_plain_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,8 @@ def _run_work(command: Command, work: Work, words: Sequence[str]) -> int:
         except Interrupted as interruption:
             results, code = interruption.results, INTERRUPTED
     if not as_json:
-        print(table(results))
+        is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        print(table(results, width=shutil.get_terminal_size().columns if is_terminal else None))
     answers: dict[str, Any] = {}
     if code != INTERRUPTED:
         code = max(code, _manage(command.management, _closing_context(command, work, results), answers))

@@ -66,12 +66,17 @@ def _result_fields(result: Result) -> dict[str, Any]:
     }
 
 
-def table(results: Sequence[Result]) -> str:
-    """One row per input, its error under it, then the counts; of many inputs the failures by cause instead."""
+def table(results: Sequence[Result], *, width: int | None = None) -> str:
+    """One row per input, its error under it, then the counts; of many inputs the failures by cause instead.
+
+    Args:
+        width: of the terminal to fold rows to; None leaves each a line.
+    """
     from turnkey.cli.causes import causes  # these import YAML, which management tools do without
     from turnkey.launch.tally import MANY_INPUTS
     from turnkey.pipeline.printable import printable
     from turnkey.report.aligned import aligned_lines
+    from turnkey.report.terminal import folded
 
     rows = [("input", "status", "hash", "result", "build directory")]
     rows += [
@@ -84,10 +89,10 @@ def table(results: Sequence[Result]) -> str:
         )
         for result in results
     ]
-    headings, *shown = aligned_lines(rows)
-    lines = [headings]
-    for result, line in zip(results, shown, strict=True):
-        lines.append(line)
+    headings, *shown = [[line] for line in aligned_lines(rows)] if width is None else folded(rows, width=width)
+    lines = [*headings]
+    for result, row in zip(results, shown, strict=True):
+        lines += row
         if result.failure and len(results) < MANY_INPUTS:
             lines += [f"  {line}" for line in failure_text(result.failure).splitlines()]
     found = causes(results)

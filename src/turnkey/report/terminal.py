@@ -41,7 +41,7 @@ def print_table(table: Table, file: IO[str] | None = None) -> None:
             console.print(text, soft_wrap=True)
 
 
-def folded(rows: Rows, *, right: Collection[int], width: int) -> list[list[str]]:
+def folded(rows: Rows, *, width: int, right: Collection[int] = ()) -> list[list[str]]:
     """The lines of each row, the headings' first, in a terminal of this width.
 
     One line each where all fit. Else what the last column says goes under its row where it must, as long as the
