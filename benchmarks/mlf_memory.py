@@ -87,15 +87,20 @@ def torch_networks() -> Iterator[tuple[str, Callable[[], onnx.ModelProto]]]:
     yield "densenet-small", _densenet
 
 
-def _timm(name: str) -> onnx.ModelProto:
+def _make_torchvision_importable() -> None:
+    """Its registry wheel misses two operators beside a CPU build of torch; timm and transformers import it."""
     import torch
 
-    # timm imports torchvision, whose registry wheel misses two operators beside a CPU build of torch.
     library = torch.library.Library("torchvision", "FRAGMENT")
     for schema in ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor", "qnms() -> Tensor"):
         if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
             library.define(schema)
+
+
+def _timm(name: str) -> onnx.ModelProto:
+    _make_torchvision_importable()
     import timm
+    import torch
 
     torch.manual_seed(0)
     network = timm.create_model(name, exportable=True)
@@ -106,6 +111,7 @@ def _timm(name: str) -> onnx.ModelProto:
 
 
 def _transformers(name: str) -> onnx.ModelProto:
+    _make_torchvision_importable()
     import torch
     import transformers
 

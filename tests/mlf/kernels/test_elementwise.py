@@ -54,6 +54,22 @@ def test_rows_of_any_length_and_results_that_are_read_twice(tmp_path: Path) -> N
     check(several, module, cflags=("-O1", "-march=native"))
 
 
+def test_batch_normalisations_without_a_convolution_in_front_fuse_with_what_follows(tmp_path: Path) -> None:
+    several = Several()
+    for shape in ((1, 5, 6, 7), (3, 9), (2, 17, 8)):
+        channels = shape[1]
+        statistics = [several.weight(channels) for _ in range(3)]
+        spread = several.constant(np.linspace(0.1, 2, channels, dtype=np.float32))
+        x = several.input(*shape)
+        if len(shape) == 4:
+            x = several.add("MaxPool", x, kernel_shape=[3, 3], strides=[1, 1])
+        several.output(several.add("Relu", several.add("BatchNormalization", x, *statistics, spread, epsilon=1e-3)))
+    module = exported(several.model(), tmp_path / "several.tar")
+    assert kinds(module).count("elementwise") == 3
+    assert "generated" not in kinds(module)
+    check(several, module, cflags=("-O1", "-march=native"))
+
+
 @pytest.mark.parametrize("operator", ["Softmax", "ReduceMax"])
 def test_what_is_no_number_stays_so(operator: str, tmp_path: Path) -> None:
     several = Several(opset=13)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 from turnkey.mlf import dtypes
+from turnkey.mlf.lowering.batch_normalization import as_product_and_sum, has_known_statistics
 from turnkey.mlf.lowering.recurrences import forward_recurrences
 from turnkey.mlf.node import is_standard
 from turnkey.mlf.tensor import Tensor
@@ -31,13 +32,14 @@ def expand(
     expanded = onnx.ModelProto()
     expanded.CopyFrom(model)
     opset = opset_of(model)
+    constants = {tensor.name for tensor in model.graph.initializer}
     count = 0
     nodes: list[onnx.NodeProto] = []
     for node in expanded.graph.node:
         if not (is_standard(node) and wanted(node)):
             nodes.append(node)
             continue
-        rewritten = _rewritten(node, tensors, f"{next(filter(None, node.output))}_turnkey", opset)
+        rewritten = _rewritten(node, tensors, constants, f"{next(filter(None, node.output))}_turnkey", opset)
         if rewritten is not None:
             nodes += rewritten
             count += 1
@@ -107,9 +109,11 @@ def _defaults(node: onnx.NodeProto, opset: int) -> list[onnx.AttributeProto]:
 
 
 def _rewritten(
-    node: onnx.NodeProto, tensors: Mapping[str, Tensor], prefix: str, opset: int
+    node: onnx.NodeProto, tensors: Mapping[str, Tensor], constants: Container[str], prefix: str, opset: int
 ) -> list[onnx.NodeProto] | None:
     """The node by other standard operators, where we know a way that has no function body."""
+    if has_known_statistics(node, tensors, constants, opset):
+        return as_product_and_sum(node, tensors, prefix)
     ways = (_widened_attention, _channel_first_depth, forward_recurrences)
     made = next((made for way in ways if (made := way(node, tensors, prefix)) is not None), None)
     return made if made is not None else _shifted_log_of_sum(node, tensors, prefix, opset)

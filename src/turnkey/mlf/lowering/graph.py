@@ -11,6 +11,7 @@ from turnkey.mlf import dtypes
 from turnkey.mlf.failures import failure
 from turnkey.mlf.kernels.claim import NodeGraph, Template
 from turnkey.mlf.lowering import emx
+from turnkey.mlf.lowering.batch_normalization import has_known_statistics
 from turnkey.mlf.lowering.empty import empty_reduction_step
 from turnkey.mlf.lowering.expansion import expand
 from turnkey.mlf.lowering.fourier import fourier_step
@@ -50,6 +51,13 @@ def _expands_first(node: onnx.NodeProto, prepared: Prepared) -> bool:
     return False
 
 
+def _fuses_expanded(node: onnx.NodeProto, prepared: Prepared) -> bool:
+    """Nodes that templates of ours take over once they are expanded."""
+    from turnkey.formats.onnx_file import opset_of  # with onnx: only where there is a model
+
+    return has_known_statistics(node, prepared.tensors, prepared.constants, opset_of(prepared.model))
+
+
 def lower(
     prepared: Prepared,
     *,
@@ -70,7 +78,11 @@ def lower(
     """
     current = prepared
     for _ in range(_EXPANSIONS):
-        first = {tuple(node.output) for node in current.model.graph.node if _expands_first(node, current)}
+        first = {
+            tuple(node.output)
+            for node in current.model.graph.node
+            if _expands_first(node, current) or (templates and _fuses_expanded(node, current))
+        }
         if not first:
             break
         current = _expanded(current, lambda node, first=first: tuple(node.output) in first)  # type: ignore[misc]
