@@ -14,6 +14,8 @@ from turnkey.formats.failure_text import evidence_of, one_line, reason_of
         (ValueError("\n  first\nsecond"), "ValueError: first"),
         (ValueError(), "ValueError"),
         ("already words", "already words"),
+        (ConversionError("it wrote opset 18"), "it wrote opset 18"),
+        (ConversionError("not valid", evidence="m.onnx: an edge is missing\nmore"), "m.onnx: an edge is missing"),
         (
             RuntimeError(
                 "[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/onnxruntime/core/graph.cc:42 "

@@ -68,7 +68,7 @@ def convert_to_bf16(parent: Path, path: Path, settings: Bf16Settings) -> Convers
     except InputError as error:
         raise ConversionError(
             f"{path.name} cannot be made: the bfloat16 form is not a valid graph",
-            evidence=one_line(error.evidence),
+            evidence=one_line(error),
             remedy=remedy,
         ) from error
     return Conversion(

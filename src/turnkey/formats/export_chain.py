@@ -18,7 +18,7 @@ from types import ModuleType
 
 import onnx
 
-from turnkey.errors import ConversionError, InputError, UsageError
+from turnkey.errors import ConversionError, UsageError
 from turnkey.formats import onnx_dynamo, onnx_torchscript
 from turnkey.formats.dynamic_axes import STATIC, DynamicAxes, requested_axes
 from turnkey.formats.export_attempt import ExportAttempt, attempts_table
@@ -196,6 +196,4 @@ def _root_reason(error: BaseException) -> str:
     """What really went wrong: exporters wrap it several times."""
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, (ConversionError, InputError)):
-        return one_line(error.evidence or error.what)
     return one_line(error)

@@ -15,7 +15,9 @@ _CPP_PLACE = re.compile(r"^.*[\])] (?=[^\])]*$)")
 
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:
-    """The first line that says something, for tables and notes."""
+    """The first line that says something, for tables and notes; of an error of ours its evidence."""
+    if isinstance(error, TurnkeyError):
+        error = error.evidence or error.what
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and lines[0].startswith(_TORCHSCRIPT_HEAD):
         lines = lines[-1:]
