@@ -247,7 +247,7 @@ def test_inputs_without_the_label_are_filtered_out(turnkey: Turnkey, corpus: Pat
 
 
 def test_a_build_directory_has_the_documented_files(turnkey: Turnkey, cache: Path) -> None:
-    done = turnkey(f"turnkey -i {LINEAR} discover export-pytorch")
+    done = turnkey(f"turnkey -i {LINEAR} discover export-pytorch --exporter torchscript")
     assert done.code == 0, done.text
     build = cache / "linear_turnkey"  # input name and author label
     assert (build / "linear_turnkey_state.yaml").is_file()
@@ -275,7 +275,7 @@ def test_a_build_directory_has_the_documented_files(turnkey: Turnkey, cache: Pat
 
 
 def test_a_lean_cache_keeps_logs_and_yaml_and_json_files(turnkey: Turnkey, cache: Path) -> None:
-    done = turnkey(f"turnkey -i {LINEAR} --lean-cache discover export-pytorch")
+    done = turnkey(f"turnkey -i {LINEAR} --lean-cache discover export-pytorch --exporter torchscript")
     assert done.code == 0, done.text
     kept = {path.suffix for path in (cache / "linear_turnkey").rglob("*") if path.is_file() and path.name[0] != "."}
     assert ".yaml" in kept
@@ -334,7 +334,7 @@ def test_a_script_that_fails_shows_its_traceback_unless_switched_off(turnkey: Tu
 
 
 def test_the_default_opset(turnkey: Turnkey, cache: Path) -> None:
-    done = turnkey(f"export TURNKEY_ONNX_OPSET=16; turnkey -i {LINEAR} discover export-pytorch")
+    done = turnkey(f"export TURNKEY_ONNX_OPSET=16; turnkey -i {LINEAR} discover export-pytorch --exporter torchscript")
     assert done.code == 0, done.text
     assert (cache / "linear_turnkey" / "onnx" / "linear_turnkey-op16-base.onnx").is_file()
 

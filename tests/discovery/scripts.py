@@ -75,14 +75,17 @@ PLAIN_SCRIPTS = {
 }
 
 TORCH_SCRIPTS = {
-    "numbers": "torch.manual_seed(0); net = Net(); print(net(torch.randn(2, 4)).detach().numpy().tobytes().hex())",
-    "training": """
+    "calls": """
+        # numbers
+        torch.manual_seed(0); net = Net(); print(net(torch.randn(2, 4)).detach().numpy().tobytes().hex())
+
+        # training
         torch.manual_seed(1); net = Net(); optimizer = torch.optim.SGD(net.parameters(), 0.1)
         for _ in range(5):
             optimizer.zero_grad(); net(torch.randn(8, 4)).square().sum().backward(); optimizer.step()
         print(net.layer.weight.detach().numpy().tobytes().hex(), torch.get_rng_state().sum().item())
-    """,
-    "copies": """
+
+        # copies
         import copy, io, pickle
         torch.manual_seed(2); net = Net(); net(x)
         file = io.BytesIO(); torch.save(net, file); file.seek(0)
@@ -90,6 +93,26 @@ TORCH_SCRIPTS = {
         print(copy.deepcopy(net)(x).sum().item(), pickle.loads(pickle.dumps(net))(x).sum().item())
         print(loaded(x).sum().item())
         print(sorted(vars(net)), sorted(vars(Net)), nn.Module.__call__.__name__)
+
+        # modes of torch that are on during a call
+        from torch.overrides import TorchFunctionMode
+        from torch.utils.flop_counter import FlopCounterMode
+        class Names(TorchFunctionMode):
+            def __torch_function__(self, func, types, args=(), kwargs=None):
+                print(func.__name__); return func(*args, **(kwargs or {}))
+        net = Net()
+        with Names(): net(x)
+        with FlopCounterMode(display=False) as flops: net(torch.ones(3, 4))
+        print(flops.get_total_flops())
+
+        # warnings
+        import warnings
+        class Loud(nn.Module):
+            def forward(self, x):
+                warnings.warn("look", stacklevel=4); return x
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always"); Loud()(x)
+        print(caught[0].filename, caught[0].lineno)
     """,
     "graphs": """
         import warnings; warnings.simplefilter("ignore")
@@ -114,27 +137,8 @@ TORCH_SCRIPTS = {
         print(torch.export.export(Net(), (x,)).graph, torch.export.export(Net(), (x,), strict=True).graph)
         print(torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU())).code)
     """,
-    "modes": """
-        from torch.overrides import TorchFunctionMode
-        from torch.utils.flop_counter import FlopCounterMode
-        class Names(TorchFunctionMode):
-            def __torch_function__(self, func, types, args=(), kwargs=None):
-                print(func.__name__); return func(*args, **(kwargs or {}))
-        net = Net()
-        with Names(): net(x)
-        with FlopCounterMode(display=False) as flops: net(torch.ones(3, 4))
-        print(flops.get_total_flops())
-    """,
-    "warnings": """
-        import warnings
-        class Loud(nn.Module):
-            def forward(self, x):
-                warnings.warn("look", stacklevel=4); return x
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always"); Loud()(x)
-        print(caught[0].filename, caught[0].lineno)
-    """,
 }
+"""Few, since each is a process that imports torch."""
 
 
 def prepare(folder: Path) -> None:
