@@ -35,6 +35,7 @@ def ended(package: nav.Package, key: str, runner: str) -> CommandStatus:
     return package.status.models[key].runners_status[runner].ended("Correctness")
 
 
+@pytest.mark.usefixtures("here")
 def test_a_numpy_function_becomes_a_package_whose_winner_runs(tmp_path: Path) -> None:
     def softmax(x: np.ndarray) -> np.ndarray:
         e = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -46,6 +47,7 @@ def test_a_numpy_function_becomes_a_package_whose_winner_runs(tmp_path: Path) ->
         assert np.allclose(runner.infer({"input__0": data[0]})["output__0"].sum(axis=-1), 1)
 
 
+@pytest.mark.usefixtures("here")
 def test_an_mlp_in_onnx_is_verified_at_every_batch_size_and_runs(tmp_path: Path) -> None:
     model = onnx.parser.parse_model(MLP)
     generator = np.random.default_rng(0)
@@ -83,6 +85,7 @@ class SmallCNN(torch.nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.defect("ND18")
+@pytest.mark.usefixtures("here")
 def test_a_small_cnn_is_exported_with_a_free_batch_and_shipped_in_every_exported_format(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = SmallCNN().eval()
@@ -143,6 +146,7 @@ class TinyBert(torch.nn.Module):
     ("key", "runner"),
     [("torchscript-trace", "TorchScriptCPU"), pytest.param("onnx", "OnnxCPU", marks=pytest.mark.nightly)],
 )
+@pytest.mark.usefixtures("here")
 def test_a_bert_like_model_takes_dictionaries_of_varying_length_by_keyword(
     tmp_path: Path, key: str, runner: str
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from turnkey.navigator.custom_config import configs_by_format
 from turnkey.navigator.exceptions import ConfigurationError, ConfigurationWarning
 from turnkey.navigator.format import Format
 from turnkey.navigator.model_config import plan_models, targets_of
+from turnkey.navigator.plan import planned_steps
 
 
 def keys(source: Format, targets: list[str] | None, *configs: object) -> list[str]:
@@ -196,3 +199,15 @@ def test_a_tensorrt_profile_varies_only_axes_that_the_file_leaves_free_and_batch
     assert "varies what dynamic_axes fixes: x, axis 1" in raised.value.evidence
     assert "several batch ranges" in raised.value.evidence
     assert "inputs ['x', 'y'], the model ['x']" in raised.value.evidence
+
+
+@pytest.mark.defect("ND16")
+def test_an_engine_that_cannot_be_made_here_is_planned_with_the_reason_and_not_dropped() -> None:
+    if importlib.util.find_spec("torch_tensorrt") is not None:
+        pytest.skip("Torch-TensorRT is installed")
+    config = nav.TorchTensorRTConfig(precision="fp16")
+    given = CallArguments(target_formats=["torch-trt"], custom_configs=[config], target_device="cpu")
+    steps = {step.subject: step for step in planned_steps(check_call(torch.nn.Linear(4, 3), given))}
+    assert "torch-tensorrt" in steps["torch-trt-fp16"].obstacle, "Turnkey's name of that format, with what it needs"
+    assert "pip install" in steps["torch-trt-fp16"].obstacle
+    assert steps["torch-exportedprogram"].obstacle == ""

@@ -66,14 +66,13 @@ class Nested(torch.nn.Module):
 def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes_by_others(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Nested().train()
-    data = [{"x": torch.randn(2, 4), "extra": {"shift": [torch.randn(2, 5)]}} for _ in range(3)]
+    data = nested_samples()
     package = turnkey.optimize(
         module,
         data,
-        target_formats=["torchscript", "onnx", "torch-trt"],
+        target_formats=["torchscript", "onnx"],
         runners=["TorchCPU", "TorchScriptCPU", "OnnxCPU"],
-        custom_configs=[nav.TorchTensorRTConfig(precision="fp16")],
-        profiler_config=SMALL,
+        profiler_config=nav.ProfilerConfig(run_profiling=False, batch_sizes=[1]),
         workspace=tmp_path / "workspace",
     )
     assert module.training, "the model is given back as it came"
@@ -82,9 +81,6 @@ def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes
     assert script.status is CommandStatus.FAIL
     assert "torch.jit.script" in script.reason
     assert (tmp_path / "workspace" / script.log_path).is_file()
-    trt = package.status.models["torch-trt-fp16"].commands["Conversion"]
-    assert trt.status is CommandStatus.SKIPPED, "kept with the reason, not dropped"
-    assert "torch-tensorrt" in trt.reason, "Turnkey's name of that format, with what it needs"
     assert package.status.models["onnx"].exporter in ("dynamo", "torchscript"), "who exported is recorded"
     assert [spec.name for spec in package.status.input_metadata] == ["x", "extra.shift.0"]
     assert [(spec.name, spec.shape) for spec in package.status.output_metadata] == [("y", (-1, 3)), ("z", (-1, 4))]
@@ -95,8 +91,8 @@ def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes
     sample = {"x": data[0]["x"].numpy(), "extra.shift.0": data[0]["extra"]["shift"][0].numpy()}
     with torch.no_grad():
         expected = module.eval()(**data[0])
-    for strategy in (nav.SelectedRuntimeStrategy("torch", "TorchCPU"), nav.SelectedRuntimeStrategy("onnx", "OnnxCPU")):
-        with package.get_runner(strategy) as runner:
+    for key, name in (("torch", "TorchCPU"), ("onnx", "OnnxCPU")):
+        with package.runner_of(key, name) as runner:
             found = runner.infer(sample)
         assert np.allclose(found["y"], expected["y"].numpy(), atol=1e-5)
         assert set(found) == {"y", "z"}
@@ -104,6 +100,25 @@ def test_a_model_with_nested_inputs_and_two_outputs_that_fails_by_one_route_goes
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "onnx @ OnnxCPU: OK" in again.stdout
+
+
+def nested_samples() -> list[dict[str, Any]]:
+    return [{"x": torch.randn(2, 4), "extra": {"shift": [torch.randn(2, 5)]}} for _ in range(3)]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_module_with_nested_inputs_is_profiled_in_a_process_of_its_own(tmp_path: Path) -> None:
+    package = turnkey.optimize(
+        Nested(),
+        nested_samples(),
+        target_formats=["torch"],
+        runners=["TorchCPU"],
+        profiler_config=SMALL,
+        workspace=tmp_path / "w",
+    )
+    assert "measured in this process" not in (package.workspace / "navigator.log").read_text()
+    best = package.get_best_runtime(nav.SelectedRuntimeStrategy("torch", "TorchCPU"))
+    assert (best.batch_size, best.runner_status.stop_reason) == (1, "complete")
 
 
 @pytest.mark.defect("ND16")
