@@ -130,7 +130,7 @@ def test_events_tell_what_happens_in_order(script: Writer, cache: Path) -> None:
 
     assert [(event.kind, event.tool or event.text, event.status) for event in events] == [
         ("tool-started", "obey", ""),
-        ("note", "two models", ""),
+        ("listing", "two models", ""),
         ("tool-finished", "obey", "successful"),
         ("tool-started", "pass-over", ""),
         ("tool-finished", "pass-over", "skipped"),
