@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,14 +77,22 @@ def _run_work(command: Command, work: Work, words: Sequence[str]) -> int:
         except Interrupted as interruption:
             results, code = interruption.results, INTERRUPTED
     if not as_json:
-        is_terminal = sys.stdout is not None and sys.stdout.isatty()
-        print(table(results, width=shutil.get_terminal_size().columns if is_terminal else None))
+        print(table(results, width=_terminal_columns()))
     answers: dict[str, Any] = {}
     if code != INTERRUPTED:
         code = max(code, _manage(command.management, _closing_context(command, work, results), answers))
     if as_json:
         print_document(exit_code=code, results=results, tools=answers, notes=monitor.notes)
     return code
+
+
+def _terminal_columns() -> int | None:
+    """None without a terminal."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    import shutil  # management tools do without
+
+    return shutil.get_terminal_size().columns
 
 
 def _manage_alone(command: Command) -> int:
