@@ -16,8 +16,11 @@ from slurm_cluster import SlurmCluster, missing
 
 from turnkey.errors import InputError, MissingDependencyError, UsageError
 from turnkey.launch import Options, Result, exit_code
+from turnkey.launch.call_folder import CallFolder
+from turnkey.launch.slurm_probe import check_nodes
 from turnkey.launch.slurm_queue import QueueUnreachable, ask_accounting, ask_queue, largest_array
 from turnkey.launch.slurm_submission import arrays, minutes, parameters
+from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline.events import Event
 from turnkey.pipeline.state_file import load_state
 
@@ -132,6 +135,28 @@ def test_accounting_is_asked_where_it_works(commands: Callable[[str, str], None]
 
     commands("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
     assert ask_accounting("7_0") is None
+
+
+def test_a_job_that_asks_for_the_cache_says_why_it_has_to_wait(
+    commands: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands("squeue", "echo '7|PENDING|PartitionDown'")
+    monkeypatch.setattr("turnkey.launch.slurm_probe.submit_probe", lambda **_: "7")
+    monkeypatch.setattr("turnkey.launch.slurm_probe._LOOK_SECONDS", 0.01)
+    call, told = CallFolder(directory=tmp_path / "call"), []
+
+    def listen(event: Event) -> None:
+        told.append(event.text)
+        if "PartitionDown" in event.text:
+            call.slurm.mkdir(parents=True)
+            (call.slurm / "probe.json").write_text("{}")
+
+    item = WorkItem(
+        number=1, input="a.py", path="a.py", steps=(), cache_dir="c", build_name="a", working_directory="/"
+    )
+    check_nodes(item, call=call, options=Options(cache_dir=tmp_path, use_slurm=True), listen=listen)
+
+    assert told[1:] == ["job 7 waits in the queue: PartitionDown"]
 
 
 def test_without_slurm_the_call_says_what_is_missing(

@@ -9,7 +9,7 @@ from turnkey.launch.call_folder import CallFolder
 from turnkey.launch.last_words import last_words
 from turnkey.launch.options import Options
 from turnkey.launch.slurm_job import PROBE, VISIBLE_SECONDS
-from turnkey.launch.slurm_queue import JobStatus, QueueUnreachable, ask_accounting, ask_queue, cancel
+from turnkey.launch.slurm_queue import WAITING, JobStatus, QueueUnreachable, ask_accounting, ask_queue, cancel
 from turnkey.launch.slurm_submission import submit_probe
 from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline.events import Listener
@@ -30,12 +30,16 @@ def check_nodes(item: WorkItem, *, call: CallFolder, options: Options, listen: L
     listen(item.note(f"job {job} asks a node whether it sees {options.cache_dir}"))
     path, log = call.slurm / PROBE, call.job_log(job)
     gone_since: float | None = None
+    told = {""}
     try:
         while not path.exists():
             time.sleep(_LOOK_SECONDS)
             status = _status(job)
             if status is not None and status.is_active:
                 gone_since = None
+                if status.state in WAITING and status.reason not in told:
+                    told.add(status.reason)
+                    listen(item.note(f"job {job} waits in the queue: {status.reason}"))
                 continue
             gone_since = gone_since or time.monotonic()
             if time.monotonic() - gone_since > VISIBLE_SECONDS or (status and status.is_final):
