@@ -59,6 +59,22 @@ def test_eight_bits_are_a_little_off_and_say_what_was_quantised(tmp_path, parent
     assert load_graph(conversion.path).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
 
 
+@pytest.mark.parametrize("name", ["onnx-int8-dynamic", "onnx-int8-static"])
+def test_a_branch_that_reads_what_is_made_outside_of_it_stays_behind_it(tmp_path, name):
+    text = """<ir_version: 9, opset_import: ["": 20]>
+    g (float[N,40] x, bool c) => (float[N,30] y) {
+      h = MatMul(x, w)
+      y = If(c) <
+        then_branch = t () => (float[N,30] p) { p = Add(h, b) },
+        else_branch = e () => (float[N,30] q) { q = Neg(h) }
+      >
+    }"""
+    parent = write_onnx(tmp_path / "branch.onnx", text, linear_weights())
+    samples = tuple({**sample, "c": np.array(index % 2 == 0)} for index, sample in enumerate(inputs(8)))
+    conversion = convert(name, parent, tmp_path / "q.onnx", samples)
+    assert all(error(parent, conversion.path, sample) < 0.1 for sample in samples)
+
+
 def test_ranges_come_from_the_samples_and_garbage_ruins_the_outputs(tmp_path, parent):
     good = convert("onnx-int8-static", parent, tmp_path / "good.onnx", inputs(40))
     bad = convert("onnx-int8-static", parent, tmp_path / "bad.onnx", inputs(40, scale=1e-3))

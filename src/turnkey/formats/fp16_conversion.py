@@ -19,9 +19,9 @@ from turnkey.formats.failure_text import one_line
 from turnkey.formats.format import Conversion
 from turnkey.formats.fp16_graph import (
     LARGEST_FLOAT16,
+    drop_repeated_casts,
     move_casts_home,
     narrow_border,
-    put_in_order,
     put_weights_back,
     set_weights_aside,
     write_constants_as_tensors,
@@ -29,7 +29,7 @@ from turnkey.formats.fp16_graph import (
 from turnkey.formats.import_path import import_path_kept
 from turnkey.formats.onnx_file import check_file, load_graph, load_model, opset_of, save_model
 from turnkey.formats.onnx_fp16 import Fp16Settings
-from turnkey.formats.onnx_graph import foreign_operators, graphs_of, nodes_of, tensors_of
+from turnkey.formats.onnx_graph import foreign_operators, graphs_of, nodes_of, put_in_order, tensors_of
 from turnkey.formats.onnx_load_probe import LoadCrash, load_refusal
 
 
@@ -100,6 +100,7 @@ def _convert(model: onnx.ModelProto, parent: Path, path: Path, settings: Fp16Set
             narrow_border(converted.graph)
         move_casts_home(converted.graph)
         for graph in graphs_of(converted.graph):
+            drop_repeated_casts(graph)
             put_in_order(graph)
     except Exception as error:
         raise ConversionError(

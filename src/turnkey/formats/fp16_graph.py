@@ -1,4 +1,4 @@
-"""What surrounds the float16 conversion of a graph: its border narrowed, its nodes put where ONNX wants them."""
+"""What surrounds the float16 conversion of a graph: its border narrowed, its casts put where they belong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from turnkey.formats.onnx_graph import graphs_of, names_read
+from turnkey.formats.onnx_graph import graphs_of
 
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 _LARGE_ELEMENTS = 1 << 16
@@ -110,34 +110,13 @@ def move_casts_home(graph: onnx.GraphProto) -> None:
             del graph.node[position]
 
 
-def put_in_order(graph: onnx.GraphProto) -> None:
-    """Sort the nodes so that values exist before they are used, and drop casts that were added twice.
-
-    The converter appends its casts at the end, one per use; otherwise the order stays.
-    """
-    producers: dict[str, int] = {}
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        if node.op_type == "Cast" and node.output[0] in producers:
-            continue
-        producers |= {name: len(nodes) for name in node.output if name}
-        nodes.append(node)
-    placed: set[int] = set()
-    order: list[int] = []
-    for start in range(len(nodes)):
-        stack = [start]
-        while stack:
-            index = stack[-1]
-            if index in placed:
-                stack.pop()
-                continue
-            waits_for = {producers[name] for name in names_read(nodes[index]) if name in producers} - placed - {index}
-            if waits_for:
-                stack.extend(sorted(waits_for, reverse=True))
-            else:
-                placed.add(stack.pop())
-                order.append(index)
-    ordered = [nodes[index] for index in order]
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
-    del graph.node[:]
-    graph.node.extend(copies)
+def drop_repeated_casts(graph: onnx.GraphProto) -> None:
+    """The converter adds a cast per use: of those that make the same value the first stays, in place."""
+    made: set[str] = set()
+    repeated = []
+    for position, node in enumerate(graph.node):
+        if node.op_type == "Cast" and node.output[0] in made:
+            repeated.append(position)
+        made.update(node.output)
+    for position in reversed(repeated):
+        del graph.node[position]

@@ -1,4 +1,4 @@
-"""Walks over an ONNX model: its graphs, nodes and constant tensors, however deeply nested."""
+"""Walks over an ONNX model: its graphs, nodes and constant tensors, however deeply nested; and their order."""
 
 from __future__ import annotations
 
@@ -83,3 +83,38 @@ def names_read(node: onnx.NodeProto) -> set[str]:
         read = {name for inner in graph.node for name in names_read(inner)}
         names |= (read | {value.name for value in graph.output}) - own
     return names
+
+
+def put_in_order(graph: onnx.GraphProto) -> None:
+    """Sort the nodes so that values exist before they are used, in place; otherwise their order stays.
+
+    Raises:
+        ValueError: nodes wait for each other.
+    """
+    producers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    placed: set[int] = set()
+    waiting: set[int] = set()
+    order: list[int] = []
+    for start in range(len(graph.node)):
+        stack = [start]
+        while stack:
+            index = stack[-1]
+            if index in placed:
+                stack.pop()
+                continue
+            read = names_read(graph.node[index])
+            waits_for = {producers[name] for name in read if name in producers} - placed - {index}
+            if waits_for & waiting:
+                raise ValueError(f"the node {graph.node[index].name or index} waits for itself")
+            if waits_for:
+                waiting.add(index)
+                stack.extend(sorted(waits_for, reverse=True))
+            else:
+                waiting.discard(index)
+                placed.add(stack.pop())
+                order.append(index)
+    if order == sorted(order):
+        return
+    copies = [onnx.NodeProto.FromString(graph.node[index].SerializeToString()) for index in order]
+    del graph.node[:]
+    graph.node.extend(copies)

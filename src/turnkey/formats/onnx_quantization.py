@@ -29,7 +29,7 @@ from turnkey.formats.onnx_file import (
     save_model,
     stored_bytes,
 )
-from turnkey.formats.onnx_graph import names_read, nodes_of
+from turnkey.formats.onnx_graph import names_read, nodes_of, put_in_order
 from turnkey.formats.onnx_int4 import Int4Settings
 from turnkey.formats.onnx_int8 import Int8DynamicSettings, Int8StaticSettings
 from turnkey.formats.onnx_rewrite import write_rewritten
@@ -159,6 +159,7 @@ def _quantized(
             written = Path(scratch) / "quantized.onnx"
             quantize(prepared, written)
             model = load_model(written)
+            put_in_order(model.graph)  # the quantiser does not see what nested graphs read
         except TurnkeyError:
             raise
         except Exception as error:
