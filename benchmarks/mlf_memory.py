@@ -13,6 +13,7 @@ code is 1 if fewer than 90 % reach their lower bound, or one is above 1.02 times
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -87,7 +88,7 @@ def torch_networks() -> Iterator[tuple[str, Callable[[], onnx.ModelProto]]]:
     yield "densenet-small", _densenet
 
 
-def _make_torchvision_importable() -> None:
+def _import_torchvision() -> None:
     """Its registry wheel misses two operators beside a CPU build of torch; timm and transformers import it."""
     import torch
 
@@ -95,10 +96,11 @@ def _make_torchvision_importable() -> None:
     for schema in ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor", "qnms() -> Tensor"):
         if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
             library.define(schema)
+    importlib.import_module("torchvision")  # while the library lives
 
 
 def _timm(name: str) -> onnx.ModelProto:
-    _make_torchvision_importable()
+    _import_torchvision()
     import timm
     import torch
 
@@ -111,7 +113,7 @@ def _timm(name: str) -> onnx.ModelProto:
 
 
 def _transformers(name: str) -> onnx.ModelProto:
-    _make_torchvision_importable()
+    _import_torchvision()
     import torch
     import transformers
 
