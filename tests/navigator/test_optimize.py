@@ -568,22 +568,24 @@ def test_limits_of_outputs_that_the_model_does_not_have_are_warned_about(tmp_pat
 
 
 @pytest.mark.usefixtures("here")
-def test_a_climb_that_a_budget_ended_goes_on_when_the_call_is_made_again(tmp_path: Path) -> None:
-    config = nav.ProfilerConfig(
-        batch_sizes=[1, 2], measurement_request_count=2, stability_percentage=1000.0, throughput_cutoff_threshold=-2
-    )
+def test_a_climb_that_a_budget_ended_goes_on_when_the_call_is_made_again(
+    tmp_path: Path, runner_class: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from navigator_statuses import rung
 
-    def called(budget_s: float | None) -> tuple[str, dict[int | None, bytes]]:
-        package = nav.python.optimize(
-            double, samples(), profiler_config=config, workspace=tmp_path / "w", budget_s=budget_s
-        )
-        found = package.status.models["python"].runners_status["PythonRunner"]
-        return found.stop_reason, {
-            rung.batch_size: (package.workspace / rung.record).read_bytes() for rung in found.rungs
-        }
+    from turnkey.navigator import optimization
+    from turnkey.navigator.profiled import Profiled
 
-    stop, short = called(1e-3)
-    assert (stop, list(short)) == ("budget", [1]), "a rung that was begun is finished"
-    stop, whole = called(None)
-    assert (stop, list(whole)) == ("complete", [1, 2])
-    assert whole[1] == short[1], "taken from its record"
+    runner_class("Right", "def infer_impl(self, feed):\n    return {'output__0': feed['input__0'] * 2}\n")
+    asked: list[list[str]] = []
+    stops = iter([("budget", "saturated"), ("complete", "saturated")])
+
+    def profiled(prepared: Any, contestants: Any, plan: Any, **_: Any) -> dict[str, Profiled]:
+        asked.append([each.kind.name for each in contestants])
+        pairs = zip(contestants, next(stops), strict=True)
+        return {each.key: Profiled(rungs=(rung(1.0),), stop_reason=stop) for each, stop in pairs}
+
+    monkeypatch.setattr(optimization, "profile_contestants", profiled)
+    for budget_s in (1.0, None, None):
+        nav.python.optimize(double, samples(), workspace=tmp_path / "w", budget_s=budget_s)
+    assert asked == [["PythonRunner", "Right"]] * 2, "all climb together, as long as a budget ended the climb of one"

@@ -34,16 +34,15 @@ def start_jobs(prepared: Prepared, sets: list[Path], progress: Progress, stack: 
         stack: ends what was started.
     """
     source = prepared.source.with_facts(prepared.sets)
-    live = source.module
-    if live is not None and not environment_settings.multiprocessing_enabled():
-        return HereJobs(Workbench(source=source, module=live, structure=prepared.source.structure))
     module = None
-    if live is not None:
+    if source.module is not None:
+        if not environment_settings.multiprocessing_enabled():
+            return HereJobs(Workbench(source=source))
         try:
             module = stack.enter_context(handed_over(source, prepared.sets[0], with_module=True)).module
         except HandoverImpossible as reason:
             progress.warn(f"conversions run in this process: the model cannot leave it ({reason})")
-            return HereJobs(Workbench(source=source, module=live, structure=prepared.source.structure))
+            return HereJobs(Workbench(source=source))
     jobs = WorkerJobs(
         {
             "module": None if module is None else dict(module),

@@ -62,8 +62,7 @@ def _jobs(package: Package, prepared: Prepared) -> JobRunner:
     """In this process where the source is at hand, since a script is a process of its own."""
     if package.model is None:
         return WorkerJobs.of_files(prepared.stored[: len(prepared.sets)])
-    source = prepared.source.with_facts(prepared.sets)
-    return HereJobs(Workbench(source=source, module=package.model, structure=package.structure))
+    return HereJobs(Workbench(source=prepared.source.with_facts(prepared.sets)))
 
 
 def _conversion(package: Package, key: str) -> int:

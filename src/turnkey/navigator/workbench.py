@@ -15,7 +15,6 @@ from typing import Any
 from turnkey.file_digest import digest_of_files
 from turnkey.formats import ConvertRequest, find_format
 from turnkey.formats.format_settings import settings_of
-from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample, read_samples
 from turnkey.model.source import SourceModel
 from turnkey.navigator.model_files import files_of
@@ -31,14 +30,11 @@ class Workbench:
     """A source model, and what is done with it.
 
     Attributes:
-        source: the live source as the core sees it; None where there are files alone.
-        module, structure: the live source and how it is called; None for files.
+        source: the source as the core sees it; None where there are files alone.
         samples: what conversions of files are tuned and calibrated with; those of the source where there is one.
     """
 
     source: SourceModel | None
-    module: Any = None
-    structure: CallStructure | None = None
     samples: tuple[Sample, ...] = ()
 
     def perform(self, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,9 +108,10 @@ class Workbench:
 
     def load(self, job: Mapping[str, Any]) -> Runner:
         """The runner of a job: ``place`` of a registered class or ``runtime``, ``path`` or the live source."""
+        live = self.source if job["path"] is None else None
         request = LoadRequest(
-            module=self.module if job["path"] is None else None,
-            structure=self.structure if job["path"] is None else None,
+            module=None if live is None else live.module,
+            structure=None if live is None else live.samples.structure,
             path=None if job["path"] is None else Path(job["path"]),
             device=job["device"],
             threads=job["threads"],

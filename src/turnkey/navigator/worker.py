@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,12 @@ def workbench(context: Mapping[str, Any]) -> Any:
     from turnkey.model.source import SourceModel
     from turnkey.navigator.workbench import Workbench
 
-    module = structure = None
-    if context["module"] is not None:
-        from turnkey.runtimes.handover import read_module
-
-        module, structure = read_module(context["module"])
     sets = [read_samples(Path(directory)) for directory in context["sets"]]
-    if module is None or not sets:
-        return Workbench(source=None, module=module, structure=structure, samples=sets[0].inputs if sets else ())
-    from dataclasses import replace
+    if context["module"] is None:
+        return Workbench(source=None, samples=sets[0].inputs if sets else ())
+    from turnkey.runtimes.handover import read_module
 
+    module, structure = read_module(context["module"])
     sets = [replace(each, structure=structure) for each in sets]
     source = SourceModel(
         module=module,
@@ -70,7 +67,7 @@ def workbench(context: Mapping[str, Any]) -> Any:
         class_name=context["class_name"],
         **context["facts"],
     )
-    return Workbench(source=source, module=module, structure=structure)
+    return Workbench(source=source)
 
 
 if __name__ == "__main__":
