@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from turnkey.errors import ArtifactError, UsageError
+from turnkey.errors import ArtifactError, InputError, UsageError
 from turnkey.report import get_dict, write_report
 
 from .conftest import MEASUREMENT, MakeBuild
@@ -102,9 +102,11 @@ def test_a_broken_statistics_file_is_named_and_the_others_are_reported(
 
 def test_a_directory_that_is_no_cache_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "photos" / "2019").mkdir(parents=True)
-    [error] = write_report([tmp_path / "photos"], tmp_path / "out").unreadable
-    assert ".turnkeycache" in error.evidence
-    assert "--input-caches" in error.remedy
+    with pytest.raises(InputError) as caught:
+        write_report([tmp_path / "photos"], tmp_path / "out")
+    assert ".turnkeycache" in caught.value.evidence
+    assert "--input-caches" in caught.value.remedy
+    assert not (tmp_path / "out").exists()
 
 
 def test_only_the_builds_asked_for_are_reported(cache: Path, make_build: MakeBuild, tmp_path: Path) -> None:

@@ -54,13 +54,15 @@ def write_report(
 
     Raises:
         UsageError: an unknown format.
-        InputError: the files cannot be written.
+        InputError, ArtifactError: none of the builds can be read, or the files cannot be written.
         MissingDependencyError: the HTML page's template engine is not installed.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"there is no report format {unknown[0]!r}", evidence=f"formats: {', '.join(FORMATS)}")
     found = collect(caches, only=only)
+    if found.unreadable and not found.builds:
+        raise found.unreadable[0]  # a report of nothing would be a file of headings
     moment = datetime.now(UTC)
     shown = overview(found.builds)
     measurements, errors = measurement_table(found.builds), error_table(found.builds)
