@@ -56,6 +56,7 @@ def test_fail_fast_stops_at_the_first_failure(script: Writer, cache: Path) -> No
 
     assert [result.status for result in results] == ["error", "not_started"]
     assert exit_code(results) == 1
+    assert exit_code(results[1:]) == 1, "what was not begun is not done"
 
 
 def test_same_stem_author_and_hash_keep_builds_apart(script: Writer, cache: Path) -> None:

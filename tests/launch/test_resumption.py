@@ -107,7 +107,7 @@ if not pathlib.Path({str(once)!r}).exists():
     assert len(result.state.history) == 1
 
 
-@pytest.mark.parametrize("change", ["input", "arguments", "sequence", "seed", "import"])
+@pytest.mark.parametrize("change", ["input", "arguments", "sequence", "seed", "import", "versions"])
 def test_a_changed_work_item_starts_anew(change: str, script: Writer, cache: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"
     path, helper = script("x = 1"), script("y = 1", "helper.py")
@@ -126,6 +126,10 @@ def test_a_changed_work_item_starts_anew(change: str, script: Writer, cache: Pat
         steps[1][1]["opset"] = 17
     elif change == "sequence":
         steps.append("pass-over")
+    elif change == "versions":
+        state = load_state(cache, "model")
+        earlier = {**state.environment["versions"], "torch": "1.0"}
+        write_state(replace(state, environment={**state.environment, "versions": earlier}))
     else:
         options["seed"] = 1
 

@@ -84,6 +84,18 @@ def test_welch_agrees_with_the_textbook_formula() -> None:
     assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
+def test_the_interval_of_a_mean_is_students() -> None:
+    found = statistics.t_interval([1.0, 2.0, 3.0, 4.0, 5.0], level=0.05)
+    half = 2.776445 * np.sqrt(2.5) / np.sqrt(5)  # t of 4 degrees of freedom; the variance divides by 4
+    assert (found.low, found.mean, found.high, found.n) == pytest.approx((3 - half, 3.0, 3 + half, 5))
+
+
+def test_the_bootstrap_bounds_are_where_the_median_of_resamples_lies_by_the_binomial() -> None:
+    # Of 31 values the median of a resample is at most the tenth with probability 0.0197, the eleventh with 0.0479.
+    found = statistics.bootstrap_interval(range(1, 32), level=0.05, seed=0)
+    assert (found.low, found.mean, found.high) == (11, 16, 21)
+
+
 def test_the_bootstrap_encloses_the_median_and_reproduces() -> None:
     values = [0.1, 0.12, 0.09, 0.3, 0.11]
     found = statistics.bootstrap_interval(values, level=0.05, seed=3)

@@ -108,3 +108,14 @@ def test_variants_that_never_stood_in_one_round_are_compared_through_the_yardsti
     assert bare.low < -0.2 < bare.high
     assert bare.half_width > 10 * found.half_width
     assert math.isfinite(bare.half_width)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "floor", "said"),
+    [(0.06, 0.10, 0.0, True), (0.06, 0.10, 0.09, None), (0.04, 0.10, 0.0, None), (0.01, 0.04, 0.09, False)],
+)
+def test_a_limit_is_exceeded_only_by_what_stands_out_of_the_noise_floor(
+    low: float, high: float, floor: float, said: bool | None
+) -> None:
+    difference = Interval(mean=(low + high) / 2, low=low, high=high, n=5)
+    assert verdict.exceeds(difference, limit=math.expm1(0.05), floor=floor) is said

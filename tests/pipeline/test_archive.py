@@ -204,6 +204,18 @@ def test_members_that_share_bytes_are_refused(tmp_path: Path) -> None:
     assert "share bytes" in caught.value.evidence
 
 
+def test_a_last_member_that_reaches_into_the_directory_is_refused(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.zip", {"a": b"content"})
+    raw = bytearray((tmp_path / "a.zip").read_bytes())
+    entry = raw.rindex(b"PK\x01\x02")
+    struct.pack_into("<LL", raw, entry + 20, 30, 30)  # packed and unpacked bytes, of seven
+    (tmp_path / "h.zip").write_bytes(raw)
+
+    with pytest.raises(ArtifactError) as caught:
+        read_archive(tmp_path / "h.zip")
+    assert "reaches into the directory" in caught.value.evidence
+
+
 def test_an_encrypted_member_and_an_unknown_compression_are_refused(tmp_path: Path) -> None:
     for offset, value in ((8, 1), (10, 12)):  # flag bit 0; bzip2
         write_archive(tmp_path / "a.zip", {"a": b"content"})

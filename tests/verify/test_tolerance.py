@@ -71,10 +71,21 @@ def test_an_offset_that_all_elements_share_does_not_hide_what_a_quantised_varian
     wanted = {"y": 100 + np.random.default_rng(0).standard_normal((4, 50))}
     constant = {"y": np.full((4, 50), 100.0)}
     near = {"y": wanted["y"] + 0.02}
+    halved = {"y": 100 + (wanted["y"] - 100) * 0.5}
     found = compare(wanted, constant, tolerances=limits)
     assert found.verdict is VerificationVerdict.UNVERIFIED
     assert "a constant would agree too" in found.reason
+    assert compare(wanted, halved, tolerances=limits).verdict is VerificationVerdict.UNVERIFIED
     assert compare(wanted, near, tolerances=limits).verdict is VerificationVerdict.VALID
+
+
+def test_one_element_far_off_among_many_small_ones_is_found_where_the_norm_does_not_show_it():
+    wanted = {"y": 1e-3 * np.random.default_rng(0).standard_normal(10_000)}
+    given = {"y": wanted["y"].copy()}
+    given["y"][7] += 5e-3
+    found = compare(wanted, given, tolerances=Tolerances(precision=precision_of("onnx-int8-static")))
+    assert found.worst("relative_l2") < 0.1
+    assert (found.verdict, found.outputs[0].failed_test) == (VerificationVerdict.INVALID, "element")
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(0.2, VerificationVerdict.VALID), (0.9, VerificationVerdict.INVALID)])
