@@ -30,9 +30,9 @@ def test_records_are_added_once_and_shown_as_series(tmp_path: Path, capsys: pyte
 
 @pytest.mark.needs("jinja2")
 def test_a_page_is_written_where_it_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = record(tmp_path / "net.zip", ms=1.0, seed=0)
+    paths = [record(tmp_path / str(number) / "net.zip", ms=1.0, seed=number) for number in range(2)]
     file = tmp_path / "kept.sqlite"
-    assert main(["history", "--file", str(file), "--add", path, "--html", "-o", str(tmp_path / "out")]) == 0
+    assert main(["history", "--file", str(file), "--add", *paths, "--html", "-o", str(tmp_path / "out")]) == 0
     [page] = (tmp_path / "out").iterdir()
     assert "Trend of net, a" in page.read_text(encoding="utf-8")
     assert str(page) in capsys.readouterr().out
