@@ -248,3 +248,17 @@ def test_numpys_state_of_randomness_is_not_touched_by_choosing_samples() -> None
     before = np.random.get_state()[1].copy()  # type: ignore[index, union-attr]
     choose([{"x": np.ones(2)}] * 9, count=3, seed=0)
     assert (np.random.get_state()[1] == before).all()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nav.TorchScriptConfig(jit_type=None),
+        lambda: nav.TensorRTConfig(precision=3),
+        lambda: nav.TensorRTConfig(trt_profile={"x": 3}),
+        lambda: nav.TensorRTConfig(trt_profile={"x": {"min": (1,)}}),
+    ],
+)
+def test_a_value_of_another_type_than_a_configuration_takes_is_refused(make: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        make()

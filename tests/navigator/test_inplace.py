@@ -65,6 +65,9 @@ def test_what_was_never_optimised_or_never_called_is_told() -> None:
         turnkey.load_optimized()
     with pytest.raises(ConfigurationError, match="none of the wrapped"):
         nav.optimize(lambda sample: None, [(1, 0)])
+    for wrong in (torch.ones(2, 4), 5, (1, 2, 3)):
+        with pytest.raises(ConfigurationError, match="batch size, sample"):
+            nav.optimize(lambda sample: None, [wrong])  # type: ignore[list-item]
 
 
 def test_a_timer_is_told_every_call_and_engines_are_built_in_the_modules_precision() -> None:
@@ -85,6 +88,10 @@ def test_a_timer_is_told_every_call_and_engines_are_built_in_the_modules_precisi
     )
     with pytest.raises(ConfigurationError, match="precision"):
         turnkey.Module(Encoder(), precision="fp3")
+    with pytest.raises(ConfigurationError, match="no method"):
+        turnkey.Module(Encoder(), forward_func="encode")
+    with pytest.raises(ConfigurationError, match="what is wrapped"):
+        turnkey.Module(len)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="timer"):
         turnkey.Module(Encoder(), timer="stopwatch")  # type: ignore[arg-type]
 

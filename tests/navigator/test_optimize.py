@@ -433,6 +433,7 @@ def test_a_runner_refuses_wrong_inputs_before_the_call(package: nav.Package) -> 
         assert runner.last_inference_time() is not None
         for feed, kind in (
             ({}, UserInputError),
+            ([x], UserInputError),
             ({"x": x, "y": x}, UserInputError),
             ({"x": x.astype(np.float64)}, TensorTypeError),
             ({"x": x[:, :3]}, TensorTypeError),

@@ -177,5 +177,12 @@ def test_a_summary_shows_what_speaks_against_a_figure_and_why_others_are_exclude
 def test_one_strategy_and_several_contradict_each_other() -> None:
     with pytest.raises(ConfigurationError):
         strategies_of(nav.MinLatencyStrategy(), [nav.MinLatencyStrategy()])
-    with pytest.raises(ConfigurationError):
-        nav.MaxThroughputWithLatencyBudgetStrategy(math.nan)
+    for wrong in (math.nan, 0, "5"):
+        with pytest.raises(ConfigurationError, match="finite and positive"):
+            nav.MaxThroughputWithLatencyBudgetStrategy(wrong)  # type: ignore[arg-type]
+    for wrong in (math.nan, -1, "x"):
+        with pytest.raises(ConfigurationError, match="finite and not negative"):
+            nav.WithinAccuracyStrategy(atol=wrong)  # type: ignore[arg-type]
+    assert nav.WithinAccuracyStrategy(atol=0).atol == 0
+    with pytest.raises(ConfigurationError, match="a strategy is a goal"):
+        strategies_of(5, None)  # type: ignore[arg-type]

@@ -39,7 +39,8 @@ class WithinAccuracyStrategy(_Narrowed):
         self, *, atol: float | None = None, rtol: float | None = None, then: RuntimeSearchStrategy | None = None
     ) -> None:
         super().__init__(then)
-        self.atol, self.rtol = atol, rtol
+        self.atol = None if atol is None else positive("atol", atol, or_zero=True)
+        self.rtol = None if rtol is None else positive("rtol", rtol, or_zero=True)
 
     def kept(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         return [

@@ -104,8 +104,11 @@ class SelectedRuntimeStrategy(RuntimeSearchStrategy):
         return f"{type(self).__name__}({self.model_key}:{self.runner_name})"
 
 
-def positive(name: str, value: Any) -> float:
+def positive(name: str, value: Any, *, or_zero: bool = False) -> float:
     """A bound as a number. Raises ConfigurationError for what is not finite and above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigurationError(f"{name} must be finite and positive", evidence=f"{name}={value!r}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (0 < value < math.inf or (or_zero and value == 0)):
+        raise ConfigurationError(
+            f"{name} must be finite and {'not negative' if or_zero else 'positive'}", evidence=f"{name}={value!r}"
+        )
     return float(value)

@@ -105,7 +105,9 @@ def members(kind: type[E], given: Any, *, what: str) -> tuple[E, ...]:
     Raises:
         ConfigurationError: nothing is given, or a value that is not of the set.
     """
-    values: Iterable[Any] = [given] if isinstance(given, str | Enum) else given
+    values: Any = [given] if isinstance(given, str | Enum) else given
+    if not isinstance(values, Iterable):
+        raise ConfigurationError(f"{what} cannot be {given!r}", evidence="one value or several")
     found = tuple(dict.fromkeys(member(kind, value, what=what) for value in values))
     if not found:
         raise ConfigurationError(f"{what} needs at least one value")

@@ -11,6 +11,7 @@ answered by the module itself. Samples are kept as arrays, never pickled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from turnkey.navigator.exceptions import ConfigurationError
@@ -51,15 +52,17 @@ def optimize(
         The modules by name.
 
     Raises:
-        ConfigurationError: no module is wrapped, or none was called.
+        ConfigurationError: no module is wrapped, none was called, or the dataloader yields something else.
     """
     modules = registered()
     if not modules:
         raise ConfigurationError("no module is wrapped", remedy="model.encoder = turnkey.Module(model.encoder)")
     begin_recording()
-    for batch, sample in dataloader:
-        with said(batch):
-            func(sample)
+    for item in dataloader:
+        if not isinstance(item, tuple | list) or len(item) != 2 or not isinstance(item[0], Integral | None):
+            raise ConfigurationError("what is recorded is (batch size, sample)", evidence=repr(item)[:200])
+        with said(item[0]):
+            func(item[1])
     called = {name: each for name, each in modules.items() if each.structures}
     if not called:
         raise ConfigurationError(

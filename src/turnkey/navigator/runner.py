@@ -199,6 +199,8 @@ def as_array(value: Any) -> np.ndarray:
 
 def check_feed(feed_dict: Mapping[str, Any], metadata: Sequence[TensorMetadata]) -> None:
     """Refuse inputs that the model does not take; see `NavigatorRunner.infer`."""
+    if not isinstance(feed_dict, Mapping):
+        raise UserInputError("a runner is fed arrays by name", evidence=f"given: a {type(feed_dict).__name__}")
     if not metadata:
         return
     wanted = {spec.name: spec for spec in metadata}

@@ -7,6 +7,7 @@ from typing import Any
 
 from turnkey.formats.dynamic_axes import BATCH, DynamicAxes
 from turnkey.host import fair_threads
+from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.metadata import VARIES, Metadata, TensorMetadata
 from turnkey.navigator.status import RunnerStatus, Status
 from turnkey.navigator.tensorrt_profile import TensorRTProfile
@@ -20,7 +21,7 @@ def metadata_of(status: Status) -> Metadata:
     profile: Mapping[str, Any] = status.dataloader_trt_profile
     try:
         ranges = TensorRTProfile.from_dict(profile)
-    except (KeyError, TypeError):  # another layout of older versions; nothing here needs it
+    except ConfigurationError:  # another layout of older versions; nothing here needs it
         ranges = TensorRTProfile()
     return Metadata(
         inputs=status.input_metadata,

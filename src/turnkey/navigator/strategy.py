@@ -51,9 +51,10 @@ def strategies_of(strategy: Strategy | None, strategies: Iterable[Strategy] | No
     """The strategies of a call, to be tried in order. Raises ConfigurationError if both are given."""
     if strategy is not None and strategies is not None:
         raise ConfigurationError("strategy and strategies say the same thing; give one of them")
-    if strategy is not None:
-        return [strategy]
-    given = list(DEFAULT_STRATEGIES if strategies is None else strategies)
+    given = [strategy] if strategy is not None else list(DEFAULT_STRATEGIES if strategies is None else strategies)
     if not given:
         raise ConfigurationError("strategies is empty")
+    for each in given:
+        if not isinstance(each, RuntimeSearchStrategy) and not callable(each):
+            raise ConfigurationError("a strategy is a goal or a function of the candidates", evidence=repr(each))
     return given

@@ -49,8 +49,13 @@ class TensorRTProfile(dict[str, ShapeRange]):
 
     @classmethod
     def from_dict(cls, profile_dict: Mapping[str, Mapping[str, Any]]) -> TensorRTProfile:
-        """The profile of `to_dict`."""
+        """The profile of `to_dict`. Raises ConfigurationError for what is none."""
         profile = cls()
         for name, shapes in profile_dict.items():
-            profile.add(name, shapes["min"], shapes["opt"], shapes["max"])
+            try:
+                profile.add(name, shapes["min"], shapes["opt"], shapes["max"])
+            except (KeyError, TypeError) as error:
+                raise ConfigurationError(
+                    "a TensorRT profile has min, opt and max for every input", evidence=f"{name}: {shapes!r}"
+                ) from error
         return profile

@@ -43,7 +43,7 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         model_path: directory of its optimised forms instead of the one in the cache.
 
     Raises:
-        ConfigurationError: the name is taken or cannot be a directory; a timer that is no function; no such precision.
+        ConfigurationError: no module; the name is taken or cannot be a directory; no such method, timer or precision.
     """
 
     def __init__(
@@ -59,6 +59,10 @@ class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         model_path: str | Path | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(module, torch.nn.Module):
+            raise ConfigurationError("what is wrapped is a torch.nn.Module", evidence=repr(module)[:200])
+        if forward_func is not None and not callable(getattr(module, forward_func, None)):
+            raise ConfigurationError(f"the module has no method {forward_func!r}", evidence=type(module).__name__)
         if timer is not None and not callable(timer):
             raise ConfigurationError("a timer is a function of a name and seconds", evidence=repr(timer))
         member(TensorRTPrecision, precision, what="precision")
@@ -220,8 +224,8 @@ def begin_recording() -> None:
 
 
 @contextmanager
-def said(batch: int) -> Iterator[None]:
-    """Calls that are made meanwhile are recorded as of this batch size."""
+def said(batch: int | None) -> Iterator[None]:
+    """Calls that are made meanwhile are recorded as of this batch size; None is not known."""
     global _said_batch
     _said_batch = batch
     try:
