@@ -75,7 +75,7 @@ def recommend(
             tie, one without a loss goes first: a loss buys nothing there. Else what is recommended in spite of a
             loss says it.
         errors: largest that verification saw, by key, to settle ties where the order asks for it.
-        goal: one of `GOALS`. For latency and throughput candidates tie whose difference is not proven; for size and
+        goal: one of `GOALS`. For latency and throughput candidates tie that are proven to be as fast; for size and
             memory the smallest wins, and of equal ones the fastest.
         ties: order of `turnkey.measure.tie.MEASURES`; None is the default one.
     """
