@@ -84,6 +84,13 @@ def test_welch_agrees_with_the_textbook_formula() -> None:
     assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
+@pytest.mark.parametrize(
+    ("ns", "inner", "median"), [([10, 2, 1], 1, 2.0), ([10, 2, 1, 3], 1, 2.5), ([8, 2, 4], 4, 1.0)]
+)
+def test_a_slice_is_the_log_of_its_median_call(ns: list[int], inner: int, median: float) -> None:
+    assert statistics.slice_log(timed(ns, inner=inner)) == pytest.approx(np.log(median))
+
+
 def test_the_interval_of_a_mean_is_students() -> None:
     found = statistics.t_interval([1.0, 2.0, 3.0, 4.0, 5.0], level=0.05)
     half = 2.776445 * np.sqrt(2.5) / np.sqrt(5)  # t of 4 degrees of freedom; the variance divides by 4

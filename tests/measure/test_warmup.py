@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -35,6 +36,12 @@ def test_stationary_calls_are_calibrated_in_about_a_hundred() -> None:
     counts = [len(warmup.calibrate(calls(1, extra=0, seed=s), call_ns=5 * MS).ns) for s in range(40)]
     assert np.median(counts) <= 100
     assert np.quantile(counts, 0.95) <= 300
+
+
+def test_one_look_at_which_calls_are_no_faster_is_not_enough() -> None:
+    found = warmup.calibrate(calls(1, extra=0, noise=0), call_ns=5 * MS)
+    assert found.settled
+    assert len(found.ns) == math.ceil(warmup.first_calls(5 * MS) * warmup.GROWTH)
 
 
 def test_calls_to_steady_grow_with_the_decay() -> None:

@@ -40,6 +40,15 @@ def test_what_numpy_writes_is_read_whatever_its_shape(tmp_path_factory, array):
     np.testing.assert_array_equal(found["turned"], array.T)
 
 
+def test_what_unpacks_to_one_byte_more_than_allowed_is_refused(tmp_path):
+    path = archive(tmp_path / "0.npz", {"x.npy": npy(np.zeros(100)), "y.npy": npy(np.zeros(3))})
+    with zipfile.ZipFile(path) as file:
+        size = sum(member.file_size for member in file.infolist())
+    assert list(read_arrays(path, limit_bytes=size)) == ["x", "y"]
+    with pytest.raises(ValueError, match=f"{size} bytes unpacked; at most {size - 1}"):
+        read_arrays(path, limit_bytes=size - 1)
+
+
 def test_a_header_that_claims_more_than_the_member_holds_claims_no_memory(tmp_path):
     huge = npy(np.zeros(4, np.float32)).replace(b"(4,), }", b"(4000000000,), }")
     with pytest.raises(ValueError, match="its header says float32"):

@@ -70,6 +70,8 @@ def test_a_runner_that_a_verify_function_refused_is_no_candidate() -> None:
 def test_accuracy_memory_and_size_bound_another_goal() -> None:
     assert chosen(nav.WithinAccuracyStrategy(atol=1e-4), TORCH, FAST, WIDE) == "torchscript @ TorchScriptCPU, batch 1"
     assert chosen(nav.WithinSizeStrategy(60), TORCH, FAST, WIDE) == "torchscript @ TorchScriptCPU, batch 1"
+    slow = model(Format.ONNX, runner("OnnxCPU", rung(99.0)), size=5)
+    assert chosen(nav.WithinSizeStrategy(60, then=nav.MinLatencyStrategy()), TORCH, slow) == "onnx @ OnnxCPU, batch 1"
     small = model(Format.OPENVINO, runner("OpenVINO", rung(9.0, peak_memory_bytes=10)))
     big = model(Format.ONNX, runner("OnnxCPU", rung(1.0, peak_memory_bytes=99)))
     assert chosen(nav.WithinMemoryStrategy(50), small, big) == "openvino @ OpenVINO, batch 1"
