@@ -68,6 +68,15 @@ def test_ties_are_settled_in_the_order_that_was_asked_for_and_the_sentence_says_
     )
 
 
+def test_what_cannot_be_told_from_the_choice_is_named(record):
+    assert "cannot be told" not in chosen(record).sentence
+    close = simulated_record({"torch": 5.0, "onnx": 2.0, "onnx-opt": 2.005}, reference="torch", seed=2)
+    assert str(close.verdict("onnx-opt", against="onnx").kind) == "UNDECIDED"
+    choice = chosen(close)
+    assert {choice.key, *choice.undecided} == {"onnx", "onnx-opt"}
+    assert f"{choice.undecided[0]} cannot be told from it yet" in choice.sentence
+
+
 @pytest.mark.parametrize("verdict", ["onnx is unverified: zero", "onnx is invalid: wrong", "onnx is not verified"])
 def test_what_is_not_verified_is_never_recommended_and_the_reason_is_said(record, verdict):
     choice = chosen(record, onnx=verdict, onnx_opt=verdict)

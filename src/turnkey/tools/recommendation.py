@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class Recommendation:
         ties: candidates that are as fast; the choice among them is that of `turnkey.measure.tie`.
         settled_by: what of theirs decided; empty without any.
         order: of measures that ties were settled by, where it is not the default.
+        undecided: candidates that may be as fast or faster: more rounds would tell.
         refused: why each other candidate could not be chosen, by key.
         loss: what the choice loses, in words; empty if it computes in the model's own precision.
     """
@@ -38,6 +39,7 @@ class Recommendation:
     ties: tuple[str, ...] = ()
     settled_by: str = ""
     order: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     refused: Mapping[str, str]
     loss: str = ""
 
@@ -50,7 +52,8 @@ class Recommendation:
         tie = f", as fast as {', '.join(self.ties)}{_BETTER.get(self.settled_by, '')}" if self.ties else ""
         tie += f" (ties by {', '.join(self.order)})" if self.ties and self.order else ""
         loss = f", {self.loss}" if self.loss else ""
-        return f"recommended: {self.key}{tie}{loss}" + (f"; not considered: {reasons}" if reasons else "")
+        doubt = f"; {', '.join(self.undecided)} cannot be told from it yet" if self.undecided else ""
+        return f"recommended: {self.key}{tie}{loss}{doubt}" + (f"; not considered: {reasons}" if reasons else "")
 
 
 def recommend(
@@ -99,6 +102,7 @@ def recommend(
     else:
         tied = _tied(record, eligible, goal=goal)
         choice = _settled(record, tied, refused, size_bytes=size_bytes, losses=losses, errors=errors or {}, ties=ties)
+        choice = replace(choice, undecided=_undecided(record, set(eligible) - set(tied), tied))
     return replace(choice, loss=losses.get(choice.key or "", ""))
 
 
@@ -111,6 +115,17 @@ def _tied(record: Record, eligible: Sequence[str], *, goal: str) -> list[str]:
         if verdict is not None and verdict.is_valid and verdict.is_tie:
             tied.append(key)
     return tied
+
+
+def _undecided(record: Record, others: Collection[str], tied: Sequence[str]) -> tuple[str, ...]:
+    """Of the others, in the record's order, those that no valid verdict puts behind any of those that tie."""
+    from turnkey.measure.verdict import Kind
+
+    def is_behind(key: str) -> bool:
+        found = [record.verdict(key, against=leader) for leader in tied]
+        return any(each is not None and each.is_valid and each.kind is Kind.SLOWER for each in found)
+
+    return tuple(key for key in record.keys if key in others and not is_behind(key))
 
 
 def _settled(
