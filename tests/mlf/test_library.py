@@ -197,6 +197,7 @@ def test_a_file_that_is_no_tar_and_one_that_is_not_there(tmp_path: Path) -> None
         mlf.load(tmp_path / "gone.tar")
 
 
+@pytest.mark.needs("emx_onnx_cgen")
 def test_the_oracle_of_memory_for_a_chain_with_reuse(tmp_path: Path) -> None:
     text = """
     <ir_version: 8, opset_import: ["" : 17]>

@@ -31,6 +31,7 @@ def test_a_tensor_beyond_every_index_is_refused_by_its_name(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.needs("emx_onnx_cgen")
 def test_the_largest_tensor_that_indices_reach_is_not_refused(tmp_path: Path) -> None:
     text = LARGE.replace("65536", "65535")
     mlf.export(onnx.parser.parse_model(text), tmp_path / "large.tar", optimize="none", compile=False, verify=False)

@@ -132,8 +132,10 @@ def test_a_sample_without_tensors_or_with_objects_is_refused() -> None:
         read_calls([(np.ones(1), object())], takes=None)
 
 
+@pytest.mark.needs("transformers")
 def test_a_key_value_cache_keeps_its_tensors_whether_it_stands_by_position_or_by_keyword() -> None:
-    cache_utils = pytest.importorskip("transformers.cache_utils", reason="pip install transformers")
+    import transformers.cache_utils as cache_utils
+
     cache = cache_utils.DynamicCache()
     cache.update(torch.ones(1, 2, 3, 4), torch.zeros(1, 2, 3, 4), 0)
     x = torch.ones(1, 5)

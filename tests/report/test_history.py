@@ -108,8 +108,8 @@ def test_names_from_a_file_are_text_on_the_page() -> None:
     assert markup.count("<svg") == 1
 
 
+@pytest.mark.needs("jinja2")
 def test_one_run_is_no_trend_to_draw() -> None:
-    pytest.importorskip("jinja2")
     assert "<svg" not in trend_page(trends([ROW]), title="t")
 
 
