@@ -10,6 +10,7 @@ from turnkey.navigator.candidate import Candidate
 from turnkey.navigator.documented_strategies import MinLatencyStrategy, positive
 from turnkey.navigator.exceptions import ConfigurationError
 from turnkey.navigator.selection import RuntimeResult, RuntimeSearchStrategy
+from turnkey.report.pareto import unbeaten
 
 
 class _Narrowed(RuntimeSearchStrategy):
@@ -115,13 +116,8 @@ class ParetoStrategy(_Narrowed):
 
     def front(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Those that no other is at least as good as in every objective and better in one."""
-        scores = {each.key: tuple(OBJECTIVES[name](each) for name in self.objectives) for each in candidates}
-
-        def beats(mine: tuple[float, ...], other: tuple[float, ...]) -> bool:
-            pairs = list(zip(mine, other, strict=True))
-            return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
-
-        return [each for each in candidates if not any(beats(score, scores[each.key]) for score in scores.values())]
+        standing = unbeaten({each.key: [OBJECTIVES[name](each) for name in self.objectives] for each in candidates})
+        return [each for each in candidates if each.key in standing]
 
     kept = front
 
