@@ -193,8 +193,9 @@ def test_a_file_that_is_no_tar_and_one_that_is_not_there(tmp_path: Path) -> None
     (tmp_path / "no.tar").write_bytes(b"PK\x03\x04" * 300)
     with pytest.raises(MlfArtifactError, match="mlf-bad-archive"):
         mlf.load(tmp_path / "no.tar")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="no such tarball") as caught:
         mlf.load(tmp_path / "gone.tar")
+    assert caught.value.remedy
 
 
 @pytest.mark.needs("emx_onnx_cgen")

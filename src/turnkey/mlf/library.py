@@ -266,7 +266,9 @@ def load(path: str | Path) -> Library:
     try:
         content = archive.read(Path(path))
     except FileNotFoundError as error:
-        raise InputError("there is no such tarball", evidence=str(path)) from error
+        raise InputError(
+            "there is no such tarball", evidence=str(path), remedy="check the path; export-mlf --output FILE writes one"
+        ) from error
     return from_archive(content)
 
 

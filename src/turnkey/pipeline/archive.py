@@ -197,6 +197,10 @@ def read_archive(path: Path, limits: Limits = DEFAULT_LIMITS) -> Archive:
         bound_directory(path, limits)
         with _as_refusal(path, "its directory", ValueError, OverflowError, RuntimeError):
             opened = zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no file {path.name}", evidence=str(path), remedy="check the path; ls shows what is there"
+        ) from error
     except OSError as error:
         raise durable.cannot_read(path, error) from error
     try:
