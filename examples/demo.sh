@@ -17,4 +17,4 @@ step turnkey \
   --cache-dir "$output/cache" \
   discover export-pytorch optimize-ort verify \
   benchmark --runtimes torch torch-compile onnxruntime --effort quick --iterations 400
-step turnkey --cache-dir "$output/cache" report --output-dir "$output"
+step turnkey --cache-dir "$output/cache" report --output-dir "$output" --html
