@@ -112,10 +112,36 @@ def test_a_round_whose_windows_do_not_agree_says_why_it_goes_on() -> None:
     progress = Progress(told.append, Budget(100, clock=lambda: now[0]))
     progress.begin("round 1 of 1")
     now[0] = 30
-    progress.reach_pass(15, 15)
+    progress.reach_pass(15, 15, is_bounded=True)
     assert told[-1] == (
         "round 1 of 1: pass 16, more than planned: the windows do not agree yet; 30 s of a budget of 100 s"
     )
+
+
+def test_a_place_where_it_stays_is_told_after_ever_longer_pauses() -> None:
+    told: list[float] = []
+    now = [0.0]
+    progress = Progress(lambda _: told.append(now[0]), Budget(600, clock=lambda: now[0]))
+    progress.begin("round 1 of 1")
+    progress.reach("loading and warming torch-compile (1 of 3)")
+    for now[0] in range(1, 300):
+        progress.remind()
+    assert told == [0, 10, 30, 70, 150]
+    for now[0] in range(300, 322):
+        progress.reach("loading and warming onnx (2 of 3)")
+    assert told[5:] == [300, 320]
+
+
+def test_past_the_budget_it_says_why_it_goes_on() -> None:
+    exact = Waiting(slice_s=20.0).measure({"a": 5e6}, effort="quick", iterations=400, budget_s=30)
+    assert exact[1][1].endswith("; 20 s of a budget of 30 s")
+    assert exact[2][1].endswith("; 40 s, past the budget of 30 s: this round is finished first")
+    fitted = Waiting(slice_s=20.0).measure({"a": 5e6, "b": 5e6}, effort="quick", budget_s=15)
+    assert [text for _, text in fitted[1:]] == [
+        "round 1 of 1: pass 1 of 15; 20 s, past the budget of 15 s: this round ends with this pass"
+    ]
+    loading = Waiting(slice_s=1.0, load_s=40.0).measure({"a": 5e6, "b": 5e6}, effort="quick", budget_s=30)
+    assert loading[1][1].endswith("(2 of 2); 40 s, past the budget of 30 s: each candidate still gets its first pass")
 
 
 def test_a_spent_budget_ends_the_experiment_after_the_round_in_work_and_the_record_says_so() -> None:

@@ -13,7 +13,8 @@ class Budget:
     """Counts from its construction on.
 
     Args:
-        seconds: after which nothing further is begun; infinite without a limit.
+        seconds: after which no further round begins, and of a round whose length is not fixed no further pass;
+            infinite without a limit.
         clock: monotonic seconds.
     """
 

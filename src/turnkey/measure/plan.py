@@ -59,7 +59,8 @@ class Settings:
         alpha: error over all looks and pairs.
         delta: relative difference that does not matter.
         precision: half-width at which one candidate alone is done.
-        budget_s: wall time after which no further round starts.
+        budget_s: wall time after which no further round starts, and no further pass but each candidate's first; with
+            ``iterations`` or an objective p90 or p99 the round in work is finished.
         objective: statistic of a round that is compared.
         inputs: ``rotate`` through all samples, or ``same``.
         min_rounds, max_rounds, look_every: when the decision is first tried, last tried, and how often between.

@@ -33,7 +33,7 @@ class Bounds:
         sizes: of the slices, by key.
         passes: how many; with ``exact`` the length of that.
         exact: entries of every pass, where exactly so many calls are asked; None otherwise.
-        budget: no further pass starts when it is spent; None where all are made.
+        budget: no further pass starts when it is spent, but for the first; None where all are made.
         wants_more: asked after the last pass: whether another one is to follow.
     """
 
@@ -183,7 +183,7 @@ class Rounds:
             present = sorted(self._muster.members)
             if not present:
                 break
-            self._progress.reach_pass(number, bounds.passes)
+            self._progress.reach_pass(number, bounds.passes, is_bounded=bounds.budget is not None)
             index = first_pass + number
             beginning = None if self._watch is None else self._watch.begin()
             written: list[Slice] = []

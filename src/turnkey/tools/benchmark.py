@@ -79,7 +79,10 @@ class Benchmark(Tool):
             parse=positive_number,
             metavar="S",
             default_text="600; 1800 with effort rigorous",
-            help="Seconds after which no further round begins: what is undecided then stays so.",
+            help=(
+                "Seconds after which no further round begins, and no further pass but each candidate's first; with "
+                "--iterations or --objective p90 or p99 the round in work is finished. What is undecided stays so."
+            ),
         ),
         Argument(
             flags=("--objective",),
