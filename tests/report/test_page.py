@@ -107,6 +107,13 @@ def test_it_shows_figures_with_intervals_verdict_verification_and_environment(
     } <= titles
 
 
+def test_a_build_that_was_verified_and_not_measured_says_so(
+    cache: Path, make_build: MakeBuild, tmp_path: Path
+) -> None:
+    make_build("net", verify_status="valid")
+    assert "<td>valid</td>" in page_of(cache, tmp_path)
+
+
 def test_many_models_have_pass_rates_by_label_and_by_family(
     cache: Path, make_build: MakeBuild, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def test_a_page_is_written_where_it_was_asked_for(tmp_path: Path, capsys: pytest
     file = tmp_path / "kept.sqlite"
     assert main(["history", "--file", str(file), "--add", *paths, "--html", "-o", str(tmp_path / "out")]) == 0
     [page] = (tmp_path / "out").iterdir()
+    assert page.name.endswith("-history.html"), "it stands beside reports of the day"
     assert "Trend of net, a" in page.read_text(encoding="utf-8")
     assert str(page) in capsys.readouterr().out
 

@@ -267,7 +267,7 @@ def load(path: str | Path) -> Library:
         content = archive.read(Path(path))
     except FileNotFoundError as error:
         raise InputError(
-            "there is no such tarball", evidence=str(path), remedy="check the path; export-mlf --output FILE writes one"
+            "there is no such tarball", evidence=str(path), remedy="check the path; export-mlf --output writes one"
         ) from error
     return from_archive(content)
 

@@ -2,7 +2,7 @@
 
 All files of one report share a stem, ``2026-03-01`` or, where any of its files is there already, ``2026-03-01-2``:
 ``<stem>.csv``, ``<stem>-measurements.csv``, ``errors-<stem>.csv``, ``<stem>.json``, ``<stem>.md``,
-``<stem>.html``.
+``<stem>.html``, and ``<stem>-history.html`` of the history.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _NAMES: Mapping[str, str] = {
     "json": "{stem}.json",
     "md": "{stem}.md",
     "html": "{stem}.html",
+    "history": "{stem}-history.html",
 }
 
 

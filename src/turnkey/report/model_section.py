@@ -32,6 +32,7 @@ class ModelSection:
         failure: the failed tool and its message; empty if nothing failed.
         log: of the failure.
         facts, environment: name and value.
+        verified: of the whole build, one word; a candidate has its own.
         conversions: rows of format, variant, outcome, seconds and why it failed.
         verification: rows of origin, variant, verdict, samples, errors.
         validity: what must not be used, and what the measurement notes.
@@ -48,6 +49,7 @@ class ModelSection:
     verification: tuple[tuple[str, ...], ...]
     validity: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
+    verified: str
     failure: str
     log: str
 
@@ -87,6 +89,7 @@ def model_section(build: ReportedBuild, *, title: str, anchor: str, with_samples
         verification=tuple(_verification(build.verification)),
         validity=tuple(_validity(rows, recorded)),
         environment=tuple(_environment(build, recorded)),
+        verified=str(build.statistics.get("verify_status") or NONE),
         failure=f"{failed_tool(build)}: {message(build)}" if build.status in FAILED else "",
         log=log if build.status in FAILED else "",
     )

@@ -115,7 +115,8 @@ class History(Tool):
         if html:
             moment = datetime.now(UTC)
             page = trend_page(shown, title=f"Turnkey history, {moment:%Y-%m-%d}")
-            files = write_files(settings.absolute_path(output_dir), {"html": page}, day=moment.date())
+            made = write_files(settings.absolute_path(output_dir), {"history": page}, day=moment.date())
+            files = {"html": made["history"]}
         if context.as_json:
             document = {"file": str(place), "added": new, "series": trend_json(shown)}
             print(json.dumps({**document, "files": {kind: str(path) for kind, path in files.items()}}))
