@@ -24,6 +24,7 @@ def test_the_file_its_lineage_and_its_statistics(state, capsys):
     assert (variant.key, variant.exporter, variant.lineage) == ("onnx", "torchscript", ())
     assert variant.path == "onnx/net-op17-base.onnx"
     assert opset_of(load_graph(after.build_dir / variant.path)) == after.onnx_opset == 17
+    assert after.listing == "onnx/net-op17-base.onnx, batch free"
     assert variant.size_bytes == (after.build_dir / variant.path).stat().st_size
     found = after.statistics
     assert (found["onnx_file"], found["exporter"], found["opset"]) == (variant.path, "torchscript", 17)

@@ -111,6 +111,30 @@ def test_a_moved_cache_is_continued_where_it_is_now(build: Path, tmp_path: Path)
     assert not build.parent.exists()
 
 
+def test_a_way_round_over_dots_and_links_leads_to_the_same_build(build: Path, tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "link").symlink_to(build.parent.parent)
+    within = build.relative_to(build.parent.parent)
+
+    for number, way in enumerate([tmp_path / "inner" / ".." / "link", tmp_path / "link"]):
+        (result,) = turnkey.evaluate_files(way / within, ["load-build", ("store", {"text": str(number)})], tmp_path)
+        assert result.status == "successful", result.reason
+
+    assert [variant.key for variant in load_state(state_path=build).variants] == ["stored", "stored-1", "stored-2"]
+
+
+def test_another_build_than_the_states_is_refused_by_name_with_the_command_for_it(build: Path, tmp_path: Path) -> None:
+    state = State(tmp_path, "another")
+    state.build_dir.mkdir()
+    (state.build_dir / "another_state.yaml").touch()
+
+    outcome = Sequence([("load-build", {"input": str(build)}), "pass-over"]).run(state)
+
+    assert outcome.failure is not None
+    assert outcome.failure.tool == "load-build"
+    assert f"turnkey -i {build} load-build" in outcome.failure.error.remedy
+
+
 def test_a_build_with_stored_files_does_not_run_its_script(build: Path) -> None:
     script_path = Path(str(load_state(state_path=build).input["path"]))
     script_path.unlink()

@@ -87,13 +87,19 @@ class Passage:
             return Outcome(state=state, status="error", reason=error.what, failure=Failure.of(error))
 
     def _take_locked(self, state: State, paths: BuildPaths, teller: Teller, finished: int) -> Outcome:
-        try:
-            if finished:
-                progress = RunProgress.resumed(state, steps=self.steps, names=self.names, finished=finished)
-            else:
-                progress = self._begun(state, paths)
-        except ToolSkipped as skipped:
-            return Outcome(state=load_state(state_path=paths.state), status="skipped", reason=skipped.reason)
+        if finished:
+            progress = RunProgress.resumed(state, steps=self.steps, names=self.names, finished=finished)
+        else:
+            found = state
+            try:
+                if self.tools[0].kind is ToolKind.FIRST:
+                    found = self.tools[0]().begin(state, following=self.steps[1:], **self._first_arguments(state))
+            except ToolSkipped as skipped:
+                return Outcome(state=load_state(state_path=paths.state), status="skipped", reason=skipped.reason)
+            except TurnkeyError as error:
+                failure = Failure.of(error, tool=self.names[0])
+                return Outcome(state=state, status="error", reason=error.what, failure=failure)
+            progress = self._begun(state, found, paths)
         progress.state = with_general_statistics(progress.state, tools=progress.tools)
         if finished < len(self.steps):
             progress.statuses[finished] = "incomplete"
@@ -106,11 +112,8 @@ class Passage:
                 return Outcome(state=progress.state, status="skipped", reason=progress.reason)
         return Outcome(state=progress.state, status="successful")
 
-    def _begun(self, state: State, paths: BuildPaths) -> RunProgress:
-        """A new build, with what was there of an earlier run put away; or a build that is continued."""
-        found = state
-        if self.tools[0].kind is ToolKind.FIRST:
-            found = self.tools[0]().begin(state, following=self.steps[1:], **self._first_arguments(state))
+    def _begun(self, state: State, found: State, paths: BuildPaths) -> RunProgress:
+        """A new build, with what was there of an earlier run put away; or the build that the first tool found."""
         environment = {**found.environment, **state.environment, "versions": versions()}
         if found is not state:
             continued = replace(found, environment=environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnkey import settings
@@ -109,4 +110,13 @@ class ExportPytorchModel(Tool):
             said = f"{attempt['outcome']}: {attempt['reason']}" if attempt["reason"] else attempt["outcome"]
             tries.setdefault(attempt["exporter"], []).append(f"{said} ({attempt['axes']})")
         outcomes = {name: "; ".join(said) for name, said in tries.items()}
-        return with_onnx(state, conversion, key="onnx", parent=None).with_statistics(export_attempts=outcomes)
+        state = with_onnx(state, conversion, key="onnx", parent=None).with_statistics(export_attempts=outcomes)
+        return replace(state, listing=_sentence(state))
+
+
+def _sentence(state: State) -> str:
+    """Where the file is and which of its axes are free, in one line for the terminal."""
+    dimensions = state.statistics["onnx_input_dimensions"].values()
+    free = dict.fromkeys(size for shape in dimensions for size in shape if isinstance(size, str))
+    axes = f"{', '.join(free)} free" if free else "all axes fixed"
+    return f"{state.statistics['onnx_file']}, {axes}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,12 +43,13 @@ class LoadBuild(Tool):
         """The state of the build, or `ToolSkipped` by the skip policy."""
         from turnkey.pipeline.state_file import load_state
 
-        path = Path(arguments["input"]).absolute()
-        if path.parent != state.build_dir:
+        path = Path(os.path.abspath(arguments["input"]))
+        if os.path.realpath(path.parent) != os.path.realpath(state.build_dir):
             raise UsageError(
                 "load-build continues a build where it lies",
                 evidence=f"state of {state.build_dir}, file {path}",
-                remedy=f"State({str(path.parent.parent)!r}, {path.parent.name!r})",
+                remedy=f"turnkey -i {path} load-build ...; in Python "
+                f"State({str(path.parent.parent)!r}, {path.parent.name!r})",
             )
         loaded = load_state(state_path=path)
         decision = decide(
