@@ -168,6 +168,22 @@ def test_a_run_whose_stored_files_are_gone_starts_anew(script: Writer, cache: Pa
     assert runs(first) == 2
 
 
+@pytest.mark.parametrize("tools_done", [0, 1])
+def test_what_starts_anew_says_of_which_build_and_that_nothing_was_stored(
+    tools_done: int, script: Writer, cache: Path
+) -> None:
+    die = "import os\nos._exit(9)"
+    path = script("" if tools_done else die)
+    steps = ["obey", ("store", {"script": die})] if tools_done else ["obey", "store"]
+    for _ in range(2):
+        notes: list[str] = []
+        options = {"process_isolation": True, "resume": True, "listen": lambda event: notes.append(event.text)}
+        assert evaluate(path, cache, steps, **options).status == "killed"
+
+    at_work = "store" if tools_done else "obey"
+    assert f"model: starting anew: the earlier run ended in {at_work}, before any file of a model was stored" in notes
+
+
 def test_a_broken_state_file_starts_anew(script: Writer, cache: Path) -> None:
     evaluate(script(), cache, ["obey", "store"])
     (cache / "model" / "model_state.yaml").write_text("!!python/object:os.system")

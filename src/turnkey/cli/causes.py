@@ -37,8 +37,8 @@ class Cause:
 
 def causes(results: Iterable[Result]) -> list[Cause]:
     """One per cause, the most frequent first; two failures share one if status and tool are the same and their
-    messages too, apart from names, paths and numbers."""
-    failed = [result for result in results if result.status in FAILED]
+    messages too, apart from names, paths and numbers. What was interrupted did not fail."""
+    failed = [result for result in results if result.status in FAILED and not result.was_interrupted]
     return [
         Cause(
             status=alike[0].status,

@@ -93,7 +93,7 @@ def table(results: Sequence[Result], *, width: int | None = None) -> str:
     lines = [*headings]
     for result, row in zip(results, shown, strict=True):
         lines += row
-        if result.failure and len(results) < MANY_INPUTS:
+        if result.failure and len(results) < MANY_INPUTS and not result.was_interrupted:
             lines += [f"  {line}" for line in failure_text(result.failure).splitlines()]
     found = causes(results)
     if len(results) >= MANY_INPUTS and found:
@@ -114,6 +114,8 @@ def headline(result: Result) -> str:
 def _achievement(result: Result) -> str:
     from turnkey.report.figure import interval
 
+    if result.was_interrupted:
+        return f"{result.failure.tool} {result.reason}".lstrip() if result.failure else result.reason
     if result.failure:
         return f"{result.failure.tool or 'turnkey'} failed"
     statistics = result.state.statistics if result.state else {}

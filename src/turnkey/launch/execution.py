@@ -15,7 +15,7 @@ from turnkey.launch.resumption import resumption_of
 from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.build_lock import hold
-from turnkey.pipeline.events import Event, Listener
+from turnkey.pipeline.events import Listener
 from turnkey.pipeline.failure import Failure
 from turnkey.pipeline.lean_cache import remove_artifacts
 from turnkey.pipeline.sequence import Outcome
@@ -83,7 +83,7 @@ def _outcome(item: WorkItem, paths: BuildPaths, listen: Listener) -> Outcome:
                 failure=resumption.failure,
             )
         if resumption.reason:
-            listen(Event(kind="note", input=item.input, build_name=item.build_name, text=resumption.reason))
+            listen(item.note(f"{item.build_name}: {resumption.reason}"))
         if resumption.state is not None:
             environment = {**resumption.state.environment, **state.environment}
             state, finished = replace(resumption.state, environment=environment), resumption.finished

@@ -13,6 +13,7 @@ from turnkey.launch.work_item import WorkItem
 from turnkey.pipeline.build import BuildPaths
 from turnkey.pipeline.events import Event
 from turnkey.pipeline.failure import FAILED, Failure
+from turnkey.pipeline.sequence import INTERRUPTED
 from turnkey.pipeline.state import State
 from turnkey.pipeline.state_file import load_state
 
@@ -74,6 +75,11 @@ class Result:
             text=self.reason,
             seconds=self.seconds,
         )
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether Ctrl-C ended it, and nothing of its own."""
+        return self.status == "killed" and self.reason == INTERRUPTED
 
     @property
     def build_dir(self) -> Path | None:

@@ -75,10 +75,13 @@ def resumption_of(sequence: Sequence, state: State, paths: BuildPaths, *, retry:
         return Resumption(reason=f"running again: the earlier run ended with {earlier.build_status}")
     finished = next((index for index, status in enumerate(statuses) if status not in _DONE), len(statuses))
     stored = [paths.directory / variant.path for variant in earlier.variants]
-    if finished == 0 or not stored or not all(path.is_file() for path in stored):
+    if finished == 0 or not stored:
+        at_work = sequence.names[min(finished, len(statuses) - 1)]
         return Resumption(
-            reason="starting anew: what the earlier run had stored until it was interrupted is not there"
+            reason=f"starting anew: the earlier run ended in {at_work}, before any file of a model was stored"
         )
+    if not all(path.is_file() for path in stored):
+        return Resumption(reason="starting anew: what the earlier run had stored until it was interrupted is gone")
     return Resumption(state=earlier, finished=finished, reason=f"going on after {sequence.names[finished - 1]}")
 
 
