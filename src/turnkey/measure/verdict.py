@@ -212,6 +212,15 @@ def judge_large(interval: Interval, *, key: str, reference: str, level: float, r
     )
 
 
+def with_doubt(words: str, *, is_value_valid: bool) -> str:
+    """A verdict's words as they stand beside its value, ``FASTER 1.23× [1.19, 1.27] (value INVALID)``.
+
+    A verdict that is spoilt says so itself; a value can be spoilt where the verdict stands, since what disturbs all
+    candidates of a round alike leaves their ratio.
+    """
+    return words if is_value_valid or "INVALID" in words else f"{words} (value INVALID)".lstrip()
+
+
 def spoiled(verdict: Verdict, reasons: Sequence[str]) -> Verdict:
     """The same verdict, marked as one that must not be used."""
     return replace(verdict, is_valid=False, notes=(*verdict.notes, *reasons)) if reasons else verdict

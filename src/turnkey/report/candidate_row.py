@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from turnkey.measure.verdict import ratio_text
+from turnkey.measure.verdict import ratio_text, with_doubt
 from turnkey.report.entry import latency_text, objective_of
 from turnkey.report.figure import NONE, is_number, number
 from turnkey.report.pareto import unbeaten
@@ -37,7 +37,7 @@ class CandidateRow:
         index: among the candidates of its model, for its colour.
         entry: of the state.
         relative_l2: largest relative error of its variant's outputs; None for the model itself or where unverified.
-        verdict: text, ``FASTER 2.3× [1.9, 2.8] torch``.
+        verdict: text, ``FASTER 2.3× [1.9, 2.8] torch``; ``INVALID`` follows where it or the value must not be used.
         ratio, ratio_low, ratio_high: time of the reference over its own.
         is_verdict_valid: False where the verdict must not be used.
         is_unbeaten: no other candidate of the model is as good in latency, memory, size and error and better in one.
@@ -175,10 +175,11 @@ def candidate_rows(build: ReportedBuild, verdicts: Mapping[str, Mapping[str, Any
 
 
 def _verdict(entry: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, Any]:
-    said = str(entry.get("verdict") or NONE)
+    is_value_valid = entry.get("validity") != "INVALID"
     if found is None:
+        said = str(entry.get("verdict") or NONE)
         return {
-            "verdict": said,
+            "verdict": with_doubt(said, is_value_valid=is_value_valid),
             "ratio": None,
             "ratio_low": None,
             "ratio_high": None,
@@ -186,8 +187,9 @@ def _verdict(entry: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[
         }
     high = found.get("high")
     words = ratio_text(found["ratio"], found["low"], float("inf") if high is None else high)
+    doubt = "" if found["valid"] else " INVALID"
     return {
-        "verdict": f"{found['kind']} {words} {found['reference']}",
+        "verdict": with_doubt(f"{found['kind']} {words} {found['reference']}{doubt}", is_value_valid=is_value_valid),
         "ratio": found["ratio"],
         "ratio_low": found["low"] or None,
         "ratio_high": high,

@@ -109,9 +109,12 @@ def sentences(builds: Sequence[ReportedBuild], sections: Sequence[ModelSection])
         said.append(f"Recommended: {listed}.")
     proven = [row for row in chosen if row.verdict.startswith("FASTER") and row.is_verdict_valid and row.ratio]
     if proven:
-        ratios = sorted(row.ratio or 0.0 for row in proven)
-        span = f"{number(ratios[0])}×" if len(ratios) == 1 else f"{number(ratios[0])}× to {number(ratios[-1])}×"
+        lows = sorted(row.ratio_low or 1.0 for row in proven)  # a ratio may be far from what is proven
+        span = f"{number(lows[0])}×" if len(lows) == 1 else f"{number(lows[0])}× to {number(lows[-1])}×"
+        doubted = sum(not row.is_valid for row in proven)
+        values = f" ({doubted:,} with value INVALID)" if doubted else ""
         said.append(
-            f"Faster than its reference by a verdict that stands: {len(proven):,} of {len(chosen):,}, by {span}."
+            f"Faster than its reference by a verdict that is not INVALID: {len(proven):,} of {len(chosen):,}, "
+            f"by at least {span}{values}."
         )
     return said

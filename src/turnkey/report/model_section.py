@@ -101,8 +101,7 @@ def _sentences(build: ReportedBuild, rows: Sequence[CandidateRow], loads: Sequen
         yield f"{str(recommendation)[:1].upper()}{str(recommendation)[1:]}."
     for row in rows:
         if row.ratio is not None:
-            spoilt = "" if row.is_verdict_valid else " (INVALID)"
-            yield f"{row.key}: {row.verdict}{spoilt}."
+            yield f"{row.key}: {row.verdict}."
         if row.curve_sentence:
             yield f"{row.curve_sentence}."
     for load in loads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from turnkey.measure.verdict import with_doubt
 from turnkey.pipeline.quantity import size_text
 from turnkey.report.aligned import aligned
 from turnkey.report.figure import NONE, interval, number
@@ -85,6 +86,4 @@ def _threads(summary: CandidateSummary) -> str:
 
 def _against(record: Record, key: str, summary: CandidateSummary) -> str:
     verdict = record.verdict(key)
-    words = NONE if verdict is None else str(verdict)
-    # A verdict that is spoilt says so itself; a value can be spoilt where the verdict stands.
-    return words if summary.validity == "VALID" or words.endswith("INVALID") else f"{words} (value INVALID)"
+    return with_doubt(NONE if verdict is None else str(verdict), is_value_valid=summary.validity == "VALID")
