@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from turnkey.runtimes.profile import OperatorTime, Profile
 from turnkey.runtimes.slowness import findings, headline
 
@@ -79,3 +81,28 @@ def test_what_is_not_slower_is_said_to_be_so():
 def test_without_a_single_cause_the_line_says_that():
     slow = profile(call_ms=1.5, cpu_ms=3.0)
     assert "no single cause" in headline(slow, FAST, findings(slow, FAST))
+
+
+def test_causes_of_all_kinds_are_ordered_by_the_time_that_they_explain():
+    found = findings(profile(call_ms=50.0, cpu_ms=100.0, MatMul=48.0, Cast=2.0), FAST)
+    assert [finding.cause for finding in found] == ["layer", "casts"]
+
+
+def test_a_cause_that_is_a_trifle_of_what_the_operators_take_is_not_told():
+    found = findings(profile(call_ms=4.0, MatMul=10.0, Cast=0.2), FAST)
+    assert [finding.cause for finding in found] == ["layer"]
+
+
+@pytest.mark.parametrize(
+    ("slow", "evidence"),
+    [
+        (profile(call_ms=4.0, MatMul=142.0, Cast=0.06), "its operators took 142 ms in a call with the profiler"),
+        (profile(call_ms=4.0, cpu_ms=56.8, MatMul=4.0), "14.2 threads seemed busy, it was given 2"),
+    ],
+)
+def test_from_a_look_that_was_disturbed_nothing_is_concluded(slow, evidence):
+    [found] = findings(slow, FAST)
+    assert found.cause == "disturbed"
+    assert "the look at slow was disturbed" in found.sentence
+    assert evidence in found.sentence
+    assert "quiet machine" in found.remedy

@@ -12,7 +12,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ _PROFILED_CALLS = 10
 _QUANTIZED = "_quantized"
 """What ONNX Runtime's quantiser puts behind the name of a weight."""
 _LAYER_MARK = "turnkey layer: "
+_CALL_MARK = "turnkey call"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,19 +224,27 @@ def _of_torch(request: LoadRequest, sample: Sample, layer_of: LayerOf) -> tuple[
             runner.run(prepared)
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
             for _ in range(_PROFILED_CALLS):
-                runner.run(prepared)
+                with record_function(_CALL_MARK):
+                    runner.run(prepared)
     finally:
         for handle in handles:
             handle.remove()
         runner.close()
-    sums: dict[tuple[str, str], float] = {}
-    for event in profiler.events():
+    return _from_torch_events(profiler.events())
+
+
+def _from_torch_events(events: Iterable[Any]) -> tuple[OperatorTime, ...]:
+    """Operators by layer, each with the median of what it took in the calls that are marked among the events."""
+    events = list(events)
+    starts = sorted(event.time_range.start for event in events if event.name == _CALL_MARK)
+    sums: dict[tuple[str, str], list[float]] = {}
+    for event in events:
         if event.name.startswith("aten::"):
-            place = (event.name, _marked_layer(event))
-            sums[place] = sums.get(place, 0.0) + float(event.self_cpu_time_total)
+            per_call = sums.setdefault((event.name, _marked_layer(event)), [0.0] * len(starts))
+            per_call[max(0, bisect_right(starts, event.time_range.start) - 1)] += float(event.self_cpu_time_total)
     return tuple(
-        OperatorTime(operator=operator, node=operator, layer=layer, microseconds=total / _PROFILED_CALLS)
-        for (operator, layer), total in sums.items()
+        OperatorTime(operator=operator, node=operator, layer=layer, microseconds=statistics.median(per_call))
+        for (operator, layer), per_call in sums.items()
     )
 
 

@@ -1,11 +1,13 @@
 """Why one candidate is slower than another: findings from two profiles, each with a remedy. Pure.
 
-A fall-back of the provider comes first, since everything else follows from it. Threads and work that is none of the
-model's own are ordered by the time that they explain; layers come last, since a missing thread slows all of them.
+A fall-back of the provider comes first, since everything else follows from it. All others are ordered by the time
+that they explain. Nothing is concluded where a look was disturbed: the time of a call and those of its operators are
+taken one after the other, and would belong to different situations.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +19,10 @@ _TELLING_SHARE = 0.03
 _TOLD_LAYERS = 3
 _IDLE_SHARE = 0.7
 """Use of the threads, against the other candidate's, below which they count as idle."""
+_FAR_ABOVE = 4.0
+"""Times of a call that its operators may take in all; the profiler itself slows small ones."""
+_BUSY_BEYOND = 1.5
+"""Use of the threads, against those that it was given, that a look at rest does not reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +75,14 @@ class Finding:
     """One cause.
 
     Attributes:
-        cause: in a word: ``fall-back``, ``threads``, ``casts``, ``transposes``, ``copies``, ``layer`` …
-        excess_ms: of a call, that it explains.
+        cause: in a word: ``fall-back``, ``disturbed``, ``threads``, ``casts``, ``transposes``, ``copies``, ``layer`` …
+        excess_ms: of a call, that it explains; None where that cannot be told.
         sentence: what was seen.
         remedy: what to do.
     """
 
     cause: str
-    excess_ms: float
+    excess_ms: float | None
     sentence: str
     remedy: str
 
@@ -85,8 +91,8 @@ def findings(slow: Profile, fast: Profile) -> tuple[Finding, ...]:
     """What explains the difference, the most telling first; nothing where it is not slower and nothing fell back."""
     if not _is_slower(slow, fast):
         return tuple(_fallback(slow, fast))
-    causes = sorted([*_threads(slow, fast), *_idle_work(slow, fast)], key=lambda found: -found.excess_ms)
-    return (*_fallback(slow, fast), *causes, *_layers(slow, fast))
+    causes = tuple(_disturbed(slow, fast)) or _by_excess(slow, fast)
+    return (*_fallback(slow, fast), *causes)
 
 
 def headline(slow: Profile, fast: Profile, found: tuple[Finding, ...]) -> str:
@@ -95,6 +101,19 @@ def headline(slow: Profile, fast: Profile, found: tuple[Finding, ...]) -> str:
         return f"{slow.key} is not slower than {fast.key} here: {slow.call_ms:.3g} ms against {fast.call_ms:.3g} ms"
     why = found[0].sentence if found else "no single cause: every layer takes a little longer"
     return f"{slow.key} is {slow.call_ms / fast.call_ms:.1f} times slower than {fast.key}: {why}"
+
+
+def _by_excess(slow: Profile, fast: Profile) -> tuple[Finding, ...]:
+    """All causes, by the time that they explain; a layer counts for no more than a missing thread, which slows all."""
+    threads = tuple(_threads(slow, fast))
+    bound = min((each.excess_ms or 0.0 for each in threads if slow.threads < fast.threads), default=math.inf)
+
+    def weight(found: Finding) -> float:
+        excess = found.excess_ms or 0.0
+        return min(excess, bound) if found.cause == "layer" else excess
+
+    causes = [*threads, *_idle_work(slow, fast), *_layers(slow, fast)]
+    return tuple(sorted(causes, key=weight, reverse=True))  # stable: the thread stays before the layers
 
 
 def _is_slower(slow: Profile, fast: Profile) -> bool:
@@ -111,6 +130,26 @@ def _fallback(slow: Profile, fast: Profile) -> Iterator[Finding]:
         remedy="install what the provider needs (turnkey system-info), or ask for the one that runs: "
         "--rt-args provider::CPU",
     )
+
+
+def _disturbed(*profiles: Profile) -> Iterator[Finding]:
+    """Candidates whose times cannot belong together: something else ran while they were looked at."""
+    for profile in profiles:
+        said = []
+        total = _milliseconds(profile.operators)
+        if total > _FAR_ABOVE * profile.call_ms:
+            said.append(
+                f"its operators took {total:.3g} ms in a call with the profiler, {profile.call_ms:.3g} ms is one"
+            )
+        if profile.threads_used > _BUSY_BEYOND * profile.threads:
+            said.append(f"{profile.threads_used:.1f} threads seemed busy, it was given {profile.threads}")
+        if said:
+            yield Finding(
+                cause="disturbed",
+                excess_ms=None,
+                sentence=f"why is not told, the look at {profile.key} was disturbed: {'; '.join(said)}",
+                remedy="explain again on a quiet machine; turnkey doctor says what disturbs this one",
+            )
 
 
 def _threads(slow: Profile, fast: Profile) -> Iterator[Finding]:
@@ -137,7 +176,7 @@ def _idle_work(slow: Profile, fast: Profile) -> Iterator[Finding]:
     for kind in _KINDS:
         mine, theirs = slow.of_kinds(kind.operators), fast.of_kinds(kind.operators)
         spent, other = _milliseconds(mine), _milliseconds(theirs)
-        if spent - other > _TELLING_SHARE * slow.call_ms:
+        if spent - other > _telling_ms(slow):
             share = spent / _milliseconds(slow.operators)
             yield Finding(
                 cause=kind.cause,
@@ -151,7 +190,7 @@ def _idle_work(slow: Profile, fast: Profile) -> Iterator[Finding]:
 def _layers(slow: Profile, fast: Profile) -> Iterator[Finding]:
     mine, theirs = slow.by_layer(without=_NO_WORK), fast.by_layer(without=_NO_WORK)
     apart = {layer: (mine[layer] - theirs.get(layer, 0.0)) / 1000 for layer in mine}
-    telling = [layer for layer, excess in apart.items() if excess > _TELLING_SHARE * slow.call_ms]
+    telling = [layer for layer, excess in apart.items() if excess > _telling_ms(slow)]
     for layer in sorted(telling, key=lambda layer: -apart[layer])[:_TOLD_LAYERS]:
         kinds = sorted({each.operator for each in slow.operators if each.layer == layer} - _NO_WORK)
         yield Finding(
@@ -161,6 +200,11 @@ def _layers(slow: Profile, fast: Profile) -> Iterator[Finding]:
             f"{theirs.get(layer, 0.0) / 1000:.3g} ms",
             remedy=f"the other's kernel suits this processor better: {fast.key}",
         )
+
+
+def _telling_ms(slow: Profile) -> float:
+    """Below it a difference between operators is not worth a line: a share of whatever they are a part of."""
+    return _TELLING_SHARE * max(slow.call_ms, _milliseconds(slow.operators))
 
 
 def _milliseconds(operators: tuple[OperatorTime, ...]) -> float:

@@ -199,7 +199,8 @@ def _subject(state: State, source: SourceModel, given: CandidateText) -> Subject
 def _details(slow: Profile, fast: Profile, found: tuple[Finding, ...]) -> list[str]:
     lines = []
     for number, finding in enumerate(found, start=1):
-        lines.append(f"  {number}. {finding.sentence}  [{finding.excess_ms:.3g} ms of a call]")
+        explained = "" if finding.excess_ms is None else f"  [{finding.excess_ms:.3g} ms of a call]"
+        lines.append(f"  {number}. {finding.sentence}{explained}")
         lines.append(f"     do: {finding.remedy}")
     for profile in (slow, fast):
         placed = ", ".join(f"{count} nodes on {name}" for name, count in profile.placement.items())
