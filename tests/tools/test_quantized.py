@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from turnkey.measure.validity import Reason
+from turnkey.measure.verdict import Kind, Verdict
 from turnkey.tools import quantized
-from turnkey.tools.quantized import Quantized, conclusions
+from turnkey.tools.quantized import Quantized, conclusions, verdict_in_words
 
 
 def told(**fields):
@@ -33,3 +37,21 @@ def test_a_ratio_below_one_that_proves_nothing_is_not_called_slower():
 def test_what_pays_and_what_is_refused_say_so():
     assert "pays: FASTER 1.29× [1.18, 1.40] than onnx" in told(verdict="FASTER 1.29× [1.18, 1.40]", pays=True)
     assert told(refusal="invalid: error 0.3, allowed 0.1").endswith("refused: invalid: error 0.3, allowed 0.1")
+
+
+def test_a_verdict_that_must_not_be_used_names_the_reasons_of_its_pair_alone():
+    verdict = Verdict(
+        key="q", reference="onnx", kind=Kind.UNDECIDED, ratio=1.15, low=1.03, high=1.25, rounds=5, level=0.05
+    )
+    reasons = [
+        Reason(code=code, key=key, evidence="e", spoils_value=True, spoils_verdict=spoils, remedy="r")
+        for code, key, spoils in [
+            ("foreign-load", "q", True),
+            ("foreign-load", "onnx", True),
+            ("memory", "", False),
+            ("wrong-output", "other", True),
+        ]
+    ]
+    spoiled = replace(verdict, is_valid=False)
+    assert verdict_in_words(spoiled, reasons) == "UNDECIDED 1.15× [1.03, 1.25] INVALID (foreign-load)"
+    assert verdict_in_words(verdict, []) == "UNDECIDED 1.15× [1.03, 1.25]"

@@ -25,7 +25,7 @@ from turnkey.tools.conversion import Wish, reached
 from turnkey.tools.measurements import loss_of, verification_of, with_performance_statistics
 from turnkey.tools.metric import Metric
 from turnkey.tools.onnx_state import newest_onnx
-from turnkey.tools.quantized import Quantized
+from turnkey.tools.quantized import Quantized, verdict_in_words
 from turnkey.tools.race import race, verified
 from turnkey.tools.recommendation import recommend
 from turnkey.tools.results import Results
@@ -199,7 +199,7 @@ def raced(
             replace(
                 attempt,
                 speedup=None if verdict is None else verdict.ratio,
-                verdict="not measured" if verdict is None else str(verdict),
+                verdict="not measured" if verdict is None else verdict_in_words(verdict, found.record.reasons),
                 refusal=refused,
                 is_slower=_is_proven(verdict, "SLOWER"),
                 pays=_is_proven(verdict, "FASTER") and not refused,

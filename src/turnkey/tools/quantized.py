@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnkey.host import has_vnni
+from turnkey.measure import Verdict
+from turnkey.measure.validity import Reason
 from turnkey.runtimes.layer_search import LayerLoss
 from turnkey.verify.loss import OutputLoss
 
@@ -63,6 +65,13 @@ class Quantized:
             "pays": self.pays,
         }
         return {key: value for key, value in fields.items() if value not in (None, "", [])}
+
+
+def verdict_in_words(verdict: Verdict, reasons: Sequence[Reason]) -> str:
+    """The verdict with its interval; where it must not be used, with the codes of the reasons."""
+    pair = (verdict.key, verdict.reference)
+    spoilers = [each.code for each in reasons if each.spoils_verdict and any(map(each.applies_to, pair))]
+    return f"{verdict} ({', '.join(dict.fromkeys(spoilers))})" if spoilers and not verdict.is_valid else str(verdict)
 
 
 def conclusions(attempts: Sequence[Quantized], *, measured: bool) -> tuple[str, ...]:
