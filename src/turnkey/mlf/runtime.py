@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from turnkey.errors import UsageError
+from turnkey.model.signature import Signature, TensorSpec
 from turnkey.runtimes.options import refuse_unknown
 from turnkey.runtimes.runtime import LoadRequest
 
@@ -27,6 +28,20 @@ class MlfRunner:
     def __init__(self, runner: ModuleRunner, *, threads: int) -> None:
         self._runner = runner
         self._threads = threads
+
+    @property
+    def signature(self) -> Signature:
+        """What the module was compiled for."""
+        module = self._runner.module
+        inputs, outputs = (
+            tuple(TensorSpec(name=each.name, dtype=each.dtype, shape=tuple(each.shape)) for each in tensors)
+            for tensors in (module.inputs, module.outputs)
+        )
+        return Signature(inputs=inputs, outputs=outputs)
+
+    def command_for(self, extents: Mapping[str, int]) -> str:
+        """The export for other extents of symbolic dimensions."""
+        return " ".join(["export-mlf --dim", *(f"{name}={extent}" for name, extent in extents.items())])
 
     def prepare(self, sample: Sample) -> Call:
         return self._runner.prepare(sample)

@@ -21,7 +21,7 @@ from turnkey.runtimes.hidden import HiddenComparison, compare_hidden, compare_va
 from turnkey.runtimes.lookup import find_runtime, runtimes_of
 from turnkey.runtimes.perturbation import compare_perturbed
 from turnkey.runtimes.reference import Reference
-from turnkey.runtimes.runtime import LoadRequest, Runner, Runtime
+from turnkey.runtimes.runtime import ClosedRunner, LoadRequest, Runner, Runtime
 from turnkey.runtimes.verification import CAPTURED, MADE, SignatureVerification, VariantVerification, summarized
 from turnkey.verify import Comparison, Tolerances, VerificationVerdict, batch_size, compare
 from turnkey.verify.batch import batch_symbol, other_sizes, resized
@@ -68,7 +68,7 @@ def verify_file(
             runner,
             path=path,
             exported=exported,
-            signature=signature_of(path, stored_as),
+            signature=runner.signature if isinstance(runner, ClosedRunner) else signature_of(path, stored_as),
             tolerances=tolerances,
             shows_values=runtime.name == _SHOWS_VALUES,
         )
@@ -173,6 +173,15 @@ class FileVerifier:
         yield from self._other_batch_sizes(samples)
 
     def _captured(self, samples: SampleSet) -> SignatureVerification:
+        other = self._other_extents(samples)
+        if other:
+            return SignatureVerification(
+                origin=_origin(samples),
+                shapes={name: array.shape for name, array in samples.inputs[0].items()},
+                samples=0,
+                verdict=VerificationVerdict.UNVERIFIED,
+                reason=other,
+            )
         found = self._compared(samples, origin=_origin(samples))
         sample = samples.inputs[0]
         if found.verdict is VerificationVerdict.INVALID:
@@ -271,6 +280,27 @@ class FileVerifier:
         """Limits that the user gave are meant; a narrower precision has limits of its own; files have no float64."""
         is_literal = not self._tolerances.scaled and (self._tolerances.rtol, self._tolerances.atol) != (None, None)
         return self._reference.source.module is not None and self._tolerances.precision is None and not is_literal
+
+    def _other_extents(self, samples: SampleSet) -> str:
+        """Why the samples say nothing about code compiled for other extents of what its parent leaves free; or ""."""
+        parent = self._exported or self._reference.source.path
+        if not isinstance(self._runner, ClosedRunner) or parent is None or parent.suffix != ".onnx":
+            return ""
+        free = {spec.name: spec.shape for spec in signature_of(parent, "onnx").inputs}
+        compiled: dict[str, int] = {}
+        given: dict[str, int] = {}
+        for spec in self._signature.inputs:
+            array = samples.inputs[0].get(spec.name)
+            shape = () if array is None else array.shape
+            for symbol, fixed, extent in zip(free.get(spec.name, ()), spec.shape, shape, strict=False):
+                if isinstance(symbol, str) and isinstance(fixed, int) and fixed != extent:
+                    compiled[symbol], given[symbol] = fixed, extent
+        if not given:
+            return ""
+        closed = ", ".join(f"{symbol} {extent}" for symbol, extent in compiled.items())
+        extents = ", ".join(map(str, given.values()))
+        command = self._runner.command_for(given)
+        return f"not compared: it was compiled for {closed}, the {_origin(samples)} input has {extents}; do: {command}"
 
     def _fits(self, sample: Sample) -> bool:
         """Whether the file's fixed extents allow these shapes."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from turnkey.model.call import CallStructure
 from turnkey.model.samples import Sample
+from turnkey.model.signature import Signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,21 @@ class CompilingRunner(Runner, Protocol):
 
     def compile(self, prepared: Any) -> None:
         """Compile for inputs like these; what `run` would otherwise do at its first call."""
+
+
+@runtime_checkable
+class ClosedRunner(Protocol):
+    """A runner of code that was compiled for fixed extents, which no file beside it tells.
+
+    Attributes:
+        signature: its inputs and outputs; every extent is a number.
+    """
+
+    @property
+    def signature(self) -> Signature: ...
+
+    def command_for(self, extents: Mapping[str, int]) -> str:
+        """What makes it for these extents of its parent's symbolic dimensions: ``export-mlf --dim batch=4``."""
 
 
 class Runtime(Protocol):

@@ -10,7 +10,7 @@ from turnkey.pipeline.tool import Argument, Arity, Tool, ToolKind
 from turnkey.tools.load_onnx import parse_dimension
 
 if TYPE_CHECKING:
-    from turnkey.pipeline.state import State
+    from turnkey.pipeline.state import State, Variant
 
 
 def parse_renaming(text: str) -> str:
@@ -36,7 +36,8 @@ class ExportMlf(Tool):
 
     Every temporary gets its place in one workspace before the program runs; the code needs no heap and no library.
     The result is compiled and run here, compared with ONNX Runtime, and checked for writes out of bounds, before the
-    tarball is written. What it computes and needs is printed as a table.
+    tarball is written. What it computes and needs is printed as a table. A free dimension gets the extent that --dim
+    gives, else load-onnx --dim, else the captured call; that is said.
     """
 
     name = "export-mlf"
@@ -56,6 +57,7 @@ class ExportMlf(Tool):
         _choice("--constants", "auto", ("auto", "embed", "incbin", "words", "pool"), "how weights reach the program"),
         Argument(
             flags=("--dim",), arity=Arity.MANY, parse=parse_dimension, default=(), metavar="NAME=N",
+            default_text="as captured",
             help="numbers for symbolic dimensions",
         ),
         Argument(
@@ -114,9 +116,13 @@ class ExportMlf(Tool):
         parent = newest_onnx(state, tool=self.name)
         stem = Path(str(state.input.get("path") or state.build_name)).stem
         name = given.get("name") or stem
+        loaded, captured = _known_dims(state, parent)
+        chosen = loaded | _pairs(given.get("dim", ()), int)
+        closed = [f"{name} is {extent}" for name, extent in captured.items() if name not in chosen]
+        said = f"{', '.join(closed)}, as captured; --dim NAME=N makes it another\n" if closed else ""
         options = ExportOptions(
             version=int(given.get("mlf_version", 7)),
-            dims=_loaded_dims(state) | _pairs(given.get("dim", ()), int),
+            dims=captured | chosen,
             renames=_pairs(given.get("rename", ()), str),
             align=int(given.get("align", 16)),
             plan_from=Path(given["plan_from"]) if "plan_from" in given else None,
@@ -150,7 +156,7 @@ class ExportMlf(Tool):
             "mlf_digest": made.digest,
         }
         return replace(
-            state.with_variant(variant), listing=printable(library_table(made.library), keep="\n")
+            state.with_variant(variant), listing=printable(said + library_table(made.library), keep="\n")
         ).with_statistics(**facts)
 
 
@@ -174,18 +180,22 @@ _PLAIN = (
 )
 
 
-def _loaded_dims(state: State) -> dict[str, int]:
-    """The numbers that load-onnx was given for symbolic dimensions, as far as the file still has these."""
+def _known_dims(state: State, parent: Variant) -> tuple[dict[str, int], dict[str, int]]:
+    """Extents of the file's symbolic dimensions: those that load-onnx was given, and those of the captured call."""
     from turnkey.formats.onnx_file import load_graph
     from turnkey.formats.onnx_signature import read_signature, symbols_of
-    from turnkey.tools.onnx_state import newest_onnx
 
-    given = [arguments.get("dim") or () for tool, arguments, _ in state.sequence if tool == "load-onnx"]
-    if not given or not given[-1]:
-        return {}
-    path = state.build_dir / newest_onnx(state, tool=ExportMlf.name).path
-    symbols = symbols_of(read_signature(load_graph(path)))
-    return {name: extent for name, extent in _pairs(given[-1], int).items() if name in symbols}
+    signature = read_signature(load_graph(state.build_dir / parent.path))
+    symbols = symbols_of(signature)
+    given = [arguments.get("dim") or () for tool, arguments, _ in state.sequence if tool == "load-onnx"][-1:]
+    loaded = {name: extent for texts in given for name, extent in _pairs(texts, int).items() if name in symbols}
+    captured = {
+        symbol: extent
+        for spec in signature.inputs
+        for symbol, extent in zip(spec.shape, state.expected_input_shapes.get(spec.name, ()), strict=False)
+        if isinstance(symbol, str) and isinstance(extent, int)
+    }
+    return loaded, captured
 
 
 def _pairs(texts: Any, kind: Any) -> dict[str, Any]:
