@@ -7,9 +7,10 @@ import pytest
 from model_builds import Net, edit, export, loaded, samples_of, source, state_of
 
 from turnkey.errors import UsageError
+from turnkey.pipeline.events import progress_told_to
 from turnkey.pipeline.state import State
 from turnkey.runtimes.verification import SignatureVerification, VariantVerification
-from turnkey.tools.contenders import wanted_formats, wanted_runtimes
+from turnkey.tools.contenders import made, wanted_formats, wanted_runtimes
 from turnkey.tools.optimize import Optimize, _finished, _sound
 from turnkey.tools.recommendation import Recommendation
 from turnkey.tools.results import Results
@@ -60,6 +61,24 @@ def test_exact_leaves_out_every_form_of_lower_precision():
     assert "onnx-opt" in exact
     assert "onnx-torchscript" in exact
     assert "onnx-dynamo" not in every, "onnx is its file, where it makes one that is right"
+
+
+def test_what_takes_a_compiler_is_made_last_unless_formats_are_named():
+    runtimes = wanted_runtimes(["onnxruntime", "torchscript", "torch-aoti"])
+    formats = wanted_formats((), runtimes=runtimes, exact=False)
+    compiled = [name.startswith("torch-aoti") for name in formats]
+    assert {"onnx", "onnx-opt", "torchscript-trace", "torch-aoti"} <= set(formats)
+    assert compiled == sorted(compiled)
+    assert formats.index("onnx") < formats.index("onnx-opt")
+    named = ["torch-aoti", "onnx"]
+    assert list(wanted_formats(named, runtimes=runtimes, exact=False)) == named
+
+
+def test_each_form_is_told_before_it_is_made(tmp_path):
+    state, told = build(tmp_path), []
+    with progress_told_to(told.append):
+        made(state, state.model, ["onnx", "onnx-fp16", "onnx-int8-dynamic"])
+    assert told == ["making onnx-fp16, form 2 of 3", "making onnx-int8-dynamic, form 3 of 3"]  # onnx is there
 
 
 def test_where_the_model_itself_is_best_the_build_goes_on_with_a_form_that_is_right(tmp_path):

@@ -10,6 +10,7 @@ from turnkey.formats.onnx_rewrite import FOREIGN, UNCHANGED
 from turnkey.formats.route import formats_named, installed_format
 from turnkey.host import has_bfloat16
 from turnkey.model.source import SourceModel
+from turnkey.pipeline.events import tell_progress
 from turnkey.pipeline.state import State, Variant
 from turnkey.pipeline.stored_form import stored_as
 from turnkey.runtimes import RUNTIMES, Runtime, default_runtime, find_runtime
@@ -24,6 +25,8 @@ _NOT_FOR_SPEED = {"onnx-reference", "mlf"}
 """Runtimes that exist for other reasons than speed on this machine."""
 _TRIED_ANYWAY = {"onnx-dynamo"}
 """Formats that are what another one tries first."""
+_COMPILED = {"executorch", "tensorrt", "torch-aoti", "torch-tensorrt"}
+"""Ways of storing that a compiler makes, which may take minutes."""
 
 
 def wanted_runtimes(names: Sequence[str]) -> tuple[Runtime, ...]:
@@ -52,6 +55,8 @@ def wanted_runtimes(names: Sequence[str]) -> tuple[Runtime, ...]:
 def wanted_formats(names: Sequence[str], *, runtimes: Sequence[Runtime], exact: bool) -> tuple[str, ...]:
     """The formats named, else all that are installed and that one of the runtimes executes from a file.
 
+    Those named keep their order. Of all, what a compiler makes comes last: who interrupts has the portable forms.
+
     Raises:
         UsageError: there is none of that name.
     """
@@ -74,6 +79,8 @@ def wanted_formats(names: Sequence[str], *, runtimes: Sequence[Runtime], exact: 
             continue
         if form.stored_as in executed and form.converts_from:
             found.append(name)
+    if not chosen:
+        found.sort(key=lambda name: find_format(name).stored_as in _COMPILED)  # stable: parents stay before children
     if chosen and not found:
         raise UsageError(
             "none of these formats can be made and executed here",
@@ -91,7 +98,7 @@ def made(state: State, source: SourceModel, formats: Sequence[str]) -> tuple[Sta
     """
     failures = []
     held_back = calibrating(source, split(source.samples.inputs))
-    for name in formats:
+    for number, name in enumerate(formats, start=1):
         form = find_format(name)
         plain = next((v.key for v in state.variants if v.key == "onnx"), "")
         start = plain if name != "onnx" and "onnx" in form.converts_from else ""
@@ -100,6 +107,7 @@ def made(state: State, source: SourceModel, formats: Sequence[str]) -> tuple[Sta
         by_name = getattr(form, "exporter", "")
         if by_name and any(variant.exporter == by_name for variant in state.variants):
             continue  # the file of that exporter is there already
+        tell_progress(f"making {name}, form {number} of {len(formats)}")
         is_quantised = precision_of(name) in (QUANTIZED_8_BITS, QUANTIZED_4_BITS)
         found = reached(state, Wish(format=name, start=start), source=held_back if is_quantised else source)
         state = found.state
