@@ -112,6 +112,16 @@ def test_few_inputs_are_not_worth_a_template(script: Writer, cache: Path) -> Non
     assert not (call / "template.txt").exists()
 
 
+def test_nothing_is_warmed_for_inputs_that_were_finished_before(script: Writer, cache: Path) -> None:
+    paths = [script("", f"{name}.py") for name in "ab"]
+    launched(paths, cache)
+
+    results = run(paths, cache, prewarm=1, resume=True)
+
+    assert [(result.status, result.seconds) for result in results] == [("skipped", 0.0)] * 2
+    assert not list(cache.glob(".calls/*/template.txt"))
+
+
 def test_the_template_ends_with_its_call(script: Writer, cache: Path, tmp_path: Path) -> None:
     marker = tmp_path / "template"
     path = script(

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 
 from turnkey.errors import InputError, TurnkeyError
 from turnkey.launch.abrupt_exit import abrupt_exit_told
 from turnkey.launch.all_models import with_all_models
 from turnkey.launch.call_folder import CallFolder
-from turnkey.launch.execution import run_item
+from turnkey.launch.execution import finished_before, run_item
 from turnkey.launch.isolation import run_isolated
 from turnkey.launch.options import Options
 from turnkey.launch.plan import build_of, check_sequences, labels_of, sequence_for, work_item
@@ -61,9 +62,11 @@ def evaluate(
 
             run_on_slurm(work.items(), call=call, options=options, listen=listen, finish=work.finish)
         elif options.process_isolation:
-            with _template(inputs, sequence, options, call) as template:
+            items = work.items()
+            first = list(islice(items, max(1, options.prewarm)))
+            with _template(inputs, sequence, options, call, at_work=len(first)) as template:
                 run_isolated(
-                    work.items(),
+                    chain(first, items),
                     call=call,
                     jobs=options.jobs,
                     template=template,
@@ -92,16 +95,20 @@ class _Work:
         self._stops = False
 
     def items(self) -> Iterator[WorkItem]:
-        """Work items, each made when it is asked for; an input for which none can be made has ended."""
+        """Work items with something left to do, each made when it is asked for.
+
+        An input for which none can be made has ended, and so has one that an earlier run finished.
+        """
         for number, source in enumerate(self._inputs, start=1):
             if self._stops:
                 return
             planned = _planned(source, number, self._sequence, self._options, self._listen)
-            if isinstance(planned, WorkItem):
+            ended = finished_before(planned) if isinstance(planned, WorkItem) else planned
+            if ended is not None:
+                self._listen(ended.finished_event)
+                self._keep(number, ended)
+            elif isinstance(planned, WorkItem):
                 yield planned
-            else:
-                self._listen(planned.finished_event)
-                self._keep(number, planned)
 
     def finish(self, item: WorkItem, result: Result) -> bool:
         """Take a result; False if no further input is to be begun."""
@@ -146,11 +153,15 @@ class _Work:
 
 @contextmanager
 def _template(
-    inputs: list[Input], sequence: Sequence | None, options: Options, call: CallFolder
+    inputs: list[Input], sequence: Sequence | None, options: Options, call: CallFolder, *, at_work: int
 ) -> Iterator[Template | None]:
-    """A template for prewarmed workers, where they pay; None otherwise, and where no process can be started."""
+    """A template for prewarmed workers, where they pay; None otherwise, and where no process can be started.
+
+    Args:
+        at_work: inputs that have something left to do, counted up to as many as make a template pay.
+    """
     kinds = Counter(source.kind for source in inputs)
-    if options.fresh or not kinds or len(inputs) < options.prewarm or not hasattr(os, "pidfd_open"):
+    if options.fresh or not at_work or at_work < options.prewarm or not hasattr(os, "pidfd_open"):
         yield None
         return
     most_common = kinds.most_common(1)[0][0]

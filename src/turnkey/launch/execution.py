@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from turnkey.discovery import let_go
-from turnkey.errors import InputError, TurnkeyError
+from turnkey.errors import InputError
 from turnkey.launch.result import Result
 from turnkey.launch.resumption import resumption_of
 from turnkey.launch.work_item import WorkItem
@@ -62,7 +62,7 @@ def finished_before(item: WorkItem) -> Result | None:
         return None
     try:
         found = resumption_of(item.sequence, _state_before(item, item.paths), item.paths, retry=item.retry)
-    except TurnkeyError:  # whoever works on it will say why it cannot be begun
+    except Exception:  # noqa: BLE001 - whoever works on it will meet the same, and say why it cannot be begun
         return None
     if found.state is None or found.finished < len(item.steps):
         return None

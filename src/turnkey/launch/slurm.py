@@ -17,7 +17,6 @@ from dataclasses import replace
 
 from turnkey.errors import ModelError, TurnkeyError
 from turnkey.launch.call_folder import CallFolder
-from turnkey.launch.execution import finished_before
 from turnkey.launch.last_words import last_words
 from turnkey.launch.options import Options
 from turnkey.launch.result import SUBMITTED, Finish, Result
@@ -51,14 +50,7 @@ def run_on_slurm(
         UsageError: Slurm refuses the jobs.
         KeyboardInterrupt: Ctrl-C, after our jobs were cancelled.
     """
-    fresh: list[WorkItem] = []
-    for item in items:
-        before = finished_before(item)
-        if before is None:
-            fresh.append(item)
-        else:
-            listen(before.finished_event)
-            finish(item, before)
+    fresh = list(items)
     jobs = jobs_in_queue(fresh, options)
     found = {id(job.item) for job in jobs}
     fresh = [item for item in fresh if id(item) not in found]
