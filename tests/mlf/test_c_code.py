@@ -133,6 +133,19 @@ def test_the_sources_compile_without_a_warning_in_pedantic_c(unpacked: Path, cc:
     )
 
 
+@pytest.mark.needs("gcc")
+def test_the_documented_command_compiles_weights_that_lie_in_a_file(tmp_path: Path) -> None:
+    model, tarball = models.model_of(models.MULTIPLY), tmp_path / "kws.tar"
+    mlf.export(model, tarball, name="kws", constants="incbin", compile=False, verify=False)
+    subprocess.run(["tar", "xf", "kws.tar"], cwd=tmp_path, check=True)
+    pages = (Path(__file__).parents[2] / "docs/mlf.md", tmp_path / "runtime/README.md")
+    documented, packed = (re.findall(r"^gcc (?:.*\\\n)*.*$", page.read_text(), re.M) for page in pages)
+    assert documented == packed
+    [command] = documented
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
+    assert len(list(tmp_path.glob("*.o"))) == len(list(tmp_path.glob("codegen/host/src/*.c"))) > 0
+
+
 @pytest.mark.needs("g++")
 def test_the_header_compiles_as_cpp(unpacked: Path) -> None:
     program = unpacked / "use.cpp"
