@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from turnkey.lexer.result_table import csv_text, read_rows
 from turnkey.lexer.row import BenchmarkRow, metrics
+from turnkey.measure.validity import reason
 
 ROW = BenchmarkRow(
     **metrics([10.0, 20.0, 30.0, 40.0], batch_size=4),
@@ -34,6 +35,14 @@ ROW = BenchmarkRow(
 def test_what_is_written_is_read_back(latency: float | None, notes: str, valid: bool) -> None:
     row = replace(ROW, latency_ms=latency, notes=notes, valid=valid)
     assert list(read_rows(csv_text([row, ROW]), class_name="", is_original=False)) == [row, ROW]
+
+
+def test_the_reasons_of_an_invalid_row_are_found_again_among_its_notes() -> None:
+    reasons = tuple(str(reason(code, "seen; twice")) for code in ("foreign-load", "steal"))
+    row = replace(ROW, valid=False, notes="; ".join(["few samples", *reasons, "replication: none"]), reasons=reasons)
+    [found] = read_rows(csv_text([row]), class_name="", is_original=False)
+    assert found == row
+    assert found.why_invalid == reasons
 
 
 def test_variances_of_the_original_are_brought_to_square_milliseconds() -> None:

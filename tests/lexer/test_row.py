@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from turnkey.lexer.row import COLUMNS, metrics
+from turnkey.lexer.row import COLUMNS, metrics, notes_text
 
 TIMES = st.lists(st.floats(1e-4, 1e5), min_size=1, max_size=200)
 
@@ -42,6 +42,11 @@ def test_percentiles_rise_and_the_variance_is_the_square_of_the_deviation(times:
     assert all(a <= b * (1 + 1e-12) for a, b in itertools.pairwise(ladder))
     assert found["variance"] == pytest.approx(found["std_ms"] ** 2)
     assert found["throughput_per_sec"] * found["mean_ms"] == pytest.approx(batch * 1000)
+
+
+def test_a_note_that_another_goes_on_from_is_not_said_twice() -> None:
+    said = ["one process; measure again", "few", "one process", "few"]
+    assert notes_text(said) == "one process; measure again; few"
 
 
 def test_the_first_fifteen_columns_are_those_of_the_original() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,9 @@ import torch
 from lexer_models import Tiny
 
 from turnkey import LexerContext, turnkeycli
+from turnkey.lexer import load
+from turnkey.lexer.result_table import csv_text, read_rows
+from turnkey.measure.validity import reason
 from turnkey.pipeline.archive import read_archive, write_archive
 
 
@@ -44,6 +48,31 @@ def test_diff_answers_engine_by_engine(artifact: Path, capsys: pytest.CaptureFix
     assert turnkeycli(["--json", "lexer", "diff", str(artifact), str(artifact)]) == 0
     [pair] = json.loads(capsys.readouterr().out)["tools"]["lexer"]
     assert [each["engine"] for each in pair["differences"]] == ["onnxruntime", "torch"]
+
+
+def test_show_and_diff_say_what_is_invalid_why_and_that_the_models_are_others(
+    artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with read_archive(artifact) as archive:
+        members = {name: archive.read(name) for name in archive.names}
+    rows = list(read_rows(members["Tiny.csv"].decode(), class_name="Tiny", is_original=False))
+    why = str(reason("foreign-load", "other processes used 93% of our CPUs"))
+    disturbed = [replace(row, valid=False, notes=why) for row in rows]
+    [model] = load(artifact).models
+    members["Tiny.csv"] = csv_text(disturbed).encode()
+    members["tool.toml"] = members["tool.toml"].replace(model["weights_hash"].encode(), b"0" * 8)
+    write_archive(tmp_path / "tool.lexer", members)
+
+    assert turnkeycli(["lexer", "show", str(tmp_path / "tool.lexer")]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("INVALID") >= 3
+    assert f"INVALID (ONNXRuntime, Torch): {why}" in shown
+
+    assert turnkeycli(["lexer", "diff", str(artifact), str(tmp_path / "tool.lexer")]) == 0
+    shown = capsys.readouterr().out
+    assert f"INVALID (Tiny, torch, the second): {why}" in shown
+    assert f"Tiny: the two models have different weights ({model['weights_hash'][:8]}, 00000000)" in shown
+    assert "structure" not in shown
 
 
 def test_verify_succeeds_on_what_was_packed_and_fails_on_what_was_changed(

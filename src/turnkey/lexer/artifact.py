@@ -107,6 +107,12 @@ class LexerArtifact(Sequence[BenchmarkRow]):
         processor = environment.get("processor")
         return None if processor is None else str(processor)
 
+    def model_of(self, row: BenchmarkRow) -> dict[str, Any]:
+        """The lineage of the model that a row measured; empty where that is not known."""
+        weights = next((run.get("weights_hash") for run in self.runs if run.get("number") == row.run), None)
+        named = [each for each in self.models if each.get("class_name") == row.class_name]
+        return next((each for each in named if each.get("weights_hash") == weights), {})
+
     def damaged(self) -> tuple[str, ...]:
         """Members that are missing, extra, or not of the recorded digest; nothing where no digests are recorded."""
         recorded = {str(entry.get("name")): str(entry.get("sha256")) for entry in self.files}
@@ -177,8 +183,8 @@ class LexerArtifact(Sequence[BenchmarkRow]):
         shown = []
         for name in names:
             rows = [row for row in self.rows if row.class_name == name]
-            cells = BenchmarkReport(rows, class_name=name).cells()
-            shown += [f"{name}:", table.plain_table(HEADINGS, cells), ""]
+            report = BenchmarkReport(rows, class_name=name)
+            shown += [f"{name}:", table.plain_table(HEADINGS, report.cells()), *report.remarks, ""]
         return shown
 
 

@@ -30,6 +30,7 @@ class Difference:
         before, after: the newest rows of one point of both; None where one side has none.
         verdict: after against before; None where too little is kept to say anything.
         reasons: why the two are not comparable; empty if they are.
+        notes: what a reader must know of the two: models of one name that are not the same.
     """
 
     class_name: str
@@ -38,6 +39,19 @@ class Difference:
     after: BenchmarkRow | None
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Why a figure of either side must not be used, with what to do, then the notes; one line each."""
+        sides = (("first", self.before), ("second", self.after))
+        invalid = [
+            f"INVALID ({self.class_name}, {self.engine}, the {side}): {reason}"
+            for side, row in sides
+            if row is not None
+            for reason in row.why_invalid
+        ]
+        return (*invalid, *(f"{self.class_name}: {note}" for note in self.notes))
 
     @property
     def words(self) -> str:
@@ -69,6 +83,7 @@ class Difference:
             "low": None if verdict is None else verdict.low,
             "high": None if verdict is None or not math.isfinite(verdict.high) else verdict.high,
             "reasons": list(self.reasons),
+            "remarks": list(self.remarks),
             "words": self.words,
         }
 
@@ -82,10 +97,21 @@ def _on_machines(found: Difference, before: LexerArtifact, after: LexerArtifact)
     if found.before is None or found.after is None:
         return found
     first, second = before.processor_of(found.before), after.processor_of(found.after)
+    found = replace(found, notes=_changes(before.model_of(found.before), after.model_of(found.after)))
     if first == second:
         return found
     reason = f"another processor ({first or 'unknown'}, {second or 'unknown'})"
     return replace(found, reasons=(reason, *found.reasons), verdict=None)
+
+
+def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:
+    """How two models of one name differ, by the hashes that both files know."""
+    facts = (("structure", "model_hash"), ("weights", "weights_hash"))
+    return tuple(
+        f"the two models have different {what} ({str(first[key])[:8]}, {str(second[key])[:8]})"
+        for what, key in facts
+        if first.get(key) and second.get(key) and first[key] != second[key]
+    )
 
 
 def compare_rows(before: Sequence[BenchmarkRow], after: Sequence[BenchmarkRow]) -> list[Difference]:
@@ -155,4 +181,4 @@ def _verdict(before: BenchmarkRow, after: BenchmarkRow) -> Verdict | None:
         rounds=difference.n,
         note="measured at different times: only differences beyond 10 % are claimed",
     )
-    return spoiled(found, [row.notes or "a row is invalid" for row in (before, after) if not row.valid])
+    return spoiled(found, [*before.why_invalid, *after.why_invalid])

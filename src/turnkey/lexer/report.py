@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from turnkey.lexer import table
 from turnkey.lexer.result_table import csv_text
 from turnkey.lexer.row import PRINTED_DEVICES, PRINTED_ENGINES, BenchmarkRow
+from turnkey.measure.verdict import with_doubt
 
 if TYPE_CHECKING:
     from turnkey.lexer.comparison import Difference
@@ -131,7 +132,7 @@ class BenchmarkReport(Sequence[BenchmarkRow]):
         """What a reader must know beside the numbers, one line each."""
         reasons: dict[str, list[str]] = {}
         for row in self.rows:
-            for reason in row.reasons:
+            for reason in row.why_invalid:
                 reasons.setdefault(reason, []).append(_printed(row))
         return [*(f"INVALID ({', '.join(engines)}): {reason}" for reason, engines in reasons.items()), *self.notes]
 
@@ -153,7 +154,7 @@ class BenchmarkReport(Sequence[BenchmarkRow]):
                 *(_short(value) for value in (row.mean_ms, row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms)),
                 _short(row.variance),
                 _short(row.throughput_per_sec),
-                row.verdict,
+                with_doubt(row.verdict, is_value_valid=row.valid),
             ]
             for row in self.rows
         ]

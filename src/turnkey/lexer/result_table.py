@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from turnkey.lexer.row import COLUMNS, BenchmarkRow
+from turnkey.measure.validity import REASONS
 
 _ROW_LIMIT = 100_000
 _MS2_PER_S2 = 1e6
 _ORIGINAL_COLUMNS = COLUMNS[:15]
+_KINDS = "|".join(rf"{code}: .*? \({re.escape(remedy)}\)" for code, (_, _, remedy) in REASONS.items())
+_REASON = re.compile(rf"(?:^|; )({_KINDS})", re.DOTALL)
+"""A reason as it stands among notes."""
 _TYPES = get_type_hints(BenchmarkRow)
 
 
@@ -84,6 +89,8 @@ def _row(cells: Mapping[str, Any], *, class_name: str, is_original: bool) -> Ben
         values["variance"] *= _MS2_PER_S2
     variance = values["variance"]
     values.setdefault("std_ms", math.sqrt(variance) if variance >= 0 else math.nan)
+    if not values.get("valid", True):
+        values["reasons"] = tuple(_REASON.findall(str(values.get("notes", ""))))
     return BenchmarkRow(**values)
 
 

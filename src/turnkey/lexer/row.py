@@ -96,6 +96,11 @@ class BenchmarkRow:
     def __bool__(self) -> bool:
         return True  # a row that was read from a file has no samples, and is one
 
+    @property
+    def why_invalid(self) -> tuple[str, ...]:
+        """Its reasons, or, where a file keeps them in other words than ours, its notes; empty if it is valid."""
+        return () if self.valid else self.reasons or (self.notes or "no reason is recorded",)
+
     def to_dict(self) -> dict[str, Any]:
         """The columns of the CSV file; raw samples are those of the iteration."""
         return {name: getattr(self, name) for name in COLUMNS}
@@ -165,7 +170,7 @@ def row_of(
         max_abs_error=None if export is None else export.max_abs_error,
         max_rel_error=None if export is None else export.max_rel_error,
         valid=summary.validity == "VALID",
-        notes="; ".join(dict.fromkeys(said)),
+        notes=notes_text(said),
         latency_ms=summary.latency_ms,
         low_ms=summary.low_ms,
         high_ms=summary.high_ms,
@@ -180,6 +185,12 @@ def row_of(
 def shapes_text(inputs: Sample) -> str:
     """``x[2,4] mask[2]``."""
     return " ".join(f"{name}[{','.join(map(str, array.shape))}]" for name, array in inputs.items())
+
+
+def notes_text(said: Sequence[str]) -> str:
+    """Each note once; one that another goes on from, with what to do, is not said apart."""
+    different = list(dict.fromkeys(said))
+    return "; ".join(note for note in different if not any(other.startswith(f"{note}; ") for other in different))
 
 
 def _few(count: int) -> list[str]:

@@ -111,7 +111,8 @@ def _diff(files: Sequence[str]) -> Outcome:
         table = plain_table(
             ["class", "engine", "inputs", "batch", "threads", "first ms", "second ms", "second against first"], rows
         )
-        texts.append(f"{first.path.name} and {other.path.name}\n{table}")
+        remarks = dict.fromkeys(remark for each in found for remark in each.remarks)
+        texts.append("\n".join([f"{first.path.name} and {other.path.name}", table, *remarks]))
     return content, printable("\n\n".join(texts), keep="\n"), 0
 
 
