@@ -30,7 +30,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["-i", "net.onnx"], "needs a revision"),
         (["--base", "main"], "needs an input"),
-        (["-i", "net.onnx", "--base", "nowhere"], "git cannot"),
+        (["-i", "net.onnx", "--base", "nowhere"], "--base 'nowhere' is neither a revision"),
         (["-i", "gone.onnx", "--base", "main"], "no file gone.onnx"),
         (["-i", "net.onnx", "--base", "main", "--max-slowdown", "5"], "percentage"),
         (["-i", "net.onnx", "--base", "main", "--max-slowdown", "nan%"], "finite"),

@@ -83,8 +83,8 @@ def check(request: GateRequest, *, tell: Tell) -> tuple[Judgement, ...]:
     repository = repository_of(request.directory)
     with ExitStack() as stack:
         base, head = (
-            stack.enter_context(checked_out(name, repository=repository, here=request.directory))
-            for name in (request.base, request.head)
+            stack.enter_context(checked_out(name, option=option, repository=repository, here=request.directory))
+            for option, name in (("--base", request.base), ("--head", request.head))
         )
         tell(f"base: {base.title}; head: {head.title}")
         files = [

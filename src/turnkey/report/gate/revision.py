@@ -76,11 +76,12 @@ def repository_of(directory: Path) -> Path:
 
 
 @contextmanager
-def checked_out(name: str, *, repository: Path, here: Path) -> Iterator[Checkout]:
+def checked_out(name: str, *, option: str, repository: Path, here: Path) -> Iterator[Checkout]:
     """The files of a revision while the context lasts.
 
     Args:
         name: a revision that git knows, or a directory; ``.`` is the repository's working tree.
+        option: where it was given: ``--base``.
         here: what a directory is relative to.
 
     Raises:
@@ -90,7 +91,14 @@ def checked_out(name: str, *, repository: Path, here: Path) -> Iterator[Checkout
     if name and as_directory.is_dir() and not _knows(repository, name):
         yield Checkout(name="the working tree" if name == "." else name, directory=as_directory)
         return
-    commit = _git(repository, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    try:
+        commit = _git(repository, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    except UsageError as error:
+        raise UsageError(
+            f"{option} {name!r} is neither a revision that git knows in {repository} nor a directory",
+            evidence=error.evidence,
+            remedy="git branch --all; git tag   # what there is; what is not fetched yet: git fetch --tags origin",
+        ) from error
     place = Path(tempfile.mkdtemp(prefix="turnkey-gate-"))
     tree = place / "tree"
     try:
