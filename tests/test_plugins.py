@@ -153,6 +153,21 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         TOOLS.load("discovr")
 
 
+def test_a_mistyped_name_is_told_what_it_may_have_meant() -> None:
+    from turnkey.formats import find_format
+    from turnkey.runtimes import find_runtime
+
+    with pytest.raises(UsageError) as caught:
+        find_format("onnxx")
+    assert caught.value.remedy.startswith("did you mean onnx or ")
+    with pytest.raises(UsageError) as caught:
+        find_runtime("onnxruntim")
+    assert caught.value.remedy == "did you mean onnxruntime?"
+    with pytest.raises(UsageError) as caught:
+        find_format("zzz")
+    assert caught.value.remedy == ""
+
+
 def test_the_plug_in_that_the_page_shows_is_the_example() -> None:
     """Installing and running it is what the page's own commands do."""
     repository = Path(__file__).parents[1]

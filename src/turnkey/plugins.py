@@ -21,6 +21,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from turnkey.errors import MissingDependencyError, UsageError
+from turnkey.nearest import nearest
 
 _OURS = "turnkey"
 
@@ -66,9 +67,11 @@ class PluginTable:
         """
         providers = self.distributions(name)
         if not providers:
+            close = nearest(name, self.names())
             raise UsageError(
                 f"there is no {self.noun} called {name!r}",
                 evidence=f"known: {', '.join(self.names())}",
+                remedy=f"did you mean {' or '.join(close)}?" if close else "",
             )
         if len(providers) > 1:
             raise UsageError(

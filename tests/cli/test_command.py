@@ -105,6 +105,12 @@ def test_several_management_tools_stand_in_one_call() -> None:
         ("-q -v -i a.py discover", ["--quiet and --verbose exclude each other"]),
         ("completion", ["completion needs", "bash|zsh|fish"]),
         ("lexer show", ["lexer needs FILE", "turnkey lexer show FILE"]),
+        ("-i a.py discover convert --to torchscript,onnxx", ["no format called 'onnxx'", "did you mean onnx or "]),
+        (
+            "-i a.py discover benchmark --runtimes onnxruntim",
+            ["'onnxruntim' is not a value", "did you mean onnxruntime?"],
+        ),
+        ("-i a.py discover convert --to zzz", ["no format called 'zzz'", "turnkey convert -h"]),
         ("completion tcsh", ["'tcsh' is not a value of completion", "bash, zsh, fish"]),
     ],
 )

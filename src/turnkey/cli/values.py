@@ -51,10 +51,12 @@ def _parse(argument: Argument, text: str, tool: str) -> Any:
     except UsageError:
         raise
     except ValueError as error:
+        cause = error.__cause__  # a name that a table of plug-ins does not know, with those that resemble it
+        hint = cause.remedy if isinstance(cause, UsageError) else ""
         raise UsageError(
             f"{text!r} is not a value of {where}",
             evidence=str(error),
-            remedy=f"turnkey {tool + ' ' if tool else ''}-h   # shows what it takes",
+            remedy=hint or f"turnkey {tool + ' ' if tool else ''}-h   # shows what it takes",
         ) from error
 
 

@@ -57,7 +57,7 @@ def known_runtime(text: str) -> str:
     try:
         return _named(text).name
     except UsageError as error:
-        raise ValueError(f"{error.what}; {error.evidence}") from None
+        raise ValueError(f"{error.what}; {error.evidence}") from error
 
 
 def runtimes_of(stored_as: str) -> Iterator[str]:

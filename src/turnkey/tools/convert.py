@@ -26,7 +26,7 @@ def parse_formats(text: str) -> str:
         try:
             formats_named(word)
         except UsageError as error:
-            raise ValueError(f"{error.what}; {error.evidence}") from None
+            raise ValueError(f"{error.what}; {error.evidence}") from error
     return text
 
 
