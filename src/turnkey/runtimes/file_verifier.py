@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -260,6 +261,7 @@ class FileVerifier:
             try:
                 outputs = self._runner.outputs(self._runner.run(self._runner.prepare(sample)))
             except Exception as error:  # noqa: BLE001 - runtimes raise what they like; the file does not run
+                print("".join(traceback.format_exception(error)))  # into the log: where in a plug-in's runner it was
                 what = error.what if isinstance(error, TurnkeyError) else f"{type(error).__name__}: {error}"
                 return SignatureVerification(
                     origin=origin,
