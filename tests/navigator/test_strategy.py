@@ -176,6 +176,13 @@ def test_a_summary_shows_what_speaks_against_a_figure_and_why_others_are_exclude
     assert "torch @ TorchCPU: excluded: Performance FAIL: because" in text
 
 
+def test_a_summary_marks_the_one_that_is_taken_where_no_goal_is_named(tmp_path) -> None:
+    lines = nav.Package(status(TORCH, FAST, WIDE), tmp_path).summary().splitlines()
+    assert [line.split(":")[0] for line in lines if line.endswith("  best")] == ["onnx @ OnnxCPU"]
+    nothing = nav.Package(status(), tmp_path).summary()
+    assert "best" not in nothing
+
+
 def test_one_strategy_and_several_contradict_each_other() -> None:
     with pytest.raises(ConfigurationError):
         strategies_of(nav.MinLatencyStrategy(), [nav.MinLatencyStrategy()])

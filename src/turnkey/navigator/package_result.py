@@ -9,7 +9,7 @@ from typing import Any
 
 from turnkey.host import fair_threads
 from turnkey.model.call import CallStructure
-from turnkey.navigator.exceptions import MissingSourceModelError, NotFoundError
+from turnkey.navigator.exceptions import MissingSourceModelError, NotFoundError, RuntimeAnalyzerError
 from turnkey.navigator.format import DeviceKind, Format, member
 from turnkey.navigator.runner import NavigatorRunner, RuntimeRunner, TensorType
 from turnkey.navigator.runner_adapter import registered_class, runtime_of
@@ -195,8 +195,12 @@ class Package:
         )
 
     def summary(self) -> str:
-        """One line per candidate and exclusion, the best first: what ``turnkey package show`` prints."""
+        """One line per candidate and exclusion, the fastest first: what ``turnkey package show`` prints.
+
+        The one that `get_runner` takes where no strategy is named bears the word ``best``.
+        """
         found = self.candidates()
+        chosen = self._default_choice(found)
         lines = []
         for each in sorted(found.entries, key=lambda entry: min(rung.p50_latency for rung in entry.rungs)):
             fastest = min(each.rungs, key=lambda rung: rung.p50_latency)
@@ -207,12 +211,20 @@ class Package:
                 interval = f" [{fastest.ci_low:.3g}, {fastest.ci_high:.3g}]"
             lines.append(
                 f"{each.key}: {latency:.4g} ms{interval} at batch {fastest.batch_size}, "
-                f"{best.throughput:.4g}/s at batch {best.batch_size}"
+                f"{best.throughput:.4g}/s at batch {best.batch_size}{'  best' if each.key == chosen else ''}"
             )
             lines.extend(f"  {note}" for note in each.runner.notes)
             lines.extend(f"  {fastest.validity}: {reason}" for reason in fastest.reasons)
         lines.extend(f"{key}: excluded: {reason}" for key, reason in found.excluded.items())
         return "\n".join(lines)
+
+    def _default_choice(self, found: Candidates) -> str:
+        """Key of the best one where no strategy is named; empty where none can be chosen."""
+        try:
+            best = best_runtime(found, strategies_of(None, None))
+        except RuntimeAnalyzerError:  # `excluded` says why, candidate by candidate
+            return ""
+        return f"{best.model_key} @ {best.runner_name}"
 
     def _model(self, key: str) -> ModelStatus:
         if key not in self.status.models:
