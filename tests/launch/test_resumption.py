@@ -174,7 +174,7 @@ def test_what_starts_anew_says_of_which_build_and_that_nothing_was_stored(
 ) -> None:
     die = "import os\nos._exit(9)"
     path = script("" if tools_done else die)
-    steps = ["obey", ("store", {"script": die})] if tools_done else ["obey", "store"]
+    steps: list[Any] = ["obey", ("store", {"script": die})] if tools_done else ["obey", "store"]
     assert evaluate(path, cache, steps, process_isolation=True).status == "killed"
     notes: list[str] = []
 

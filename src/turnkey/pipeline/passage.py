@@ -97,8 +97,8 @@ class Passage:
             except ToolSkipped as skipped:
                 return Outcome(state=load_state(state_path=paths.state), status="skipped", reason=skipped.reason)
             except TurnkeyError as error:
-                failure = Failure.of(error, tool=self.names[0])
-                return Outcome(state=state, status="error", reason=error.what, failure=failure)
+                refusal = Failure.of(error, tool=self.names[0])
+                return Outcome(state=state, status="error", reason=error.what, failure=refusal)
             progress = self._begun(state, found, paths)
         progress.state = with_general_statistics(progress.state, tools=progress.tools)
         if finished < len(self.steps):
