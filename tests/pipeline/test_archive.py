@@ -257,7 +257,7 @@ def test_a_damaged_archive_is_read_or_refused_and_raises_nothing_else(
 
 
 def test_a_missing_file_and_one_that_is_no_zip_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no file missing.zip") as caught:
+    with pytest.raises(InputError, match=r"there is no file missing.zip") as caught:
         read_archive(tmp_path / "missing.zip")
     assert caught.value.remedy
     (tmp_path / "text.zip").write_text("no zip")
