@@ -242,7 +242,7 @@ def test_events_of_a_worker_arrive_as_in_this_process(script: Writer, cache: Pat
 
     assert told[True] == told[False]
     assert [kind for kind, _, _ in told[True]].count("tool-finished") == 4
-    assert ("note", "", "one model") in told[True]
+    assert ("listing", "", "one model") in told[True]
     assert ("tool-finished", "pass-over-2", "skipped") in told[True]
 
 
